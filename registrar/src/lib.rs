@@ -1,0 +1,1 @@
+//! An RSerPool registrar.

@@ -1,0 +1,1 @@
+//! Safe access to the Linux kernel's SCTP.
