@@ -1,0 +1,112 @@
+//! The pool handle (RFC 5354 §3.9).
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::code::ParameterType;
+use super::error::Problem;
+use super::tlv::{Parameter, Writer};
+
+/// The name of a pool: 1 to 65531 octets of any kind, compared as octets. Cheap to clone.
+///
+/// rsplib's registrar dies of handles above 32 octets; keep to that where it may be the peer.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolHandle(Arc<[u8]>);
+
+/// A pool handle has to have 1 to 65531 octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a pool handle has 1 to 65531 octets, not {0}")]
+pub struct BadHandle(pub usize);
+
+impl PoolHandle {
+    /// The most octets that a handle may have.
+    pub const MAX: usize = 65_531;
+
+    /// A handle of these octets.
+    ///
+    /// # Errors
+    /// There are none or more than [`PoolHandle::MAX`].
+    pub fn new(octets: impl AsRef<[u8]>) -> Result<Self, BadHandle> {
+        let octets = octets.as_ref();
+        if octets.is_empty() || octets.len() > Self::MAX {
+            return Err(BadHandle(octets.len()));
+        }
+        Ok(Self(octets.into()))
+    }
+
+    /// The octets.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Reads a Pool Handle parameter.
+    ///
+    /// # Errors
+    /// It is empty.
+    pub fn parse(parameter: &Parameter<'_>) -> Result<Self, Problem> {
+        let mut value = parameter.value;
+        Self::new(value.rest()).map_err(|_| parameter.invalid("a handle has at least one octet"))
+    }
+
+    /// Writes a Pool Handle parameter.
+    pub fn emit(&self, writer: &mut Writer) {
+        writer.parameter(ParameterType::POOL_HANDLE, |w| w.bytes(&self.0));
+    }
+}
+
+impl FromStr for PoolHandle {
+    type Err = BadHandle;
+
+    fn from_str(text: &str) -> Result<Self, BadHandle> {
+        Self::new(text)
+    }
+}
+
+/// Printable characters as they are, all others (and the backslash) as `\xNN`.
+impl fmt::Display for PoolHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if c == '\\' || c.is_control() {
+                    let mut buffer = [0; 4];
+                    for byte in c.encode_utf8(&mut buffer).bytes() {
+                        write!(f, "\\x{byte:02x}")?;
+                    }
+                } else {
+                    fmt::Write::write_char(f, c)?;
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for PoolHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_is_neither_empty_nor_longer_than_a_parameter() {
+        assert_eq!(PoolHandle::new(""), Err(BadHandle(0)));
+        assert_eq!(PoolHandle::new(vec![0; 65_532]), Err(BadHandle(65_532)));
+        assert!(PoolHandle::new(vec![0; 65_531]).is_ok());
+    }
+
+    #[test]
+    fn a_handle_of_any_octets_is_printable() {
+        let handle = PoolHandle::new(b"a\\b\n\x00\xff\xc3\xa9").unwrap();
+        assert_eq!(handle.to_string(), r"a\x5cb\x0a\x00\xffé");
+    }
+}

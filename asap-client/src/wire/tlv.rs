@@ -1,0 +1,350 @@
+//! Reading and writing type-length-value parameters (RFC 5354 §2, §3).
+//!
+//! A parameter's length counts its header and value, and the padding *between* nested parameters, but not the padding
+//! after the last one. rsplib counts that too, in every enclosing length. [`Reader`] takes both; [`Writer`] follows
+//! the RFC. The octets are the same either way.
+
+use super::Cause;
+use super::code::{ParameterType, WhenUnknown};
+use super::error::Problem;
+
+/// The longest message and the longest parameter: what a 16-bit length can say.
+pub const MAX_LENGTH: usize = 65_535;
+
+const HEADER: usize = 4;
+
+fn padding(length: usize) -> usize {
+    length.wrapping_neg() & 3
+}
+
+/// What a decoder gathers on its way through a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// Unknown parameters that were skipped and have to be reported (type bits `11`).
+    pub reports: Vec<Cause>,
+    /// The sender counted the last padding in an enclosing length, as rsplib does.
+    pub padded_lengths: bool,
+}
+
+impl Context {
+    /// Deals with a parameter that is unknown, or known but has no place here, as the high bits of its type ask.
+    ///
+    /// # Errors
+    /// The message has to be discarded (bits `00` and `01`).
+    pub fn stray(&mut self, parameter: &Parameter<'_>) -> Result<(), Problem> {
+        match parameter.type_.when_unknown() {
+            WhenUnknown::Skip => Ok(()),
+            WhenUnknown::SkipAndReport => {
+                self.reports.push(Cause::unrecognized_parameter(parameter.whole));
+                Ok(())
+            }
+            WhenUnknown::Discard | WhenUnknown::DiscardAndReport if parameter.type_.is_known() => {
+                Err(Problem::OutOfPlace { parameter: parameter.type_ })
+            }
+            WhenUnknown::Discard | WhenUnknown::DiscardAndReport => {
+                Err(Problem::UnknownParameter { parameter: parameter.type_, tlv: parameter.whole.to_vec() })
+            }
+        }
+    }
+}
+
+/// One parameter as met in a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter<'a> {
+    /// Its type.
+    pub type_: ParameterType,
+    /// Header and value, without padding.
+    pub whole: &'a [u8],
+    /// The value, to be read.
+    pub value: Reader<'a>,
+}
+
+impl Parameter<'_> {
+    /// The problem "this parameter has an invalid value".
+    pub fn invalid(&self, why: &'static str) -> Problem {
+        Problem::Invalid { parameter: self.type_, why, tlv: self.whole.to_vec() }
+    }
+}
+
+/// A cursor over received octets that cannot leave its bounds. Nested structures are read through a [`Reader::sub`],
+/// which cannot leave *its* bounds either.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    end: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader over all of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0, end: bytes.len() }
+    }
+
+    /// Octets left.
+    pub fn left(&self) -> usize {
+        self.end - self.at
+    }
+
+    /// Offset of the next octet from the beginning of the outermost buffer.
+    pub fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The next `count` octets.
+    ///
+    /// # Errors
+    /// Fewer are left.
+    pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], Problem> {
+        if count > self.left() {
+            return Err(Problem::Truncated { at: self.at, wanted: count, left: self.left() });
+        }
+        let taken = &self.bytes[self.at..self.at + count];
+        self.at += count;
+        Ok(taken)
+    }
+
+    /// All octets that are left.
+    pub fn rest(&mut self) -> &'a [u8] {
+        let taken = &self.bytes[self.at..self.end];
+        self.at = self.end;
+        taken
+    }
+
+    /// A reader over the next `count` octets; this one goes on behind them.
+    ///
+    /// # Errors
+    /// Fewer are left.
+    pub fn sub(&mut self, count: usize) -> Result<Self, Problem> {
+        let start = self.at;
+        self.bytes(count)?;
+        Ok(Self { bytes: self.bytes, at: start, end: self.at })
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Problem> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.bytes(N)?);
+        Ok(array)
+    }
+
+    /// The next octet.
+    ///
+    /// # Errors
+    /// None is left.
+    pub fn u8(&mut self) -> Result<u8, Problem> {
+        Ok(u8::from_be_bytes(self.array()?))
+    }
+
+    /// The next 16-bit number.
+    ///
+    /// # Errors
+    /// Fewer than 2 octets are left.
+    pub fn u16(&mut self) -> Result<u16, Problem> {
+        Ok(u16::from_be_bytes(self.array()?))
+    }
+
+    /// The next 32-bit number.
+    ///
+    /// # Errors
+    /// Fewer than 4 octets are left.
+    pub fn u32(&mut self) -> Result<u32, Problem> {
+        Ok(u32::from_be_bytes(self.array()?))
+    }
+
+    /// The next signed 32-bit number.
+    ///
+    /// # Errors
+    /// Fewer than 4 octets are left.
+    pub fn i32(&mut self) -> Result<i32, Problem> {
+        Ok(i32::from_be_bytes(self.array()?))
+    }
+
+    /// The next parameter with the padding behind it, or `None` when fewer than 4 octets are left.
+    ///
+    /// # Errors
+    /// The parameter's length is below 4 or reaches beyond this reader's end.
+    pub fn parameter(&mut self, context: &mut Context) -> Result<Option<Parameter<'a>>, Problem> {
+        if self.left() < HEADER {
+            self.at = self.end;
+            return Ok(None);
+        }
+        let (start, available) = (self.at, self.left());
+        let type_ = ParameterType(self.u16()?);
+        let length = usize::from(self.u16()?);
+        if length < HEADER || length > available {
+            return Err(Problem::Malformed { parameter: type_, at: start, length, left: available });
+        }
+        let value = self.sub(length - HEADER)?;
+        let pad = padding(length).min(self.left());
+        self.at += pad;
+        if pad > 0 && self.left() == 0 {
+            context.padded_lengths = true;
+        }
+        Ok(Some(Parameter { type_, whole: &self.bytes[start..start + length], value }))
+    }
+}
+
+/// Builds a message or parameter, with lengths and padding by the RFC.
+#[derive(Clone, Debug, Default)]
+pub struct Writer {
+    bytes: Vec<u8>,
+    /// How many octets at the end are padding.
+    tail: usize,
+    overflow: bool,
+}
+
+impl Writer {
+    /// An empty writer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A whole message: header, then what `body` writes, padded to a multiple of 4.
+    ///
+    /// `None` when a length does not fit 16 bits.
+    pub fn message(type_: u8, flags: u8, body: impl FnOnce(&mut Self)) -> Option<Vec<u8>> {
+        let mut writer = Self::new();
+        writer.bytes(&[type_, flags, 0, 0]);
+        body(&mut writer);
+        writer.close(0, 0);
+        (!writer.overflow).then_some(writer.bytes)
+    }
+
+    /// The octets so far; `None` when a length did not fit 16 bits.
+    pub fn finish(self) -> Option<Vec<u8>> {
+        (!self.overflow).then_some(self.bytes)
+    }
+
+    /// Appends octets.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        if !bytes.is_empty() {
+            self.tail = 0;
+        }
+    }
+
+    /// Appends a 16-bit number.
+    pub fn u16(&mut self, value: u16) {
+        self.bytes(&value.to_be_bytes());
+    }
+
+    /// Appends a 32-bit number.
+    pub fn u32(&mut self, value: u32) {
+        self.bytes(&value.to_be_bytes());
+    }
+
+    /// Appends a parameter whose value `body` writes.
+    pub fn parameter(&mut self, type_: ParameterType, body: impl FnOnce(&mut Self)) {
+        self.structure(type_.0, body);
+    }
+
+    /// Appends anything that begins with a 16-bit code and a 16-bit length: parameters and error causes.
+    pub fn structure(&mut self, code: u16, body: impl FnOnce(&mut Self)) {
+        let start = self.bytes.len();
+        self.u16(code);
+        self.u16(0);
+        body(self);
+        self.close(start, start);
+    }
+
+    /// Writes what `body` writes only if the whole stays within `limit` octets (at most [`MAX_LENGTH`]); says whether
+    /// it did.
+    pub fn attempt(&mut self, limit: usize, body: impl FnOnce(&mut Self)) -> bool {
+        let (length, tail, overflow) = (self.bytes.len(), self.tail, self.overflow);
+        body(self);
+        if self.bytes.len() - self.tail <= limit.min(MAX_LENGTH) && self.overflow == overflow {
+            return true;
+        }
+        self.bytes.truncate(length);
+        (self.tail, self.overflow) = (tail, overflow);
+        false
+    }
+
+    /// Fills in the length of the structure that began at `start` and pads.
+    fn close(&mut self, start: usize, aligned: usize) {
+        let length = self.bytes.len() - self.tail - start;
+        match u16::try_from(length) {
+            Ok(length) => self.bytes[start + 2..start + 4].copy_from_slice(&length.to_be_bytes()),
+            Err(_) => self.overflow = true,
+        }
+        let pad = padding(self.bytes.len() - aligned);
+        self.bytes.resize(self.bytes.len() + pad, 0);
+        self.tail += pad;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(bytes: &[u8]) -> (Vec<(u16, Vec<u8>)>, Context) {
+        let (mut reader, mut context) = (Reader::new(bytes), Context::default());
+        let mut all = Vec::new();
+        while let Some(mut parameter) = reader.parameter(&mut context).unwrap() {
+            all.push((parameter.type_.0, parameter.value.rest().to_vec()));
+        }
+        (all, context)
+    }
+
+    #[test]
+    fn an_inner_length_counts_the_padding_between_but_not_behind() {
+        let mut writer = Writer::new();
+        writer.parameter(ParameterType(0x0c), |w| {
+            w.parameter(ParameterType(1), |w| w.bytes(b"abc"));
+            w.parameter(ParameterType(2), |w| w.bytes(b"d"));
+        });
+        let bytes = writer.finish().unwrap();
+        assert_eq!(bytes, b"\x00\x0c\x00\x11\x00\x01\x00\x07abc\x00\x00\x02\x00\x05d\x00\x00\x00");
+    }
+
+    #[test]
+    fn a_last_padding_may_be_missing_or_present() {
+        let (all, context) = parameters(b"\x00\x01\x00\x05a");
+        assert_eq!(all, [(1, b"a".to_vec())]);
+        assert!(!context.padded_lengths);
+        let (all, context) = parameters(b"\x00\x01\x00\x05a\x00\x00\x00");
+        assert_eq!(all, [(1, b"a".to_vec())]);
+        assert!(context.padded_lengths);
+    }
+
+    #[test]
+    fn padding_octets_are_ignored_whatever_they_hold() {
+        let (all, _) = parameters(b"\x00\x01\x00\x05aXYZ\x00\x02\x00\x04");
+        assert_eq!(all, [(1, b"a".to_vec()), (2, Vec::new())]);
+    }
+
+    #[test]
+    fn a_length_beyond_the_enclosing_structure_is_malformed() {
+        let mut outer = Reader::new(b"\x00\x01\x00\x08abcdefgh");
+        let mut inner = outer.sub(6).unwrap();
+        assert!(matches!(
+            inner.parameter(&mut Context::default()),
+            Err(Problem::Malformed { length: 8, left: 6, .. })
+        ));
+        assert_eq!(outer.rest(), b"cdefgh");
+    }
+
+    #[test]
+    fn a_length_below_the_header_is_malformed() {
+        let mut reader = Reader::new(b"\x00\x01\x00\x03abcd");
+        assert!(matches!(
+            reader.parameter(&mut Context::default()),
+            Err(Problem::Malformed { length: 3, .. })
+        ));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_rolled_back() {
+        let mut writer = Writer::new();
+        writer.parameter(ParameterType(1), |w| w.bytes(b"abc"));
+        assert!(!writer.attempt(12, |w| w.parameter(ParameterType(2), |w| w.bytes(b"abc"))));
+        assert!(!writer.attempt(MAX_LENGTH, |w| w.parameter(ParameterType(2), |w| w.bytes(&[0; 65_532]))));
+        assert!(writer.attempt(15, |w| w.parameter(ParameterType(2), |w| w.bytes(b"abc"))));
+        assert_eq!(writer.finish().unwrap().len(), 16);
+    }
+
+    #[test]
+    fn an_overlong_value_is_not_written_with_a_wrong_length() {
+        assert_eq!(Writer::message(1, 0, |w| w.bytes(&[0; 65_532])), None);
+    }
+}
