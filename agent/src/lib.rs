@@ -1,1 +1,3 @@
 //! The mobility agent.
+
+pub mod config;

@@ -1,0 +1,272 @@
+//! The daemon's configuration: one TOML file, every key optional.
+//!
+//! ```toml
+//! [agent]
+//! runtime_dir = "/run/roam"    # control socket, journal
+//! offline = "10m"              # how long an association survives without any usable address
+//!
+//! [[manage]]                   # whose associations are looked after; without any: everybody's
+//! executable = "/usr/bin/socat"
+//!
+//! [[element]]                  # a pool element of this host
+//! handle = "robot-1"
+//! port = 7001
+//!
+//! [[peer]]                     # a pool handle under which peers are found when they moved
+//! handle = "robot-2"
+//!
+//! [registrars]
+//! static = ["10.9.0.2:3863"]
+//! ```
+//!
+//! A mistake is reported with file, line, column, the key and what is allowed; nothing is guessed. Lists are
+//! `[[manage]]`, `[[element]]`, `[[peer]]`; durations are strings with a unit (`"250ms"`, `"1m30s"`).
+
+mod error;
+mod glob;
+mod manage;
+mod value;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+pub use self::error::ConfigError;
+pub use self::glob::Glob;
+pub use self::manage::{Manage, SocketFacts, User};
+
+/// Where the daemon looks for its configuration when none is named.
+pub const DEFAULT_FILE: &str = "/etc/roam/agent.toml";
+
+/// The whole configuration. [`Config::default`] is what a host without a file gets.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `[agent]`: the daemon itself.
+    pub agent: Agent,
+    /// `[interfaces]`: where addresses may come from.
+    pub interfaces: Interfaces,
+    /// `[[manage]]`: sockets to adopt. `None` (no such table): every SCTP association of the host that the
+    /// daemon may touch. `manage = []`: only what is adopted by hand or handed over. See [`Config::manages`].
+    pub manage: Option<Vec<Manage>>,
+    /// `[[element]]`: pool elements of this host.
+    #[serde(rename = "element")]
+    pub elements: Vec<Element>,
+    /// `[[peer]]`: pool handles under which peers are found.
+    #[serde(rename = "peer")]
+    pub peers: Vec<Peer>,
+    /// `[registrars]`: where the handlespace is.
+    pub registrars: Registrars,
+}
+
+/// `[agent]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Agent {
+    /// Absolute directory of the control socket (`ctl.sock`) and the journal. Default `/run/roam`.
+    #[serde(deserialize_with = "value::absolute_path")]
+    pub runtime_dir: PathBuf,
+    /// How long an association must survive without any usable address; 1 s to 24 h, default 10 min.
+    #[serde(deserialize_with = "value::offline")]
+    pub offline: Duration,
+    /// Whether the daemon switches `net.sctp.addip_enable` and `auth_enable` on at its start. Default true.
+    pub enable_addip: bool,
+    /// Whether the daemon keeps one rule and one routing table per address. Default true.
+    pub manage_routes: bool,
+    /// How often new sockets are looked for; 10 ms to 60 s, default 250 ms.
+    #[serde(deserialize_with = "value::poll")]
+    pub poll: Duration,
+    /// How long a vanished address is waited for while another path works; 0 to 60 s, default 500 ms.
+    #[serde(deserialize_with = "value::grace")]
+    pub grace: Duration,
+    /// For how long events are gathered while a usable path remains; 0 to 10 s, default 100 ms. Further
+    /// events do not prolong it, and a stranded association does not wait for it.
+    #[serde(deserialize_with = "value::window")]
+    pub settle_window: Duration,
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self {
+            runtime_dir: PathBuf::from("/run/roam"),
+            offline: Duration::from_secs(600),
+            enable_addip: true,
+            manage_routes: true,
+            poll: Duration::from_millis(250),
+            grace: Duration::from_millis(500),
+            settle_window: Duration::from_millis(100),
+        }
+    }
+}
+
+/// `[interfaces]`: patterns with `*` and `?`. An interface takes part if it matches `allow` and not `deny`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Interfaces {
+    /// Names that may take part. Default: all.
+    pub allow: Vec<Glob>,
+    /// Names that may not, even if allowed above. Default: what containers and virtual machines create.
+    pub deny: Vec<Glob>,
+}
+
+impl Default for Interfaces {
+    fn default() -> Self {
+        let globs = |patterns: &[&str]| patterns.iter().map(|p| Glob::new(p)).collect();
+        Self {
+            allow: globs(&["*"]),
+            deny: globs(&[
+                "docker*",
+                "br-*",
+                "virbr*",
+                "vnet*",
+                "veth-*",
+                "veth???????",
+                "lxcbr*",
+                "lxdbr*",
+                "cni*",
+                "flannel*",
+                "cali*",
+                "podman*",
+            ]),
+        }
+    }
+}
+
+impl Interfaces {
+    /// Whether the addresses of the interface of this name may be used.
+    pub fn admits(&self, name: &str) -> bool {
+        self.allow.iter().any(|glob| glob.matches(name)) && !self.deny.iter().any(|glob| glob.matches(name))
+    }
+}
+
+/// `[[element]]`: a pool element of this host, registered while a program listens that fits.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Element {
+    /// The pool handle under which it is found; 1 to 65531 octets.
+    #[serde(deserialize_with = "value::handle")]
+    pub handle: String,
+    /// The SCTP port of the listening program. Needed unless `executable` is given.
+    #[serde(default, deserialize_with = "value::port")]
+    pub port: Option<u16>,
+    /// The program that listens, as an absolute path; with `port`, both must fit.
+    #[serde(default, deserialize_with = "value::executable")]
+    pub executable: Option<PathBuf>,
+    /// The registration life offered to the registrar; 1 s to 24 h, default 5 min.
+    #[serde(default = "value::default_life", deserialize_with = "value::life")]
+    pub life: Duration,
+    /// The member selection policy of the pool. Default `"round-robin"`.
+    #[serde(default)]
+    pub policy: ElementPolicy,
+    /// What the transport carries. Default `"data"`.
+    #[serde(default)]
+    pub transport_use: TransportUse,
+}
+
+/// Member selection policy of a configured pool element (RFC 5356).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ElementPolicy {
+    /// Round Robin (RFC 5356, section 4.1).
+    #[default]
+    RoundRobin,
+}
+
+/// Transport use of a configured pool element (RFC 5354, section 3.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransportUse {
+    /// The transport carries data only.
+    #[default]
+    Data,
+    /// The transport carries data and the session's control channel.
+    Control,
+}
+
+/// `[[peer]]`: a pool handle under which peers of this host are found after they moved.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// The peer's pool handle; 1 to 65531 octets.
+    #[serde(deserialize_with = "value::handle")]
+    pub handle: String,
+    /// The peer's SCTP port; without it, any.
+    #[serde(default, deserialize_with = "value::port")]
+    pub port: Option<u16>,
+}
+
+/// `[registrars]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registrars {
+    /// ASAP over SCTP addresses of registrars, in order of preference: `"10.9.0.2:3863"`, `"[fd00::1]:3863"`.
+    #[serde(rename = "static", deserialize_with = "value::registrars")]
+    pub fixed: Vec<SocketAddr>,
+}
+
+impl Config {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or says something that is not allowed; the error names the place.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::unreadable(path, &cause))?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads the named file, or else [`DEFAULT_FILE`] if it exists, or else takes the defaults.
+    ///
+    /// # Errors
+    /// As [`Config::load`]; a named file must exist.
+    pub fn load_or_default(path: Option<&Path>) -> Result<Self, ConfigError> {
+        match path {
+            Some(path) => Self::load(path),
+            None if Path::new(DEFAULT_FILE).exists() => Self::load(Path::new(DEFAULT_FILE)),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// Understands `text`; `path` is for messages only.
+    ///
+    /// # Errors
+    /// An unknown key, a wrong type or an impossible value.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let at = |cause: toml::de::Error| ConfigError::parse(path, text, cause.span(), cause.message());
+        let config: Self = toml::from_str(text).map_err(at)?;
+        // A second look, with places, for what no single value shows.
+        let places: Places = toml::from_str(text).map_err(at)?;
+        for (element, place) in config.elements.iter().zip(&places.element) {
+            let refuse = |what: &str| Err(ConfigError::parse(path, text, Some(place.span()), what));
+            if element.port.is_none() && element.executable.is_none() {
+                return refuse("a pool element needs `port`, `executable` or both: which program is it?");
+            }
+            if config.registrars.fixed.is_empty() {
+                return refuse("a pool element needs a registrar: name one in `registrars.static`");
+            }
+        }
+        if let (Some(place), true) = (places.peer.first(), config.registrars.fixed.is_empty()) {
+            let what = "peers are found through a registrar: name one in `registrars.static`";
+            return Err(ConfigError::parse(path, text, Some(place.span()), what));
+        }
+        Ok(config)
+    }
+
+    /// Whether the daemon is to adopt a socket of these properties by itself.
+    pub fn manages(&self, socket: &SocketFacts<'_>) -> bool {
+        self.manage.as_ref().is_none_or(|entries| entries.iter().any(|entry| entry.matches(socket)))
+    }
+}
+
+/// Where in the file the list entries stand.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Places {
+    element: Vec<Spanned<toml::Value>>,
+    peer: Vec<Spanned<toml::Value>>,
+}
+
+#[cfg(test)]
+mod tests;

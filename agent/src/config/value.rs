@@ -1,0 +1,137 @@
+//! Values with bounds, each refused with what is allowed.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+const MS: u64 = 1;
+const SECOND: u64 = 1000;
+const HOUR: u64 = 3600 * SECOND;
+
+pub(super) fn offline<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    duration(from, SECOND..=24 * HOUR, "1s to 24h")
+}
+
+pub(super) fn poll<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    duration(from, 10 * MS..=60 * SECOND, "10ms to 60s")
+}
+
+pub(super) fn grace<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    duration(from, 0..=60 * SECOND, "0s to 60s")
+}
+
+pub(super) fn window<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    duration(from, 0..=10 * SECOND, "0s to 10s")
+}
+
+pub(super) fn life<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    duration(from, SECOND..=24 * HOUR, "1s to 24h")
+}
+
+pub(super) fn default_life() -> Duration {
+    Duration::from_secs(300)
+}
+
+fn duration<'de, D: Deserializer<'de>>(
+    from: D,
+    bounds: RangeInclusive<u64>,
+    allowed: &str,
+) -> Result<Duration, D::Error> {
+    let text = String::deserialize(from)
+        .map_err(|cause| D::Error::custom(format!("{cause}; allowed: a duration in quotes, {allowed}")))?;
+    let refuse = |what: &str| {
+        let units = "a number with a unit (ms, s, m, h)";
+        Err(D::Error::custom(format!("`{text}` {what}; allowed: {units}, {allowed}")))
+    };
+    match milliseconds(&text) {
+        None => refuse("is no duration"),
+        Some(ms) if !bounds.contains(&ms) => refuse("is out of range"),
+        Some(ms) => Ok(Duration::from_millis(ms)),
+    }
+}
+
+/// `"1m30s"` as milliseconds: whole numbers, each with its unit.
+fn milliseconds(text: &str) -> Option<u64> {
+    let mut rest = text.trim();
+    let mut total: u64 = 0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let number: u64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let letters = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+        let unit = match &rest[..letters] {
+            "ms" => MS,
+            "s" => SECOND,
+            "m" | "min" => 60 * SECOND,
+            "h" => HOUR,
+            _ => return None,
+        };
+        rest = &rest[letters..];
+        total = total.checked_add(number.checked_mul(unit)?)?;
+    }
+    Some(total)
+}
+
+pub(super) fn port<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
+    let refuse = |what: String| D::Error::custom(format!("{what}; allowed: a port, 1 to 65535"));
+    let number = i64::deserialize(from).map_err(|cause| refuse(cause.to_string()))?;
+    match u16::try_from(number) {
+        Ok(port) if port > 0 => Ok(Some(port)),
+        _ => Err(refuse(format!("{number} is no port"))),
+    }
+}
+
+pub(super) fn process<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error> {
+    let refuse = |what: String| D::Error::custom(format!("{what}; allowed: a process id, 1 or more"));
+    let number = i64::deserialize(from).map_err(|cause| refuse(cause.to_string()))?;
+    match i32::try_from(number) {
+        Ok(pid) if pid > 0 => Ok(Some(pid)),
+        _ => Err(refuse(format!("{number} is no process id"))),
+    }
+}
+
+pub(super) fn absolute_path<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+    let path = PathBuf::deserialize(from)?;
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(D::Error::custom(format!("`{}` is not absolute; allowed: a path from the root", path.display())))
+}
+
+pub(super) fn executable<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    absolute_path(from).map(Some)
+}
+
+pub(super) fn handle<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let handle = String::deserialize(from)?;
+    match handle.len() {
+        1..=65531 => Ok(handle),
+        length => Err(D::Error::custom(format!("a pool handle has 1 to 65531 octets, not {length}"))),
+    }
+}
+
+pub(super) fn registrars<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let list = Vec::<Registrar>::deserialize(from)?;
+    Ok(list.into_iter().map(|Registrar(address)| address).collect())
+}
+
+struct Registrar(SocketAddr);
+
+impl<'de> Deserialize<'de> for Registrar {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        match text.parse::<SocketAddr>() {
+            Ok(address) if address.port() > 0 && !address.ip().is_unspecified() => Ok(Self(address)),
+            _ => Err(D::Error::custom(format!(
+                "`{text}` is no registrar; allowed: ADDRESS:PORT, as 10.9.0.2:3863 or [fd00::1]:3863"
+            ))),
+        }
+    }
+}
