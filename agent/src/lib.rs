@@ -1,3 +1,5 @@
 //! The mobility agent.
 
 pub mod config;
+pub mod handover;
+pub mod translate;

@@ -1,0 +1,336 @@
+//! The machine: what is known of one association, and the next actions.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::own::{Own, OwnAddresses};
+use super::rendezvous::Rendezvous;
+use super::types::{Action, Change, Facts, Identity, Input, Planned, State, Timers, Tuning};
+use crate::translate::Rule;
+
+/// What of a planner has to outlive its daemon, so that the next one can carry on in the middle of a handover.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Saved {
+    /// Addresses held on lo.
+    pub held: BTreeSet<IpAddr>,
+    /// Rules installed.
+    pub rules: BTreeSet<Rule>,
+    /// Own addresses not yet confirmed by the peer.
+    pub unconfirmed: BTreeSet<IpAddr>,
+    /// Where the peer answered, if the kernel does not know that address.
+    pub peer_at: Option<IpAddr>,
+}
+
+/// One association's handover planner.
+#[derive(Debug)]
+pub struct Planner {
+    pub(super) identity: Identity,
+    pub(super) tuning: Tuning,
+    pub(super) usable: Vec<IpAddr>,
+    pub(super) facts: Facts,
+    pub(super) own: OwnAddresses,
+    pub(super) rendezvous: Rendezvous,
+    /// Addresses kept on lo for this association.
+    pub(super) held: BTreeSet<IpAddr>,
+    /// Which usable address each held one shares its routes with.
+    pub(super) via: BTreeMap<IpAddr, IpAddr>,
+    /// The peer's addresses when the last usable own one went: those to which only ASCONF may go.
+    pub(super) peers_when_stranded: BTreeSet<IpAddr>,
+    /// Since when there is no usable confirmed address.
+    pub(super) stranded: Option<Instant>,
+    /// The address that a stranded association moves to.
+    pub(super) target: Option<IpAddr>,
+    /// When own addresses stopped being usable.
+    pub(super) vanished: BTreeMap<IpAddr, Instant>,
+    /// The association had one address when the newest one came: it moves, rather than gains a path.
+    pub(super) leaving: BTreeSet<IpAddr>,
+    /// The own address that the peer was last asked to prefer.
+    pub(super) preferred: Option<IpAddr>,
+    /// When an addition was last asked for, and of what.
+    pub(super) asked: Option<(IpAddr, Instant)>,
+    /// When an ASCONF was sent for the sole purpose of an answer.
+    pub(super) probed: Option<Instant>,
+    /// Additions that the peer refused, with the cause: not asked for again until the network changes.
+    pub(super) refused: BTreeMap<IpAddr, u16>,
+    /// A wildcard socket reacts to address events at present.
+    pub(super) events: bool,
+    /// When deletions were last asked for.
+    pub(super) deleted: BTreeMap<IpAddr, Instant>,
+    /// Until when packets to the peer's old addresses are sent on to its new one.
+    pub(super) peer_settles: Option<Instant>,
+    /// When this machine began.
+    pub(super) begun: Instant,
+    /// A swap is under way.
+    pub(super) swapping: Option<(IpAddr, Instant)>,
+    timers: Timers,
+    fresh_peer: Option<Instant>,
+    rules: BTreeSet<Rule>,
+    outputs: VecDeque<Planned>,
+    wake: Option<Instant>,
+}
+
+impl Planner {
+    /// A planner for an association that was found with these lists and is taken to be settled.
+    #[must_use]
+    pub fn new(now: Instant, identity: Identity, facts: Facts, tuning: Tuning) -> Self {
+        let own = OwnAddresses::settled(&facts.local);
+        Self {
+            identity,
+            tuning,
+            usable: Vec::new(),
+            own,
+            facts,
+            rendezvous: Rendezvous::default(),
+            held: BTreeSet::new(),
+            via: BTreeMap::new(),
+            peers_when_stranded: BTreeSet::new(),
+            stranded: None,
+            target: None,
+            vanished: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            preferred: None,
+            asked: None,
+            probed: None,
+            refused: BTreeMap::new(),
+            events: false,
+            deleted: BTreeMap::new(),
+            peer_settles: None,
+            begun: now,
+            swapping: None,
+            timers: Timers::Calm,
+            fresh_peer: None,
+            rules: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            wake: None,
+        }
+    }
+
+    /// A planner that carries on where an earlier daemon stopped.
+    #[must_use]
+    pub fn resume(now: Instant, identity: Identity, facts: Facts, tuning: Tuning, saved: Saved) -> Self {
+        let mut planner = Self::new(now, identity, facts, tuning);
+        for address in &saved.unconfirmed {
+            if planner.own.get(*address).is_some() {
+                planner.own.set(*address, Own::Adding);
+            }
+        }
+        planner.held = saved.held;
+        planner.rules = saved.rules;
+        if let Some(peer) = saved.peer_at {
+            planner.rendezvous.restore(peer);
+        }
+        planner
+    }
+
+    /// What the next daemon needs to carry on.
+    #[must_use]
+    pub fn saved(&self) -> Saved {
+        Saved {
+            held: self.held.clone(),
+            rules: self.rules.clone(),
+            unconfirmed: self
+                .own
+                .all()
+                .filter(|(_, state)| matches!(state, Own::Adding | Own::Answered))
+                .map(|(address, _)| address)
+                .collect(),
+            peer_at: self.rendezvous.proven(),
+        }
+    }
+
+    /// Takes an input and plans what follows from it.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Usable(usable) => self.take_usable(now, usable),
+            Input::Facts(facts) => self.take_facts(now, facts),
+            Input::OwnAsconf { serial, changes } => {
+                self.own.sent(serial, changes);
+            }
+            Input::OwnAnswer { serial, errors } => {
+                let trusted = !self.needs_proof();
+                let outcome = self.own.answer(serial, &errors, trusted);
+                for (change, cause) in outcome.refused {
+                    if let Change::Add(address) = change {
+                        self.refused.insert(address, cause);
+                        self.own.forget(address);
+                    }
+                }
+                self.probed = None;
+            }
+            Input::Located(addresses) => {
+                self.rendezvous.located(addresses);
+            }
+            Input::Failed { action, error } => self.failed(now, &action, &error),
+        }
+        self.evaluate(now);
+    }
+
+    /// Looks again when a waiting time is over.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.wake.is_some_and(|wake| wake <= now) {
+            self.evaluate(now);
+        }
+    }
+
+    /// The next action, in the order in which they have to be carried out.
+    pub fn poll_output(&mut self) -> Option<Planned> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.wake
+    }
+
+    /// How the association stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match (self.stranded, self.target) {
+            (Some(_), Some(_)) => State::Moving,
+            (Some(_), None) => State::Stranded,
+            (None, _) if self.own.busy() || !self.held.is_empty() => State::Changing,
+            (None, _) => State::Settled,
+        }
+    }
+
+    /// The rules that the association wants at present.
+    #[must_use]
+    pub fn rules(&self) -> &BTreeSet<Rule> {
+        &self.rules
+    }
+
+    /// The kernel's lists as last told.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// What never changes in the life of the association.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Gives up everything that was added to the host for this association: what the daemon does before it stops or
+    /// lets the association go.
+    pub fn release(&mut self) {
+        self.show_rules(BTreeSet::new(), "the association is let go");
+        for address in std::mem::take(&mut self.held) {
+            self.push(Action::Release(address), "the association is let go");
+        }
+        if self.events {
+            self.events = false;
+            self.push(Action::EventsOff, "the association is let go");
+        }
+        self.set_timers(Timers::Calm, "the association is let go");
+        self.wake = None;
+    }
+
+    fn take_usable(&mut self, now: Instant, usable: Vec<IpAddr>) {
+        for (address, _) in self.own.all() {
+            if usable.contains(&address) {
+                self.vanished.remove(&address);
+            } else {
+                self.vanished.entry(address).or_insert(now);
+            }
+        }
+        if usable.iter().any(|address| !self.usable.contains(address)) {
+            self.refused.clear();
+        }
+        self.usable = usable;
+    }
+
+    fn take_facts(&mut self, now: Instant, facts: Facts) {
+        let gained = facts.peers.iter().any(|&(peer, _)| !self.facts.has_peer(peer));
+        if gained && !self.facts.peers.is_empty() {
+            self.fresh_peer = Some(now);
+        }
+        let alone = facts.peers.len() == 1 && self.facts.peers.len() > 1;
+        let fresh = self.fresh_peer.is_some_and(|since| now.duration_since(since) < super::hold::FRESH);
+        self.own.list(&facts.local);
+        self.facts = facts;
+        if alone && fresh && self.facts.unacknowledged && self.stranded.is_none() {
+            let peer = self.facts.peers[0].0;
+            self.push(
+                Action::Nudge(peer),
+                "the peer has moved there and what it missed waits for a distant timer",
+            );
+        }
+        if self.stranded.is_some() {
+            // An address that the peer has added by its own, authenticated ASCONF is where it is now.
+            let news = |peer: &&(IpAddr, _)| !self.peers_when_stranded.contains(&peer.0);
+            if let Some(&(peer, _)) = self.facts.peers.iter().rev().find(news) {
+                self.rendezvous.met(peer);
+            }
+        }
+    }
+
+    fn failed(&mut self, now: Instant, action: &Action, error: &str) {
+        match action {
+            Action::Add(address) => {
+                self.own.forget(*address);
+                self.asked = Some((*address, now));
+            }
+            Action::Remove(address) => {
+                if let Some(Own::Deleting(_)) = self.own.get(*address) {
+                    self.own.set(*address, Own::Deleting(now));
+                }
+            }
+            Action::Swap { .. } => self.swapping = None,
+            Action::Hold { address, .. } => {
+                self.held.remove(address);
+            }
+            _ => {}
+        }
+        tracing::debug!(?action, error, "an action failed");
+        self.wake_at(now + self.tuning.retry);
+    }
+
+    /// Compares what is with what ought to be and plans the difference.
+    fn evaluate(&mut self, now: Instant) {
+        self.wake = None;
+        let alive: Vec<IpAddr> = {
+            let confirmed: BTreeSet<_> = self.own.confirmed().collect();
+            self.usable.iter().copied().filter(|address| confirmed.contains(address)).collect()
+        };
+        if self.facts.local.is_empty() {
+            // Not established yet, or gone: nothing to decide.
+        } else if alive.is_empty() {
+            self.stranded(now);
+        } else {
+            self.calm(now, &alive);
+        }
+    }
+
+    /// Whether an answer on the wire is not enough, because it may come from an address that only the registrar named.
+    pub(super) fn needs_proof(&self) -> bool {
+        self.target.is_some_and(|target| {
+            self.rendezvous.proven().is_none()
+                && self.rendezvous.attempt(&self.facts, target.is_ipv6()).is_some()
+        })
+    }
+
+    pub(super) fn push(&mut self, action: Action, reason: impl Into<String>) {
+        self.outputs.push_back(Planned { action, reason: reason.into() });
+    }
+
+    pub(super) fn wake_at(&mut self, at: Instant) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+
+    pub(super) fn show_rules(&mut self, rules: BTreeSet<Rule>, reason: &str) {
+        if rules != self.rules {
+            self.rules = rules.clone();
+            self.push(Action::Rules(rules), reason);
+        }
+    }
+
+    pub(super) fn set_timers(&mut self, timers: Timers, reason: &str) {
+        if timers != self.timers {
+            self.timers = timers;
+            self.push(Action::Timers(timers), reason);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What goes into a planner and what comes out.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::translate::{Pair, Rule};
+
+/// How the program bound its socket; decides which calls change the association's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// Bound to one or several addresses: `sctp_bindx` works, auto-ASCONF does not.
+    Explicit,
+    /// Bound to the wildcard address: only the kernel's auto-ASCONF works, on its tick of 500 ms.
+    Wildcard,
+}
+
+/// What never changes in the life of an association.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The port numbers.
+    pub pair: Pair,
+    /// How the local socket is bound.
+    pub binding: Binding,
+    /// Whether this end may ever be mute (send nothing but ASCONF until one is answered). At most one end of an
+    /// association may, and both must know which without asking: see [`may_mute`].
+    pub may_mute: bool,
+    /// Whether the host can translate addresses (nftables); without it only [`Action::Swap`] is left.
+    pub translate: bool,
+}
+
+/// The rule by which both ends know, without asking, which of them may be mute: never the one with the lower port;
+/// with equal ports, never the one with the lower address when the association began.
+#[must_use]
+pub fn may_mute(pair: Pair, local: Option<IpAddr>, peer: Option<IpAddr>) -> bool {
+    if pair.local_port == pair.peer_port { local > peer } else { pair.local_port > pair.peer_port }
+}
+
+/// How a path to the peer stands (`spinfo_state`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PathState {
+    /// Works.
+    Active,
+    /// Given up for now.
+    Inactive,
+    /// Added, not yet confirmed by a heartbeat.
+    Unconfirmed,
+}
+
+/// What the kernel's lists say of the association now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The association's own addresses; one that is being added is in it from the call on, one that is being
+    /// deleted until the peer's answer.
+    pub local: BTreeSet<IpAddr>,
+    /// The peer's addresses.
+    pub peers: Vec<(IpAddr, PathState)>,
+    /// The primary path's address.
+    pub primary: Option<IpAddr>,
+    /// Bytes or messages of ours are waiting for the peer's acknowledgement.
+    pub unacknowledged: bool,
+}
+
+impl Facts {
+    /// Whether `address` is one of the peer's.
+    #[must_use]
+    pub fn has_peer(&self, address: IpAddr) -> bool {
+        self.peers.iter().any(|&(peer, _)| peer == address)
+    }
+}
+
+/// One change that an ASCONF asks for (RFC 5061, section 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Add IP Address.
+    Add(IpAddr),
+    /// Delete IP Address.
+    Delete(IpAddr),
+    /// Set Primary Address.
+    SetPrimary(IpAddr),
+}
+
+/// What a planner is told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The host's usable addresses, the preferred first.
+    Usable(Vec<IpAddr>),
+    /// The kernel's lists, read again.
+    Facts(Facts),
+    /// An ASCONF of this association left the host.
+    OwnAsconf {
+        /// Its sequence number.
+        serial: u32,
+        /// What it asks for, with the correlation ids.
+        changes: Vec<(u32, Change)>,
+    },
+    /// An ASCONF-ACK for this association arrived. What is seen on the wire is not authenticated: only the kernel
+    /// can tell, and shows it by what it does next.
+    OwnAnswer {
+        /// The sequence number it answers.
+        serial: u32,
+        /// Refused changes: correlation id and cause (0x00a0 and following).
+        errors: Vec<(u32, u16)>,
+    },
+    /// Where the registrar says that the peer is; empty: it says nothing.
+    Located(Vec<IpAddr>),
+    /// An action could not be carried out.
+    Failed {
+        /// The action.
+        action: Action,
+        /// Why.
+        error: String,
+    },
+}
+
+/// Retransmission timers of the association.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timers {
+    /// As adoption set them: RTO.max around a second.
+    Calm,
+    /// No usable address: RTO.max short, so that no timer is far away when one comes.
+    Stranded,
+    /// An ASCONF is under way and may have to be repeated to another address at any moment.
+    Moving,
+}
+
+/// What a planner wants done. The executor does it and, where that changes the kernel's lists, reads them again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Keep `address` as /32 or /128 on lo, routed as `via` is.
+    Hold {
+        /// The address that the network took away.
+        address: IpAddr,
+        /// A usable address whose routes it shall share; none yet: none is known.
+        via: Option<IpAddr>,
+    },
+    /// Let go of a held address.
+    Release(IpAddr),
+    /// The translation rules that this association wants from now on, all of them.
+    Rules(BTreeSet<Rule>),
+    /// Add the address (bindx, or an address event for a wildcard socket).
+    Add(IpAddr),
+    /// Delete the address (bindx, or an address event).
+    Remove(IpAddr),
+    /// A wildcard socket needs an address event that the kernel has not made (or has made too early): make one with
+    /// a copy of the address on lo.
+    MakeEvent(IpAddr),
+    /// A wildcard socket shall no longer react to address events; copies made for it may go.
+    EventsOff,
+    /// Ask the peer to send to this own address.
+    SetPeerPrimary(IpAddr),
+    /// Send a heartbeat to this peer address now.
+    Heartbeat(IpAddr),
+    /// The only path has come alive under data that waits for a distant timer: make the kernel send it now.
+    Nudge(IpAddr),
+    /// Set the association's retransmission timers.
+    Timers(Timers),
+    /// The whole break-before-make by socket options alone (mutes this end until answered).
+    Swap {
+        /// The association's only address.
+        old: IpAddr,
+        /// The address to move to.
+        new: IpAddr,
+    },
+}
+
+/// An action with its reason, and one sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// What to do.
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+}
+
+/// How the association stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// At least one confirmed address is usable, nothing is under way.
+    Settled,
+    /// A usable path remains and a change is under way.
+    Changing,
+    /// No usable address.
+    Stranded,
+    /// No confirmed usable address, a new one is being added.
+    Moving,
+}
+
+/// Bounds and waiting times of the planner.
+#[derive(Clone, Debug)]
+pub struct Tuning {
+    /// How long a vanished address is kept while another path works (DHCP renewals look like delete and add).
+    pub grace: Duration,
+    /// How long an ASCONF may stay unanswered before it is looked at again.
+    pub retry: Duration,
+    /// How long the kernel may take to act on an address event (its tick is 500 ms).
+    pub tick: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_millis(500),
+            retry: Duration::from_millis(200),
+            tick: Duration::from_millis(600),
+        }
+    }
+}

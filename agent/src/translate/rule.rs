@@ -1,0 +1,95 @@
+//! What can be said about the packets of one association at the host's edge.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// An association's port numbers; with its addresses they identify it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Pair {
+    /// The port at this host.
+    pub local_port: u16,
+    /// The peer's port.
+    pub peer_port: u16,
+}
+
+/// One rule. Addresses of rules for what leaves are those that the kernel's SCTP uses; addresses of rules for what
+/// enters are those on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// Nothing of this port pair enters: a packet to an address that the association does not know yet would be
+    /// answered with ABORT.
+    Guard(Pair),
+    /// No packet with an ABORT chunk enters.
+    NoAbortIn(Pair),
+    /// Of what leaves from `source` for `destination`, only ASCONF and its answers do.
+    Restrict {
+        /// The ports.
+        pair: Pair,
+        /// The held address.
+        source: IpAddr,
+        /// The peer's address.
+        destination: IpAddr,
+    },
+    /// Nothing leaves from `source`.
+    Block {
+        /// The ports.
+        pair: Pair,
+        /// The held address.
+        source: IpAddr,
+    },
+    /// What leaves from `from` leaves from `to`.
+    OutSource {
+        /// The ports.
+        pair: Pair,
+        /// The held address.
+        from: IpAddr,
+        /// The usable address.
+        to: IpAddr,
+    },
+    /// What leaves for `from` goes to `to`.
+    OutDestination {
+        /// The ports.
+        pair: Pair,
+        /// The peer's address as the kernel knows it.
+        from: IpAddr,
+        /// Where the peer is.
+        to: IpAddr,
+    },
+    /// What enters from `from` seems to come from `to`.
+    InSource {
+        /// The ports.
+        pair: Pair,
+        /// Where the peer is.
+        from: IpAddr,
+        /// The peer's address as the kernel knows it.
+        to: IpAddr,
+    },
+    /// What enters for `from` seems to be for `to`.
+    InDestination {
+        /// The ports.
+        pair: Pair,
+        /// The usable address.
+        from: IpAddr,
+        /// The held address.
+        to: IpAddr,
+    },
+}
+
+impl Rule {
+    /// The port pair that the rule is about.
+    #[must_use]
+    pub const fn pair(&self) -> Pair {
+        match *self {
+            Self::Guard(pair)
+            | Self::NoAbortIn(pair)
+            | Self::Restrict { pair, .. }
+            | Self::Block { pair, .. }
+            | Self::OutSource { pair, .. }
+            | Self::OutDestination { pair, .. }
+            | Self::InSource { pair, .. }
+            | Self::InDestination { pair, .. } => pair,
+        }
+    }
+}
