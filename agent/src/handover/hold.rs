@@ -50,12 +50,18 @@ impl Planner {
         if let Some(at) = self.rendezvous.take_turns(now, &self.facts, target.is_ipv6()) {
             self.wake_at(at);
         }
-        self.set_timers(Timers::Moving, "an ASCONF is about to leave");
-        // The way in opens only after the address is asked for; until then a packet for it would be answered with
-        // ABORT. A wildcard socket's association takes it under its old address meanwhile.
         let known = self.facts.local.contains(&target);
+        let rules = self.moving_rules(target);
+        if !known {
+            // The way out is laid before the address is asked for, the way in opens after it: a packet for an address
+            // that the association does not have would be answered with ABORT.
+            let mut guarded = rules.clone();
+            guarded.insert(Rule::Guard(self.identity.pair));
+            self.show_rules(guarded, "what leaves shall seem to come from where the host is");
+        }
+        self.set_timers(Timers::Moving, "an ASCONF is about to leave");
         self.ask_for(now, target);
-        self.show_rules(self.moving_rules(target), &format!("the association moves to {target}"));
+        self.show_rules(rules, &format!("the association moves to {target}"));
         if known && self.own.get(target) == Some(Own::Answered) {
             self.prove(
                 now,
