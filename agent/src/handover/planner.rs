@@ -275,7 +275,8 @@ impl Planner {
             }
             Action::Remove(address) => {
                 if let Some(Own::Deleting(_)) = self.own.get(*address) {
-                    self.own.set(*address, Own::Deleting(now));
+                    self.own.set(*address, Own::Confirmed);
+                    self.deleted.insert(*address, now);
                 }
             }
             Action::Swap { .. } => self.swapping = None,
