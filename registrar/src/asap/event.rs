@@ -1,0 +1,192 @@
+//! What happened, for logs; and how often, for counters.
+
+use asap_client::wire::PoolHandle;
+use serde::Serialize;
+use std::fmt;
+
+use crate::Association;
+
+/// Why an element left its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It deregistered.
+    Deregistered,
+    /// Its registration life ended.
+    Expired,
+    /// The association that owned it ended.
+    OwnerLost,
+    /// It did not answer a keep-alive in time.
+    NoAnswer,
+    /// More than MAX-BAD-PE-REPORT reports said that it cannot be reached.
+    Reported,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deregistered => "it deregistered",
+            Self::Expired => "its registration life ended",
+            Self::OwnerLost => "its association ended",
+            Self::NoAnswer => "it did not answer a keep-alive",
+            Self::Reported => "too many reports that it cannot be reached",
+        })
+    }
+}
+
+/// Why an association is ended by us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// There are as many associations as there may be, and all of them hold something.
+    TooMany,
+    /// It held nothing, and its place was needed.
+    PlaceNeeded,
+    /// Its element moved to another association, and it did not answer when asked.
+    Displaced,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooMany => "too many associations",
+            Self::PlaceNeeded => "it held nothing and its place was needed",
+            Self::Displaced => "its element registered from elsewhere and it is silent",
+        })
+    }
+}
+
+/// Something that happened, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An element joined a pool.
+    Registered {
+        /// The pool.
+        handle: PoolHandle,
+        /// The element.
+        id: u32,
+        /// Its owner.
+        owner: Association,
+    },
+    /// An element registered again and looks different now, or came over another association.
+    Reregistered {
+        /// The pool.
+        handle: PoolHandle,
+        /// The element.
+        id: u32,
+        /// Its owner from now on.
+        owner: Association,
+        /// Its owner before, if that was another.
+        from: Option<Association>,
+    },
+    /// A registration was refused.
+    Refused {
+        /// The pool.
+        handle: PoolHandle,
+        /// The element.
+        id: u32,
+        /// Who asked.
+        association: Association,
+        /// The cause code of the answer.
+        cause: u16,
+    },
+    /// An element left its pool.
+    Removed {
+        /// The pool.
+        handle: PoolHandle,
+        /// The element.
+        id: u32,
+        /// Why.
+        why: Why,
+    },
+    /// Two live associations claim the same element.
+    Contested {
+        /// The pool.
+        handle: PoolHandle,
+        /// The element.
+        id: u32,
+        /// The owner: the one that registered last.
+        owner: Association,
+        /// The one that owned it before and still answers for it.
+        older: Association,
+    },
+    /// An association sent something that is not ASAP, or asked what cannot be done.
+    Malformed {
+        /// Who.
+        association: Association,
+        /// What was wrong.
+        what: String,
+    },
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registered { handle, id, owner } => {
+                write!(f, "element {id:#010x} joined pool {handle} over association {owner}")
+            }
+            Self::Reregistered { handle, id, owner, from: Some(from) } => {
+                write!(f, "element {id:#010x} of pool {handle} moved from association {from} to {owner}")
+            }
+            Self::Reregistered { handle, id, owner, from: None } => {
+                write!(f, "element {id:#010x} of pool {handle} changed, over association {owner}")
+            }
+            Self::Refused { handle, id, association, cause } => write!(
+                f,
+                "element {id:#010x} was not let into pool {handle}: cause {cause:#x}, association {association}"
+            ),
+            Self::Removed { handle, id, why } => write!(f, "element {id:#010x} left pool {handle}: {why}"),
+            Self::Contested { handle, id, owner, older } => write!(
+                f,
+                "element {id:#010x} of pool {handle} is claimed by association {owner}, which registered last, \
+                 and by {older}, which still answers"
+            ),
+            Self::Malformed { association, what } => write!(f, "association {association}: {what}"),
+        }
+    }
+}
+
+/// How often things happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Messages that came.
+    pub messages: u64,
+    /// Messages with a payload protocol identifier that is not ASAP's; dropped.
+    pub wrong_ppid: u64,
+    /// Messages that could not be read; answered by an ASAP Error where the type's high bits ask for it.
+    pub malformed: u64,
+    /// Messages that are not for a registrar; ignored.
+    pub unexpected: u64,
+    /// ASAP Errors that came; never answered.
+    pub errors_received: u64,
+    /// ASAP Errors sent.
+    pub errors_sent: u64,
+    /// Registrations accepted, new ones and renewals.
+    pub registrations: u64,
+    /// Registrations refused.
+    pub registrations_refused: u64,
+    /// Deregistrations accepted.
+    pub deregistrations: u64,
+    /// Handle resolutions answered with elements.
+    pub resolutions: u64,
+    /// Handle resolutions for a pool that is not there.
+    pub unknown_handles: u64,
+    /// Unasked responses sent to subscribers.
+    pub pushes: u64,
+    /// Keep-alives sent.
+    pub keep_alives: u64,
+    /// Keep-alives answered.
+    pub keep_alives_answered: u64,
+    /// Elements removed since they did not answer.
+    pub keep_alives_missed: u64,
+    /// Elements removed at the end of their registration life.
+    pub expired: u64,
+    /// Elements removed since their association ended.
+    pub owners_lost: u64,
+    /// Reports that an element cannot be reached.
+    pub unreachable_reports: u64,
+    /// Elements removed after too many reports.
+    pub reported: u64,
+    /// Times that two live associations were seen to claim one element.
+    pub contested: u64,
+    /// Associations ended by us to keep within the limits, or since they were displaced.
+    pub aborted: u64,
+}

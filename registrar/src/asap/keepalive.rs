@@ -1,0 +1,156 @@
+//! Whether elements are still there: keep-alives (RFC 5352, 3.4), reports (3.5), displaced owners.
+
+use asap_client::wire::{Message, PoolHandle};
+use std::time::{Duration, Instant};
+
+use super::event::{Event, Reason, Why};
+use super::service::Registrar;
+use crate::Association;
+use crate::handlespace::ElementKey;
+
+/// What an element is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// The next keep-alive to it is due.
+    KeepAlive,
+    /// Its answer is due.
+    Answer,
+    /// The answer of the association that owned it before is due.
+    Probe,
+}
+
+impl Timer {
+    pub(super) const ALL: [Self; 3] = [Self::KeepAlive, Self::Answer, Self::Probe];
+}
+
+/// The association from which an element was taken by a registration from elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Displaced {
+    pub(super) association: Association,
+    /// It answered a keep-alive for the element afterwards.
+    pub(super) answered: bool,
+    /// So did the new owner, later.
+    pub(super) owner_answered: bool,
+}
+
+/// Spreads times; a small generator (splitmix64) is random enough for that.
+#[derive(Clone, Debug)]
+pub(crate) struct Spread(u64);
+
+impl Spread {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// `mean` give or take up to half of it.
+    pub(super) fn around(&mut self, mean: Duration) -> Duration {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        let part = u32::try_from(z >> 48).unwrap_or(0); // 0 to 65535
+        mean / 2 + (mean / 65_536).saturating_mul(part)
+    }
+}
+
+impl Registrar {
+    /// Plans the next periodic keep-alive to an element that was just heard from.
+    pub(super) fn plan_keep_alive(&mut self, now: Instant, key: ElementKey) {
+        self.timers.clear((Timer::Answer, key));
+        if let Some(mean) = self.settings.keep_alive_interval {
+            let at = now + self.spread.around(mean);
+            self.timers.set((Timer::KeepAlive, key), at);
+        }
+    }
+
+    pub(super) fn timer(&mut self, now: Instant, timer: Timer, key: ElementKey) {
+        match timer {
+            Timer::KeepAlive => self.ask(now, key),
+            Timer::Answer => self.remove(key, Why::NoAnswer),
+            Timer::Probe => {
+                let Some(displaced) = self.displaced.remove(&key) else { return };
+                if self.owns_nothing(displaced.association) {
+                    self.abort(displaced.association, Reason::Displaced);
+                }
+            }
+        }
+    }
+
+    fn owns_nothing(&self, association: Association) -> bool {
+        self.clients.contains_key(&association) && self.space.count_owned_by(association) == 0
+    }
+
+    /// Sends a keep-alive to an element and waits for the answer; one that is already waited for is not put off.
+    fn ask(&mut self, now: Instant, key: ElementKey) {
+        let Some((pool, element)) = self.space.get(key) else { return };
+        let (handle, id, owner) = (pool.handle().clone(), element.id, element.owner);
+        self.timers.clear((Timer::KeepAlive, key));
+        if self.timers.get((Timer::Answer, key)).is_none() {
+            self.timers.set((Timer::Answer, key), now + self.settings.keep_alive_timeout);
+        }
+        self.send_keep_alive(owner, handle, id);
+    }
+
+    fn send_keep_alive(&mut self, association: Association, handle: PoolHandle, id: u32) {
+        self.counters.keep_alives += 1;
+        let server = self.settings.server;
+        self.send(association, &Message::EndpointKeepAlive { home: false, server, handle, id: Some(id) });
+    }
+
+    /// An element was registered from elsewhere: asks the association that owned it whether it still does.
+    pub(super) fn probe_older(&mut self, now: Instant, key: ElementKey, older: Association) {
+        let Some((pool, element)) = self.space.get(key) else { return };
+        let (handle, id) = (pool.handle().clone(), element.id);
+        self.displaced.insert(key, Displaced { association: older, answered: false, owner_answered: false });
+        self.timers.set((Timer::Probe, key), now + self.settings.keep_alive_timeout);
+        self.send_keep_alive(older, handle, id);
+    }
+
+    /// The element moved on: whoever was asked about it before need not answer any more.
+    pub(super) fn forget_displaced(&mut self, key: ElementKey) {
+        self.displaced.remove(&key);
+        self.timers.clear((Timer::Probe, key));
+    }
+
+    /// ENDPOINT_KEEP_ALIVE_ACK.
+    pub(super) fn answered(&mut self, now: Instant, association: Association, handle: &PoolHandle, id: u32) {
+        let Some(key) = self.space.key(handle, id) else {
+            self.counters.unexpected += 1;
+            return;
+        };
+        let owner = self.space.get(key).map(|(_, element)| element.owner);
+        let displaced = self.displaced.get_mut(&key);
+        if owner == Some(association) {
+            self.counters.keep_alives_answered += 1;
+            if let Some(displaced) = displaced {
+                displaced.owner_answered = displaced.answered;
+            }
+            self.space.set_bad_reports(key, 0);
+            self.plan_keep_alive(now, key);
+        } else if let (Some(displaced), Some(owner)) = (displaced, owner)
+            && displaced.association == association
+            && !displaced.answered
+        {
+            displaced.answered = true;
+            self.timers.clear((Timer::Probe, key));
+            self.counters.contested += 1;
+            self.event(Event::Contested { handle: handle.clone(), id, owner, older: association });
+        } else {
+            self.counters.unexpected += 1;
+        }
+    }
+
+    /// ENDPOINT_UNREACHABLE: asks the element at once, and counts (MAX-BAD-PE-REPORT).
+    pub(super) fn unreachable(&mut self, now: Instant, handle: &PoolHandle, id: u32) {
+        self.counters.unreachable_reports += 1;
+        let Some(key) = self.space.key(handle, id) else { return };
+        let Some((_, element)) = self.space.get(key) else { return };
+        let reports = element.bad_reports.saturating_add(1);
+        if reports > self.settings.max_bad_pe_report {
+            return self.remove(key, Why::Reported);
+        }
+        self.space.set_bad_reports(key, reports);
+        self.ask(now, key);
+    }
+}

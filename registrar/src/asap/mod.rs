@@ -1,0 +1,99 @@
+//! The registrar's side of ASAP (RFC 5352), as a machine.
+//!
+//! [`Registrar::handle`] takes what happened, [`Registrar::poll_output`] gives what to do, until it gives nothing;
+//! [`Registrar::poll_timeout`] says when to call [`Registrar::handle_timeout`]. Its only random numbers come from the
+//! seed it is made with.
+//!
+//! What the RFC leaves open is decided as follows:
+//! - **A known element identifier from another association** is the element that has moved, and wins at once: a
+//!   host that changed networks registers anew while its old association is formally alive. If the two associations
+//!   share no address, the older one is sent a keep-alive. If it answers, the identifier is *contested*: the newer
+//!   stays the owner, and a later registration by the older is refused with cause 0x4 once the newer has answered
+//!   for the element too. If it does not answer and owns nothing else, it is aborted.
+//! - **Policies** other than Round Robin are refused with cause 0x3 and the policy parameter: an element that
+//!   asks for shares by weight or load should not seem to get them.
+//! - **Life** is in seconds; 0 and values below -1 are refused with cause 0x3.
+//! - **A resolution without an items option**, or with 0 items, names all elements.
+//! - **A foreign association cannot deregister** an element unless it shares an address with the element (cause 0xa).
+//! - **A keep-alive** names the element, as rsplib needs it. An element that does not answer is
+//!   removed by itself, and told so by an unasked DEREGISTRATION_RESPONSE; its association stays.
+//! - Octets that are no message at all are counted, and answered only where [`asap_client::wire::DecodeError::report`]
+//!   has an answer. An Error is never answered by an Error.
+
+mod event;
+mod keepalive;
+mod registration;
+mod resolution;
+mod service;
+mod settings;
+mod subscribe;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use event::{Counters, Event, Reason, Why};
+pub use service::Registrar;
+pub use settings::{Limits, Settings};
+
+use crate::Association;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// An association is up.
+    Up {
+        /// Its number, which was never used before.
+        association: Association,
+        /// The address it came from.
+        from: IpAddr,
+        /// The peer's port.
+        port: u16,
+        /// All of the peer's addresses.
+        addresses: Vec<IpAddr>,
+    },
+    /// The peer's addresses are these now.
+    Addresses {
+        /// The association.
+        association: Association,
+        /// All of the peer's addresses.
+        addresses: Vec<IpAddr>,
+    },
+    /// An association has ended, in whatever way; also one that the driver gave up.
+    Down {
+        /// The association.
+        association: Association,
+    },
+    /// A whole user message came.
+    Message {
+        /// Over which association.
+        association: Association,
+        /// Its payload protocol identifier.
+        ppid: u32,
+        /// Its octets.
+        bytes: Vec<u8>,
+    },
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send an ASAP message.
+    Send {
+        /// Over which association.
+        association: Association,
+        /// Its octets; shared among the subscribers of a pool.
+        bytes: Arc<[u8]>,
+    },
+    /// End an association. The machine has forgotten it; no [`Input::Down`] is needed.
+    Abort {
+        /// The association.
+        association: Association,
+        /// Why.
+        reason: Reason,
+    },
+    /// Something for the log.
+    Event(Event),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! Registration and deregistration (RFC 5352, 3.1 and 3.2), the registrar's side.
+
+use asap_client::wire::{Cause, Message, Policy, PoolElement, PoolHandle, Transport, TransportUse, Writer};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::event::{Event, Why};
+use super::service::{Client, Registrar};
+use crate::Association;
+use crate::handlespace::{Element, Inserted, Life};
+
+impl Registrar {
+    /// REGISTRATION.
+    pub(super) fn register(
+        &mut self,
+        now: Instant,
+        association: Association,
+        handle: PoolHandle,
+        asked: PoolElement,
+    ) {
+        let id = asked.id;
+        match self.accept(now, association, &handle, asked) {
+            Ok(element) => {
+                self.admit(now, association, handle.clone(), element);
+                self.counters.registrations += 1;
+                let answer = Message::RegistrationResponse { rejected: false, handle, id, error: None };
+                self.send(association, &answer);
+            }
+            Err(cause) => {
+                self.counters.registrations_refused += 1;
+                self.event(Event::Refused { handle: handle.clone(), id, association, cause: cause.code });
+                let error = Some(vec![cause]);
+                self.send(association, &Message::RegistrationResponse { rejected: true, handle, id, error });
+            }
+        }
+    }
+
+    /// Checks a registration; the element as it is to be kept, or why not.
+    fn accept(
+        &self,
+        now: Instant,
+        association: Association,
+        handle: &PoolHandle,
+        asked: PoolElement,
+    ) -> Result<Element, Cause> {
+        let client = self.clients.get(&association).ok_or_else(|| Cause::bare(Cause::UNSPECIFIED))?;
+        let limits = &self.settings.limits;
+        if handle.as_bytes().len() > limits.pool_handle_octets {
+            return Err(Cause::invalid_values(&tlv(|w| handle.emit(w))));
+        }
+        let pool = self.space.pool(handle);
+        if let Some(pool) = pool {
+            if asked.policy.code() != pool.policy().code() {
+                return Err(with_data(Cause::INCONSISTENT_POLICY, tlv(|w| pool.policy().emit(w))));
+            }
+            if asked.user.type_() != pool.transport().type_() {
+                return Err(with_data(Cause::INCONSISTENT_TRANSPORT, tlv(|w| pool.transport().emit(w))));
+            }
+            if asked.user.use_() != pool.transport().use_() {
+                return Err(Cause::bare(Cause::INCONSISTENT_CONTROL));
+            }
+        }
+        if asked.policy != Policy::RoundRobin {
+            return Err(Cause::invalid_values(&tlv(|w| asked.policy.emit(w))));
+        }
+        let Some(life) = Life::from_wire(asked.life) else {
+            return Err(Cause::invalid_values(&tlv(|w| asked.emit(w))));
+        };
+        if asked.user.port() == Some(0) {
+            return Err(Cause::invalid_values(&tlv(|w| asked.user.emit(w))));
+        }
+        let Some(user) = client.confirm(&asked.user, self.settings.allow_loopback) else {
+            return Err(Cause::invalid_values(&tlv(|w| asked.user.emit(w))));
+        };
+        if tlv(|w| user.emit(w)).len() > limits.element_octets {
+            return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
+        }
+        let before = pool.and_then(|pool| pool.element(asked.id));
+        if let Some(before) = before
+            && self.is_contested(handle, before, association)
+        {
+            return Err(Cause::bare(Cause::NON_UNIQUE_PE_IDENTIFIER));
+        }
+        let owns_it = before.is_some_and(|before| before.owner == association);
+        if (!owns_it && self.space.count_owned_by(association) >= limits.elements_per_association)
+            || (before.is_none() && self.space.len() >= limits.elements)
+        {
+            return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
+        }
+        Ok(Element {
+            id: asked.id,
+            home: self.settings.server,
+            life: asked.life,
+            user,
+            policy: asked.policy,
+            asap: client.asap_transport(),
+            owner: association,
+            expires: life.end(now),
+            bad_reports: 0,
+        })
+    }
+
+    /// Whether the element lives elsewhere: `association` owned it once, and both that one and the owner of
+    /// today have answered for it since it was taken over, from different addresses.
+    fn is_contested(&self, handle: &PoolHandle, element: &Element, association: Association) -> bool {
+        let displaced = self.space.key(handle, element.id).and_then(|key| self.displaced.get(&key));
+        displaced.is_some_and(|d| d.association == association && d.answered && d.owner_answered)
+            && self.are_apart(element.owner, association)
+    }
+
+    /// Whether two associations have no address in common.
+    fn are_apart(&self, one: Association, other: Association) -> bool {
+        match (self.clients.get(&one), self.clients.get(&other)) {
+            (Some(one), Some(other)) => !one.addresses.iter().any(|a| other.addresses.contains(a)),
+            _ => true,
+        }
+    }
+
+    fn admit(&mut self, now: Instant, owner: Association, handle: PoolHandle, element: Element) {
+        let id = element.id;
+        let (key, inserted) = self.space.insert(handle.clone(), element);
+        self.plan_keep_alive(now, key);
+        let (before, changed) = match inserted {
+            Inserted::New => {
+                self.event(Event::Registered { handle: handle.clone(), id, owner });
+                self.changed.insert(handle);
+                return;
+            }
+            Inserted::Changed(before) => (before, true),
+            Inserted::Refreshed(before) => (before, false),
+        };
+        let from = Some(before.owner).filter(|older| *older != owner);
+        if let Some(older) = from {
+            self.forget_displaced(key);
+            if self.are_apart(older, owner) {
+                self.probe_older(now, key, older);
+            }
+        }
+        if changed || from.is_some() {
+            self.event(Event::Reregistered { handle: handle.clone(), id, owner, from });
+        }
+        if changed {
+            self.changed.insert(handle);
+        }
+    }
+
+    /// DEREGISTRATION. An unknown element is answered with success.
+    pub(super) fn deregister(&mut self, association: Association, handle: PoolHandle, id: u32) {
+        let mut error = None;
+        if let Some(key) = self.space.key(&handle, id) {
+            let may = self.space.get(key).is_some_and(|(_, element)| {
+                element.owner == association || self.shares_address(association, element)
+            });
+            if may {
+                self.remove(key, Why::Deregistered);
+            } else {
+                error = Some(vec![Cause::bare(Cause::SECURITY)]);
+            }
+        }
+        self.send(association, &Message::DeregistrationResponse { handle, id, error });
+    }
+
+    fn shares_address(&self, association: Association, element: &Element) -> bool {
+        let Some(client) = self.clients.get(&association) else { return false };
+        element.asap.addresses().iter().any(|address| client.addresses.contains(address))
+    }
+}
+
+impl Client {
+    /// Where an element that registers over this association is heard from.
+    pub(super) fn asap_transport(&self) -> Transport {
+        Transport::Sctp { port: self.port, use_: TransportUse::DataOnly, addresses: self.addresses.clone() }
+    }
+
+    /// The transport with those of its addresses that the association has and that others can use; `None` if no
+    /// address is left. Loopback addresses are kept if `allow_loopback` is set or the association came from one
+    /// and there is no other; link-local ones say nothing without a link.
+    fn confirm(&self, transport: &Transport, allow_loopback: bool) -> Option<Transport> {
+        let mut own: Vec<IpAddr> = Vec::new();
+        for address in transport.addresses().iter().map(IpAddr::to_canonical) {
+            if self.addresses.contains(&address) && !is_link_local(&address) && !own.contains(&address) {
+                own.push(address);
+            }
+        }
+        let elsewhere = own.iter().any(|address| !address.is_loopback());
+        own.retain(|a| !a.is_loopback() || allow_loopback || (self.from.is_loopback() && !elsewhere));
+        match transport {
+            Transport::Opaque(_) => Some(transport.clone()),
+            _ if own.is_empty() => None,
+            Transport::Sctp { port, use_, .. } => {
+                Some(Transport::Sctp { port: *port, use_: *use_, addresses: own })
+            }
+            other => Some(other.clone()),
+        }
+    }
+}
+
+fn is_link_local(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
+fn with_data(code: u16, data: Vec<u8>) -> Cause {
+    Cause { code, data }
+}
+
+/// The octets of one parameter, without the padding behind it.
+fn tlv(emit: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut writer = Writer::new();
+    emit(&mut writer);
+    let mut bytes = writer.finish().unwrap_or_default();
+    if let Some([high, low]) = bytes.get(2..4) {
+        bytes.truncate(u16::from_be_bytes([*high, *low]).into());
+    }
+    bytes
+}

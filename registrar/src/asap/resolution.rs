@@ -1,0 +1,92 @@
+//! Handle resolution (RFC 5352, 3.3) and what subscribers are told.
+
+use asap_client::wire::{Cause, Message, PoolHandle};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::service::Registrar;
+use crate::Association;
+use crate::handlespace::Pool;
+
+impl Registrar {
+    /// HANDLE_RESOLUTION.
+    pub(super) fn resolve(
+        &mut self,
+        association: Association,
+        handle: PoolHandle,
+        items: Option<u32>,
+        subscribe: bool,
+    ) {
+        let items = items.filter(|wanted| *wanted != 0);
+        let Some(pool) = self.space.pool(&handle) else {
+            self.counters.unknown_handles += 1;
+            let subscribed = self.subscriptions.contains(association, &handle);
+            return self.send(association, &unknown(handle, subscribed));
+        };
+        let limit = self.settings.limits.resolution_items;
+        let known = self.subscriptions.contains(association, &handle);
+        let room = self.subscriptions.count(association) < self.settings.limits.subscriptions_per_association
+            && self.subscriptions.len() < self.settings.limits.subscriptions;
+        let subscribed = known || (subscribe && room);
+        let answer = response(pool, count(items, limit), subscribed);
+        if subscribe && subscribed {
+            self.subscriptions.insert(association, handle.clone(), items);
+        }
+        if let Some(pool) = self.space.pool_mut(&handle) {
+            pool.advance();
+        }
+        self.counters.resolutions += 1;
+        self.send(association, &answer);
+    }
+
+    /// Tells the subscribers of every pool that has changed, once, and all with the same octets.
+    pub(super) fn push(&mut self) {
+        while let Some(handle) = self.changed.pop_first() {
+            let subscribers: Vec<_> = self.subscriptions.of_pool(&handle).collect();
+            if subscribers.is_empty() {
+                continue;
+            }
+            let limit = self.settings.limits.resolution_items;
+            let mut made: BTreeMap<usize, Arc<[u8]>> = BTreeMap::new();
+            for (association, items) in subscribers {
+                let count = count(items, limit);
+                let bytes = made.entry(count).or_insert_with(|| {
+                    let message = match self.space.pool(&handle) {
+                        Some(pool) => response(pool, count, true),
+                        None => unknown(handle.clone(), true),
+                    };
+                    message.encode().into()
+                });
+                let bytes = Arc::clone(bytes);
+                self.counters.pushes += 1;
+                self.send_bytes(association, bytes);
+            }
+        }
+    }
+}
+
+/// How many elements to name: all, unless fewer are asked for, and never more than the limit.
+fn count(items: Option<u32>, limit: usize) -> usize {
+    items.and_then(|wanted| usize::try_from(wanted).ok()).map_or(limit, |wanted| wanted.min(limit))
+}
+
+/// The policy parameter is always there: rsplib's pool users cannot do without it.
+fn response(pool: &Pool, count: usize, subscribed: bool) -> Message {
+    Message::HandleResolutionResponse {
+        subscribed,
+        handle: pool.handle().clone(),
+        policy: Some(pool.policy().clone()),
+        elements: pool.in_turn().take(count).map(|element| element.to_wire()).collect(),
+        error: None,
+    }
+}
+
+fn unknown(handle: PoolHandle, subscribed: bool) -> Message {
+    Message::HandleResolutionResponse {
+        subscribed,
+        handle,
+        policy: None,
+        elements: Vec::new(),
+        error: Some(vec![Cause::bare(Cause::UNKNOWN_POOL_HANDLE)]),
+    }
+}

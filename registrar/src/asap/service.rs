@@ -1,0 +1,279 @@
+//! The machine itself: its state, its associations, and what goes where.
+
+use asap_client::wire::{self, Cause, DecodeError, Message, PoolHandle};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::event::{Counters, Event, Reason, Why};
+use super::keepalive::{Displaced, Spread, Timer};
+use super::subscribe::Subscriptions;
+use super::{Input, Output, Settings};
+use crate::Association;
+use crate::handlespace::{Deadlines, ElementKey, Handlespace};
+
+/// What is known of an association.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    /// The address it came from.
+    pub(crate) from: IpAddr,
+    /// The peer's port.
+    pub(crate) port: u16,
+    /// The peer's addresses.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// When the last message came.
+    pub(crate) heard: Instant,
+}
+
+/// The ASAP service of a registrar. See the module's text for what it decides where the RFC does not.
+#[derive(Clone, Debug)]
+pub struct Registrar {
+    pub(super) settings: Settings,
+    pub(super) space: Handlespace,
+    pub(super) clients: BTreeMap<Association, Client>,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) timers: Deadlines<(Timer, ElementKey)>,
+    pub(super) displaced: BTreeMap<ElementKey, Displaced>,
+    pub(super) spread: Spread,
+    pub(super) counters: Counters,
+    /// Pools whose subscribers have to be told.
+    pub(super) changed: BTreeSet<PoolHandle>,
+    outputs: VecDeque<Output>,
+}
+
+impl Registrar {
+    /// A registrar without pools. `seed` spreads its keep-alives in time.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            settings,
+            space: Handlespace::default(),
+            clients: BTreeMap::new(),
+            subscriptions: Subscriptions::default(),
+            timers: Deadlines::default(),
+            displaced: BTreeMap::new(),
+            spread: Spread::new(seed),
+            counters: Counters::default(),
+            changed: BTreeSet::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The pools.
+    pub fn handlespace(&self) -> &Handlespace {
+        &self.space
+    }
+
+    /// What happened so far, in numbers.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The associations there are.
+    pub fn associations(&self) -> impl ExactSizeIterator<Item = Association> {
+        self.clients.keys().copied()
+    }
+
+    pub(crate) fn client(&self, association: Association) -> Option<&Client> {
+        self.clients.get(&association)
+    }
+
+    /// The pools that an association subscribes to.
+    pub fn subscriptions_of(&self, association: Association) -> impl Iterator<Item = &PoolHandle> {
+        self.subscriptions.of_association(association)
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Takes what happened.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Up { association, from, port, addresses } => {
+                self.up(now, association, Client { from, port, addresses, heard: now });
+            }
+            Input::Addresses { association, addresses } => self.addresses(association, addresses),
+            Input::Down { association } => self.down(association),
+            Input::Message { association, ppid, bytes } => self.message(now, association, ppid, &bytes),
+        }
+        self.push();
+    }
+
+    /// Does what is due. To be called when [`Self::poll_timeout`] has passed; harmless at any other time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(key) = self.space.pop_expired(now) {
+            self.remove(key, Why::Expired);
+        }
+        while let Some((timer, key)) = self.timers.pop_due(now) {
+            self.timer(now, timer, key);
+        }
+        self.push();
+    }
+
+    /// What to do next, if anything.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`]; `None` while nothing is due ever.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.space.next_expiry().into_iter().chain(self.timers.next()).min()
+    }
+
+    fn up(&mut self, now: Instant, association: Association, client: Client) {
+        if self.clients.contains_key(&association) {
+            self.down(association);
+        }
+        if self.clients.len() >= self.settings.limits.associations {
+            let Some(idle) = self.longest_idle() else {
+                self.counters.aborted += 1;
+                self.outputs.push_back(Output::Abort { association, reason: Reason::TooMany });
+                return;
+            };
+            self.abort(idle, Reason::PlaceNeeded);
+        }
+        self.clients.insert(association, Client { heard: now, ..client });
+    }
+
+    /// The association that was silent longest of those that hold nothing.
+    fn longest_idle(&self) -> Option<Association> {
+        let holds_nothing = |(association, _): &(&Association, &Client)| self.holds_nothing(**association);
+        self.clients.iter().filter(holds_nothing).min_by_key(|(_, client)| client.heard).map(|(a, _)| *a)
+    }
+
+    pub(super) fn holds_nothing(&self, association: Association) -> bool {
+        self.space.count_owned_by(association) == 0 && self.subscriptions.count(association) == 0
+    }
+
+    fn addresses(&mut self, association: Association, addresses: Vec<IpAddr>) {
+        let Some(client) = self.clients.get_mut(&association) else { return };
+        client.addresses = addresses;
+        let asap = client.asap_transport();
+        let owned: Vec<_> = self.space.owned_by(association).collect();
+        for key in owned {
+            self.space.set_asap(key, asap.clone());
+        }
+    }
+
+    fn down(&mut self, association: Association) {
+        if self.clients.remove(&association).is_none() {
+            return;
+        }
+        self.subscriptions.remove_all(association);
+        let owned: Vec<_> = self.space.owned_by(association).collect();
+        for key in owned {
+            self.remove(key, Why::OwnerLost);
+        }
+        let displaced = &mut self.displaced;
+        let timers = &mut self.timers;
+        displaced.retain(|key, displaced| {
+            let stays = displaced.association != association;
+            if !stays {
+                timers.clear((Timer::Probe, *key));
+            }
+            stays
+        });
+    }
+
+    pub(super) fn abort(&mut self, association: Association, reason: Reason) {
+        self.down(association);
+        self.counters.aborted += 1;
+        self.outputs.push_back(Output::Abort { association, reason });
+    }
+
+    fn message(&mut self, now: Instant, association: Association, ppid: u32, bytes: &[u8]) {
+        let Some(client) = self.clients.get_mut(&association) else { return };
+        client.heard = now;
+        self.counters.messages += 1;
+        if ppid != wire::PPID {
+            self.counters.wrong_ppid += 1;
+            return;
+        }
+        let decoded = match wire::decode(bytes) {
+            Ok(decoded) => decoded,
+            Err(error) => return self.malformed(association, &error),
+        };
+        self.dispatch(now, association, decoded.message);
+        // A report never answers an Error; those that were met in one are dropped.
+        if !decoded.reports.is_empty() && bytes.first() != Some(&wire::MessageType::ERROR.0) {
+            self.error(association, decoded.reports);
+        }
+    }
+
+    fn dispatch(&mut self, now: Instant, association: Association, message: Message) {
+        match message {
+            Message::Registration { handle, element } => self.register(now, association, handle, element),
+            Message::Deregistration { handle, id } => self.deregister(association, handle, id),
+            Message::HandleResolution { subscribe, handle, items } => {
+                self.resolve(association, handle, items, subscribe);
+            }
+            Message::EndpointKeepAliveAck { handle, id } => self.answered(now, association, &handle, id),
+            Message::EndpointUnreachable { handle, id } => self.unreachable(now, &handle, id),
+            Message::Error(causes) => {
+                self.counters.errors_received += 1;
+                let names: Vec<_> = causes.iter().map(Cause::name).collect();
+                let what = format!("reports an error: {}", names.join(", "));
+                self.event(Event::Malformed { association, what });
+            }
+            other => {
+                self.counters.unexpected += 1;
+                let what = format!("sent a {}, which no registrar takes", other.type_());
+                self.event(Event::Malformed { association, what });
+            }
+        }
+    }
+
+    fn malformed(&mut self, association: Association, error: &DecodeError) {
+        self.counters.malformed += 1;
+        self.event(Event::Malformed { association, what: error.to_string() });
+        if let Some(answer) = error.report() {
+            self.counters.errors_sent += 1;
+            self.send(association, &answer);
+        }
+    }
+
+    fn error(&mut self, association: Association, causes: Vec<Cause>) {
+        self.counters.errors_sent += 1;
+        self.send(association, &Message::Error(causes));
+    }
+
+    /// Takes an element out, and tells it where it cannot know.
+    pub(super) fn remove(&mut self, key: ElementKey, why: Why) {
+        let Some(removed) = self.space.remove(key) else { return };
+        for timer in Timer::ALL {
+            self.timers.clear((timer, key));
+        }
+        self.displaced.remove(&key);
+        let (handle, id) = (removed.handle, removed.element.id);
+        match why {
+            Why::Deregistered => self.counters.deregistrations += 1,
+            Why::Expired => self.counters.expired += 1,
+            Why::OwnerLost => self.counters.owners_lost += 1,
+            Why::NoAnswer => self.counters.keep_alives_missed += 1,
+            Why::Reported => self.counters.reported += 1,
+        }
+        if matches!(why, Why::Expired | Why::NoAnswer | Why::Reported) {
+            let message = Message::DeregistrationResponse { handle: handle.clone(), id, error: None };
+            self.send(removed.element.owner, &message);
+        }
+        self.changed.insert(handle.clone());
+        self.event(Event::Removed { handle, id, why });
+    }
+
+    pub(super) fn send(&mut self, association: Association, message: &Message) {
+        self.send_bytes(association, message.encode().into());
+    }
+
+    pub(super) fn send_bytes(&mut self, association: Association, bytes: Arc<[u8]>) {
+        // Nothing that came as a message is too long to go out as one; only that would give no octets.
+        if !bytes.is_empty() && self.clients.contains_key(&association) {
+            self.outputs.push_back(Output::Send { association, bytes });
+        }
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+}

@@ -1,0 +1,70 @@
+//! What can be set about the ASAP service.
+
+use std::time::Duration;
+
+/// Times, thresholds and limits of the ASAP service. The configuration names bounds and defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Our own identifier (Server Identifier of keep-alives, home of the elements).
+    pub server: u32,
+    /// MAX-BAD-PE-REPORT: an element is removed when more reports than this say that it cannot be reached.
+    pub max_bad_pe_report: u32,
+    /// The mean time between two ENDPOINT_KEEP_ALIVEs to an element, spread by half of it either way; `None`: never.
+    pub keep_alive_interval: Option<Duration>,
+    /// How long an element may take to answer one.
+    pub keep_alive_timeout: Duration,
+    /// Elements may register loopback addresses from anywhere.
+    pub allow_loopback: bool,
+    /// Bounds on what clients can make us keep.
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            server: 0,
+            max_bad_pe_report: 3,
+            keep_alive_interval: Some(Duration::from_secs(5)),
+            keep_alive_timeout: Duration::from_secs(5),
+            allow_loopback: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Bounds on what clients can make the registrar keep. Every one is reached without harm to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Associations at a time. A newcomer beyond takes the place of the one that was silent longest and holds
+    /// neither elements nor subscriptions; if there is none, the newcomer is refused.
+    pub associations: usize,
+    /// Elements in all pools.
+    pub elements: usize,
+    /// Elements that one association owns.
+    pub elements_per_association: usize,
+    /// Subscriptions of all associations.
+    pub subscriptions: usize,
+    /// Subscriptions of one association.
+    pub subscriptions_per_association: usize,
+    /// Octets of the longest pool handle that can be registered.
+    pub pool_handle_octets: usize,
+    /// Octets that one element's transport may take.
+    pub element_octets: usize,
+    /// Elements that one response names at most, whatever the client asks for.
+    pub resolution_items: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            associations: 16_384,
+            elements: 100_000,
+            elements_per_association: 1_024,
+            subscriptions: 100_000,
+            subscriptions_per_association: 256,
+            pool_handle_octets: 1_024,
+            element_octets: 2_048,
+            resolution_items: 1_024,
+        }
+    }
+}

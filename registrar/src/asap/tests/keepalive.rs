@@ -1,0 +1,165 @@
+use super::*;
+use std::collections::BTreeSet;
+
+fn watched() -> World {
+    World::with(Settings { server: 0x1111, ..Settings::default() })
+}
+
+fn ack(id: u32) -> Message {
+    Message::EndpointKeepAliveAck { handle: handle("p"), id }
+}
+
+fn unreachable(id: u32) -> Message {
+    Message::EndpointUnreachable { handle: handle("p"), id }
+}
+
+#[test]
+fn an_element_that_answers_keep_alives_stays() {
+    let mut w = watched();
+    w.up(A, &["10.0.0.1"]);
+    w.registered(A, "p", PoolElement { life: -1, ..element(1, "10.0.0.1") });
+    let mut asked = 0;
+    for _ in 0..600 {
+        w.pass(Duration::from_millis(100));
+        for message in w.heard(A) {
+            let expected =
+                Message::EndpointKeepAlive { home: false, server: 0x1111, handle: handle("p"), id: Some(1) };
+            assert_eq!(message, expected);
+            asked += 1;
+            w.say(A, &ack(1));
+        }
+    }
+    assert_eq!(w.seen("p").len(), 1);
+    assert!((8..=20).contains(&asked), "every five seconds or so for a minute: {asked}");
+}
+
+#[test]
+fn an_element_that_does_not_answer_is_removed_by_itself_and_told() {
+    let mut w = watched();
+    w.up(A, &["10.0.0.1"]);
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    w.registered(A, "p", element(2, "10.0.0.1"));
+    for _ in 0..200 {
+        w.pass(Duration::from_millis(100));
+        for message in w.heard(A) {
+            if let Message::EndpointKeepAlive { id: Some(2), .. } = message {
+                w.say(A, &ack(2));
+            } else if let Message::DeregistrationResponse { id, .. } = message {
+                assert_eq!(id, 1);
+            }
+        }
+    }
+    assert_eq!(w.seen("p").iter().map(|(id, _)| *id).collect::<Vec<_>>(), [2]);
+    assert!(w.aborted.is_empty());
+    assert_eq!(w.registrar.counters().keep_alives_missed, 1);
+}
+
+#[test]
+fn keep_alives_to_many_elements_are_spread_in_time() {
+    let mut w = watched();
+    w.up(A, &["10.0.0.1"]);
+    for id in 0..100 {
+        w.registered(A, "p", element(id, "10.0.0.1"));
+    }
+    let mut moments = BTreeSet::new();
+    for tenth in 0..75 {
+        w.pass(Duration::from_millis(100));
+        let asked = w.heard(A).len();
+        assert!(asked < 15, "{asked} at once");
+        if asked > 0 {
+            moments.insert(tenth);
+        }
+    }
+    assert!(moments.len() > 30 && *moments.first().unwrap() >= 24, "{moments:?}");
+}
+
+#[test]
+fn registering_again_is_as_good_as_an_answer() {
+    let mut w = watched();
+    w.up(A, &["10.0.0.1"]);
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    for _ in 0..30 {
+        w.pass(second(4));
+        w.heard(A);
+        w.registered(A, "p", element(1, "10.0.0.1"));
+    }
+    assert_eq!(w.seen("p").len(), 1);
+}
+
+#[test]
+fn an_unreachable_report_asks_the_element_at_once() {
+    let mut w = World::new();
+    w.up(A, &["10.0.0.1"]);
+    w.up(B, &["10.0.0.2"]);
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    w.say(B, &unreachable(1));
+    assert!(matches!(w.one(A), Message::EndpointKeepAlive { id: Some(1), .. }));
+    assert!(w.heard(B).is_empty());
+    w.say(A, &ack(1));
+    w.pass(second(60));
+    assert_eq!(w.seen("p").len(), 1);
+}
+
+#[test]
+fn a_reported_element_that_does_not_answer_is_removed() {
+    let mut w = World::new();
+    w.up(A, &["10.0.0.1"]);
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    w.say(A, &unreachable(1));
+    w.pass(second(3));
+    w.say(A, &unreachable(1));
+    w.pass(second(2));
+    assert!(w.seen("p").is_empty(), "a second report does not give it more time");
+}
+
+#[test]
+fn more_than_max_bad_pe_report_reports_remove_an_element() {
+    let mut w = World::new();
+    w.up(A, &["10.0.0.1"]);
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    for _ in 0..3 {
+        w.say(A, &unreachable(1));
+    }
+    assert_eq!(w.seen("p").len(), 1, "the number is reached, not exceeded");
+    w.say(A, &unreachable(1));
+    assert!(w.seen("p").is_empty());
+}
+
+#[test]
+fn an_answer_or_a_registration_starts_the_count_again() {
+    let mut w = World::new();
+    w.up(A, &["10.0.0.1"]);
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    for round in 0..10 {
+        for _ in 0..3 {
+            w.say(A, &unreachable(1));
+        }
+        if round % 2 == 0 {
+            w.say(A, &ack(1));
+        } else {
+            w.registered(A, "p", element(1, "10.0.0.1"));
+        }
+    }
+    assert_eq!(w.seen("p").len(), 1);
+}
+
+#[test]
+fn an_answer_from_another_association_does_not_count() {
+    let mut w = World::new();
+    w.up(A, &["10.0.0.1"]);
+    w.up(B, &["10.0.0.2"]);
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    w.say(B, &unreachable(1));
+    w.say(B, &ack(1));
+    w.pass(second(5));
+    assert!(w.seen("p").is_empty());
+}
+
+#[test]
+fn reports_of_what_is_not_there_are_ignored() {
+    let mut w = World::new();
+    w.up(A, &["10.0.0.1"]);
+    w.say(A, &unreachable(1));
+    w.say(A, &ack(1));
+    assert!(w.heard(A).is_empty());
+}

@@ -1,0 +1,264 @@
+//! The configuration file: TOML, every key optional, every value with its bounds.
+//!
+//! A key that is not known, a value of another type or out of its bounds is refused with file, line and what is
+//! allowed. The file `registrar.toml` beside this crate shows every key with its default.
+
+mod error;
+mod value;
+
+use serde::Deserialize;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::asap;
+pub use error::ConfigError;
+pub use value::listen_address;
+
+/// Read if no other file is named, and if it is there.
+pub const DEFAULT_FILE: &str = "/etc/roam-registrar/registrar.toml";
+
+/// The directory of the control socket, if no other is named.
+pub const DEFAULT_RUNTIME_DIR: &str = "/run/roam-registrar";
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where ASAP is served over SCTP. Addresses of one port share a socket, and with it their associations.
+    #[serde(deserialize_with = "value::addresses")]
+    pub listen: Vec<SocketAddr>,
+    /// The registrar's identifier, 1 to 4294967295; by default a random one at each start.
+    #[serde(deserialize_with = "value::identifier")]
+    pub identifier: Option<u32>,
+    /// Where the control socket is; a path from the root.
+    #[serde(deserialize_with = "value::absolute_path")]
+    pub runtime_dir: PathBuf,
+    /// Times and thresholds of the ASAP service.
+    pub asap: Asap,
+    /// Bounds on what clients can make the registrar keep.
+    pub limits: Limits,
+    /// How the kernel's SCTP is set.
+    pub sctp: Sctp,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let port = asap_client::wire::PORT;
+        Self {
+            listen: vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()],
+            identifier: None,
+            runtime_dir: DEFAULT_RUNTIME_DIR.into(),
+            asap: Asap::default(),
+            limits: Limits::default(),
+            sctp: Sctp::default(),
+        }
+    }
+}
+
+/// `[asap]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Asap {
+    /// MAX-BAD-PE-REPORT, 0 to 1000: more reports than this remove an element. Default 3.
+    #[serde(deserialize_with = "value::number::<_, 0, 1000>")]
+    pub max_bad_pe_report: u32,
+    /// The mean time between two ENDPOINT_KEEP_ALIVEs to an element, 100ms to 1h, or 0s for never. Default 5s.
+    #[serde(deserialize_with = "value::duration_or_never::<_, 100, 3_600_000>")]
+    pub keep_alive_interval: Option<Duration>,
+    /// How long an element may take to answer one, 100ms to 10m. Default 5s.
+    #[serde(deserialize_with = "value::duration::<_, 100, 600_000>")]
+    pub keep_alive_timeout: Duration,
+    /// Whether elements may register loopback addresses from anywhere. Default: no; over an association that is
+    /// itself on loopback they always may.
+    pub allow_loopback: bool,
+}
+
+impl Default for Asap {
+    fn default() -> Self {
+        let defaults = asap::Settings::default();
+        Self {
+            max_bad_pe_report: defaults.max_bad_pe_report,
+            keep_alive_interval: defaults.keep_alive_interval,
+            keep_alive_timeout: defaults.keep_alive_timeout,
+            allow_loopback: defaults.allow_loopback,
+        }
+    }
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Associations at a time, 1 to 1000000.
+    #[serde(deserialize_with = "value::count::<_, 1, 1_000_000>")]
+    pub associations: usize,
+    /// Elements in all pools, 1 to 10000000.
+    #[serde(deserialize_with = "value::count::<_, 1, 10_000_000>")]
+    pub elements: usize,
+    /// Elements of one association, 1 to 1000000.
+    #[serde(deserialize_with = "value::count::<_, 1, 1_000_000>")]
+    pub elements_per_association: usize,
+    /// Subscriptions of all associations, 0 to 10000000.
+    #[serde(deserialize_with = "value::count::<_, 0, 10_000_000>")]
+    pub subscriptions: usize,
+    /// Subscriptions of one association, 0 to 1000000.
+    #[serde(deserialize_with = "value::count::<_, 0, 1_000_000>")]
+    pub subscriptions_per_association: usize,
+    /// Octets of a pool handle, 1 to 65531.
+    #[serde(deserialize_with = "value::count::<_, 1, 65_531>")]
+    pub pool_handle_octets: usize,
+    /// Octets of an element's transport, 64 to 65535.
+    #[serde(deserialize_with = "value::count::<_, 64, 65_535>")]
+    pub element_octets: usize,
+    /// Elements that one response names, 1 to 100000.
+    #[serde(deserialize_with = "value::count::<_, 1, 100_000>")]
+    pub resolution_items: usize,
+    /// Octets that wait for one association to read them, 65536 to 1073741824. A client that lets more
+    /// gather is dropped.
+    #[serde(deserialize_with = "value::count::<_, 65_536, 1_073_741_824>")]
+    pub outstanding_octets_per_association: usize,
+    /// Octets that wait for all associations together, 65536 to 1073741824. Beyond it the association that
+    /// lets most gather is dropped.
+    #[serde(deserialize_with = "value::count::<_, 65_536, 1_073_741_824>")]
+    pub outstanding_octets: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let defaults = asap::Limits::default();
+        Self {
+            associations: defaults.associations,
+            elements: defaults.elements,
+            elements_per_association: defaults.elements_per_association,
+            subscriptions: defaults.subscriptions,
+            subscriptions_per_association: defaults.subscriptions_per_association,
+            pool_handle_octets: defaults.pool_handle_octets,
+            element_octets: defaults.element_octets,
+            resolution_items: defaults.resolution_items,
+            outstanding_octets_per_association: 1 << 20,
+            outstanding_octets: 64 << 20,
+        }
+    }
+}
+
+/// `[sctp]`: peers are mobile, so that timers are far shorter than the kernel's.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sctp {
+    /// RTO.Initial, 10ms to 60s. Default 500ms.
+    #[serde(deserialize_with = "value::duration::<_, 10, 60_000>")]
+    pub rto_initial: Duration,
+    /// RTO.Min, 10ms to 60s, not above `rto_initial`. Default 200ms.
+    #[serde(deserialize_with = "value::duration::<_, 10, 60_000>")]
+    pub rto_min: Duration,
+    /// RTO.Max, 10ms to 60s, not below `rto_initial`. Default 1s.
+    #[serde(deserialize_with = "value::duration::<_, 10, 60_000>")]
+    pub rto_max: Duration,
+    /// Association.Max.Retrans, 1 to 1000. Default 10.
+    #[serde(deserialize_with = "value::small::<_, 1, 1000>")]
+    pub association_max_retransmissions: u16,
+    /// Path.Max.Retrans, 1 to 1000. Default 5.
+    #[serde(deserialize_with = "value::small::<_, 1, 1000>")]
+    pub path_max_retransmissions: u16,
+    /// HB.interval, 100ms to 1h. Default 5s.
+    #[serde(deserialize_with = "value::duration::<_, 100, 3_600_000>")]
+    pub heartbeat_interval: Duration,
+}
+
+impl Default for Sctp {
+    fn default() -> Self {
+        Self {
+            rto_initial: Duration::from_millis(500),
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(1),
+            association_max_retransmissions: 10,
+            path_max_retransmissions: 5,
+            heartbeat_interval: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file that was named, else the default file if it is there, else takes the defaults.
+    ///
+    /// # Errors
+    /// The named file cannot be read, or a value in it is not allowed.
+    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let (file, optional) = named.map_or((Path::new(DEFAULT_FILE), true), |file| (file, false));
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::parse(file, &text),
+            Err(error) if optional && error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(ConfigError::unreadable(file, &error)),
+        }
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// A key is not known, or a value is not allowed.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text)
+            .map_err(|error| ConfigError::at(file, text, error.span(), error.message()))?;
+        config.check().map_err(|what| ConfigError::at(file, text, rto_span(text), &what))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Sctp { rto_min, rto_initial, rto_max, .. } = self.sctp;
+        if rto_min > rto_initial || rto_initial > rto_max {
+            return Err(format!(
+                "rto_min {rto_min:?}, rto_initial {rto_initial:?}, rto_max {rto_max:?}; \
+                 allowed: rto_min <= rto_initial <= rto_max"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The settings of the machine. `identifier` is used where the file names none.
+    pub fn settings(&self, identifier: u32) -> asap::Settings {
+        let Limits {
+            associations,
+            elements,
+            elements_per_association,
+            subscriptions,
+            subscriptions_per_association,
+            pool_handle_octets,
+            element_octets,
+            resolution_items,
+            ..
+        } = self.limits;
+        asap::Settings {
+            server: self.identifier.unwrap_or(identifier),
+            max_bad_pe_report: self.asap.max_bad_pe_report,
+            keep_alive_interval: self.asap.keep_alive_interval,
+            keep_alive_timeout: self.asap.keep_alive_timeout,
+            allow_loopback: self.asap.allow_loopback,
+            limits: asap::Limits {
+                associations,
+                elements,
+                elements_per_association,
+                subscriptions,
+                subscriptions_per_association,
+                pool_handle_octets,
+                element_octets,
+                resolution_items,
+            },
+        }
+    }
+}
+
+/// Where the first of the keys stands that [`Config::check`] compares.
+fn rto_span(text: &str) -> Option<std::ops::Range<usize>> {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if let Some(at) = line.find("rto_").filter(|at| !line[..*at].contains('#')) {
+            return Some(start + at..start + at + 1);
+        }
+        start += line.len();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! The configuration file, its bounds and its messages.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(Path::new("registrar.toml"), text)
+}
+
+fn refusal(text: &str) -> String {
+    parse(text).expect_err(text).to_string()
+}
+
+#[test]
+fn an_empty_file_gives_the_defaults() {
+    assert_eq!(parse("").unwrap(), Config::default());
+}
+
+#[test]
+fn the_shipped_file_shows_every_key_with_its_default() {
+    let shipped = include_str!("../../registrar.toml");
+    let uncommented: String = shipped
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', '#'])).unwrap_or(line))
+        .fold(String::new(), |all, line| all + line + "\n");
+    let config = parse(&uncommented).unwrap();
+    assert_eq!(Config { identifier: None, ..config }, Config::default());
+    for key in [
+        "listen",
+        "identifier",
+        "runtime_dir",
+        "max_bad_pe_report",
+        "keep_alive_interval",
+        "keep_alive_timeout",
+        "allow_loopback",
+        "associations",
+        "elements",
+        "elements_per_association",
+        "subscriptions",
+        "subscriptions_per_association",
+        "pool_handle_octets",
+        "element_octets",
+        "resolution_items",
+        "outstanding_octets_per_association",
+        "outstanding_octets",
+        "rto_initial",
+        "rto_min",
+        "rto_max",
+        "association_max_retransmissions",
+        "path_max_retransmissions",
+        "heartbeat_interval",
+    ] {
+        assert!(shipped.lines().any(|line| line.starts_with(&format!("#{key} = "))), "{key} is not shown");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place_and_the_allowed_ones() {
+    let message = refusal("[asap]\nkeep_alive_timeout = \"1s\"\n  interval = \"1s\"\n");
+    assert!(message.starts_with("registrar.toml:3:3: unknown field `interval`"), "{message}");
+    assert!(message.contains("`keep_alive_interval`"), "{message}");
+}
+
+#[test]
+fn a_wrong_type_is_refused_with_its_place() {
+    let message = refusal("[asap]\nallow_loopback = \"yes\"\n");
+    assert!(message.starts_with("registrar.toml:2:18: invalid type"), "{message}");
+    assert!(message.contains("boolean"), "{message}");
+}
+
+#[test]
+fn impossible_values_are_refused_with_what_is_allowed() {
+    for (text, place, allowed) in [
+        ("identifier = 0", "1:14", "1 to 4294967295"),
+        ("identifier = 4294967296", "1:14", "1 to 4294967295"),
+        ("listen = []", "1:10", "ADDRESS:PORT"),
+        ("listen = [\"0.0.0.0\"]", "1:10", "ADDRESS:PORT"),
+        ("listen = [\"0.0.0.0:0\"]", "1:10", "ADDRESS:PORT"),
+        ("listen = [\"224.0.1.185:3863\"]", "1:10", "ADDRESS:PORT"),
+        ("listen = \"0.0.0.0:3863\"", "1:10", "ADDRESS:PORT"),
+        ("runtime_dir = \"run\"", "1:15", "/DIRECTORY"),
+        ("[asap]\nmax_bad_pe_report = -1", "2:21", "0 to 1000"),
+        ("[asap]\nkeep_alive_interval = \"1ms\"", "2:23", "100ms to 1h, or 0s for never"),
+        ("[asap]\nkeep_alive_timeout = \"0s\"", "2:22", "100ms to 10m"),
+        ("[asap]\nkeep_alive_timeout = 5", "2:22", "100ms to 10m"),
+        ("[asap]\nkeep_alive_timeout = \"5\"", "2:22", "100ms to 10m"),
+        ("[asap]\nkeep_alive_timeout = \"99999999999999999999s\"", "2:22", "100ms to 10m"),
+        ("[limits]\nelements = 0", "2:12", "1 to 10000000"),
+        ("[limits]\nelements = 1.5", "2:12", "1 to 10000000"),
+        ("[sctp]\nrto_max = \"61s\"", "2:11", "10ms to 1m"),
+        (
+            "[sctp]\nheartbeat_interval = \"2s\"\nrto_max = \"300ms\"",
+            "3:1",
+            "rto_min <= rto_initial <= rto_max",
+        ),
+    ] {
+        let message = refusal(text);
+        assert!(message.starts_with(&format!("registrar.toml:{place}: ")), "{message}");
+        assert!(message.contains(allowed), "{message}");
+    }
+}
+
+#[test]
+fn durations_are_written_with_units() {
+    let config = parse("[asap]\nkeep_alive_timeout = \"1m30s\"\nkeep_alive_interval = \"0s\"\n").unwrap();
+    assert_eq!(config.asap.keep_alive_timeout, Duration::from_secs(90));
+    assert_eq!(config.asap.keep_alive_interval, None);
+}
+
+#[test]
+fn a_named_file_that_is_not_there_is_an_error() {
+    let message = Config::load(Some(Path::new("/nowhere/registrar.toml"))).unwrap_err().to_string();
+    assert!(message.starts_with("/nowhere/registrar.toml: cannot be read: "), "{message}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "[\\[\\]a-z=\"0-9é\\n .,_-]{0,80}") {
+        let _ = parse(&text).map_err(|error| error.to_string());
+    }
+}

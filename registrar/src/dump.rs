@@ -1,0 +1,221 @@
+//! Everything the registrar knows, for people (`Display`) and for programs (`Serialize`).
+
+use serde::Serialize;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use asap_client::wire::Transport;
+
+use crate::Association;
+use crate::asap::{Counters, Registrar};
+use crate::handlespace::Element;
+
+/// The version of the JSON form. It grows when a key changes its meaning or vanishes, not when one is added.
+pub const SCHEMA: u32 = 1;
+
+/// A registrar at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Dump {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The program's version.
+    pub version: &'static str,
+    /// The registrar's identifier.
+    pub identifier: u32,
+    /// Where it listens.
+    pub listening: Vec<String>,
+    /// The pools in order of their handles.
+    pub pools: Vec<PoolDump>,
+    /// The associations.
+    pub associations: Vec<AssociationDump>,
+    /// What happened so far, in numbers.
+    pub counters: Counters,
+    /// Clients dropped since they did not read what was sent to them.
+    pub dropped_not_reading: u64,
+}
+
+/// One pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PoolDump {
+    /// Its handle; octets that are no printable text are written as `\xNN`.
+    pub handle: String,
+    /// Its policy's code on the wire.
+    pub policy: u32,
+    /// Its elements in order of their identifiers.
+    pub elements: Vec<ElementDump>,
+}
+
+/// One element.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ElementDump {
+    /// Its identifier.
+    pub id: u32,
+    /// The registrar that owns it.
+    pub home: u32,
+    /// `sctp`, `tcp`, `udp`, `udp-lite`, `dccp` or `opaque`.
+    pub transport: &'static str,
+    /// Its port, where the transport has one.
+    pub port: Option<u16>,
+    /// Where it serves.
+    pub addresses: Vec<IpAddr>,
+    /// The association that owns it.
+    pub association: Association,
+    /// How long its registration lasts if it does not register again, in milliseconds; `null`: for ever.
+    pub life_left_ms: Option<u64>,
+    /// Reports that it cannot be reached, since it was last heard from.
+    pub bad_reports: u32,
+}
+
+/// One association.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AssociationDump {
+    /// Its number.
+    pub association: Association,
+    /// The peer's addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The peer's port.
+    pub port: u16,
+    /// How many elements it owns.
+    pub elements: usize,
+    /// The pools that it subscribes to.
+    pub subscriptions: Vec<String>,
+    /// How long ago its last message came, in milliseconds.
+    pub silent_ms: u64,
+    /// Octets sent to it that it has not acknowledged, and those that wait to be sent.
+    pub outstanding_octets: usize,
+}
+
+impl Dump {
+    /// What `registrar` knows `now`. `outstanding` tells how many octets wait for an association.
+    pub fn new(
+        registrar: &Registrar,
+        now: Instant,
+        listening: Vec<String>,
+        outstanding: impl Fn(Association) -> usize,
+        dropped_not_reading: u64,
+    ) -> Self {
+        let pools = registrar.handlespace().pools().map(|pool| PoolDump {
+            handle: pool.handle().to_string(),
+            policy: pool.policy().code(),
+            elements: pool.elements().map(|element| ElementDump::new(element, now)).collect(),
+        });
+        let associations = registrar.associations().filter_map(|association| {
+            let client = registrar.client(association)?;
+            Some(AssociationDump {
+                association,
+                addresses: client.addresses.clone(),
+                port: client.port,
+                elements: registrar.handlespace().count_owned_by(association),
+                subscriptions: registrar.subscriptions_of(association).map(ToString::to_string).collect(),
+                silent_ms: milliseconds(now, client.heard),
+                outstanding_octets: outstanding(association),
+            })
+        });
+        Self {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION"),
+            identifier: registrar.settings().server,
+            listening,
+            pools: pools.collect(),
+            associations: associations.collect(),
+            counters: *registrar.counters(),
+            dropped_not_reading,
+        }
+    }
+}
+
+impl ElementDump {
+    fn new(element: &Element, now: Instant) -> Self {
+        let transport = match &element.user {
+            Transport::Sctp { .. } => "sctp",
+            Transport::Tcp { .. } => "tcp",
+            Transport::Udp { .. } => "udp",
+            Transport::UdpLite { .. } => "udp-lite",
+            Transport::Dccp { .. } => "dccp",
+            Transport::Opaque(_) => "opaque",
+        };
+        Self {
+            id: element.id,
+            home: element.home,
+            transport,
+            port: element.user.port(),
+            addresses: element.user.addresses().to_vec(),
+            association: element.owner,
+            life_left_ms: element.expires.map(|at| milliseconds(at, now)),
+            bad_reports: element.bad_reports,
+        }
+    }
+}
+
+fn milliseconds(later: Instant, earlier: Instant) -> u64 {
+    later.saturating_duration_since(earlier).as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+fn list(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+impl fmt::Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "registrar {:#010x}, version {}, listening on {}",
+            self.identifier,
+            self.version,
+            self.listening.join(", ")
+        )?;
+        writeln!(f, "\npools: {}", self.pools.len())?;
+        for pool in &self.pools {
+            writeln!(f, "  {}  policy {:#x}, elements: {}", pool.handle, pool.policy, pool.elements.len())?;
+            for element in &pool.elements {
+                writeln!(f, "    {element}")?;
+            }
+        }
+        writeln!(f, "\nassociations: {}", self.associations.len())?;
+        for association in &self.associations {
+            writeln!(f, "  {association}")?;
+        }
+        writeln!(f, "\nclients dropped for not reading: {}", self.dropped_not_reading)?;
+        let counters = serde_json::to_value(self.counters).unwrap_or_default();
+        for (name, value) in counters.as_object().into_iter().flatten() {
+            if value.as_u64() != Some(0) {
+                writeln!(f, "{}: {value}", name.replace('_', " "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ElementDump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#010x}  {}", self.id, self.transport)?;
+        if let Some(port) = self.port {
+            write!(f, " {} port {port}", list(&self.addresses))?;
+        }
+        write!(f, "  association {}", self.association)?;
+        match self.life_left_ms {
+            Some(ms) => write!(f, "  life left {}.{} s", ms / 1000, ms % 1000 / 100)?,
+            None => write!(f, "  life without end")?,
+        }
+        if self.bad_reports > 0 {
+            write!(f, "  reported unreachable {} times", self.bad_reports)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for AssociationDump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  {} port {}", self.association, list(&self.addresses), self.port)?;
+        write!(f, "  elements: {}", self.elements)?;
+        if !self.subscriptions.is_empty() {
+            write!(f, "  subscribes to {}", self.subscriptions.join(" "))?;
+        }
+        write!(f, "  silent for {} ms", self.silent_ms)?;
+        if self.outstanding_octets > 0 {
+            write!(f, "  {} octets outstanding", self.outstanding_octets)?;
+        }
+        Ok(())
+    }
+}
