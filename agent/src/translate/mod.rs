@@ -1,5 +1,128 @@
-//! Rewriting of the IP addresses of SCTP packets at the host's edge.
+//! Rewriting of the IP addresses of SCTP packets at the host's edge, by stateless nftables rules. SCTP's checksum
+//! covers no IP address, so nothing else of a packet changes.
+//!
+//! The table `inet roam` is made once, when the daemon starts (`table.nft`, one `nft` process). In a handover only
+//! the elements of its sets and maps change, by netlink, in one atomic batch.
 
+mod element;
+mod netlink;
 mod rule;
 
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::process::{Command, Stdio};
+
 pub use rule::{Pair, Rule};
+
+use netlink::Batch;
+
+const TABLE: &str = include_str!("table.nft");
+
+/// Why addresses cannot be translated.
+#[derive(Debug, thiserror::Error)]
+pub enum TranslateError {
+    /// `nft` is not installed.
+    #[error("nft is not installed; install the package nftables")]
+    NoNft,
+    /// The kernel or a missing right forbids it.
+    #[error(
+        "nft refused the table `inet roam` ({0}); the daemon needs CAP_NET_ADMIN and a kernel with nf_tables"
+    )]
+    Refused(String),
+    /// Changing the elements failed.
+    #[error("the elements of table `inet roam` could not be changed: {0}")]
+    Elements(#[source] io::Error),
+    /// Running `nft` or opening netlink failed.
+    #[error("nftables cannot be reached: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The table, and the rules in it.
+#[derive(Debug)]
+pub struct Translator {
+    netlink: netlink::Socket,
+    installed: BTreeSet<Rule>,
+}
+
+impl Translator {
+    /// Makes the table with these rules in it. A table that an earlier daemon left is replaced in the same
+    /// transaction, so that packets of a handover in progress find no gap.
+    ///
+    /// # Errors
+    /// See [`TranslateError`].
+    pub fn install(rules: BTreeSet<Rule>) -> Result<Self, TranslateError> {
+        let mut script = String::from("add table inet roam\ndelete table inet roam\n");
+        script.push_str(TABLE);
+        for rule in &rules {
+            let (set, text) = element::text(rule);
+            script.push_str(&format!("add element inet roam {set} {{ {text} }}\n"));
+        }
+        run_nft(&script)?;
+        Ok(Self { netlink: netlink::Socket::open()?, installed: rules })
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn installed(&self) -> &BTreeSet<Rule> {
+        &self.installed
+    }
+
+    /// Makes `desired` the rules in force. What changes does so in one atomic step.
+    ///
+    /// # Errors
+    /// [`TranslateError::Elements`]; then nothing has changed.
+    pub fn reconcile(&mut self, desired: &BTreeSet<Rule>) -> Result<(), TranslateError> {
+        if *desired == self.installed {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        for rule in self.installed.difference(desired) {
+            batch.element(false, &element::Element::of(rule));
+        }
+        for rule in desired.difference(&self.installed) {
+            batch.element(true, &element::Element::of(rule));
+        }
+        self.netlink.commit(batch).map_err(TranslateError::Elements)?;
+        self.installed.clone_from(desired);
+        Ok(())
+    }
+
+    /// Removes the table.
+    ///
+    /// # Errors
+    /// See [`TranslateError`].
+    pub fn uninstall(self) -> Result<(), TranslateError> {
+        remove_leftovers()
+    }
+}
+
+/// Removes the table, if it is there.
+///
+/// # Errors
+/// See [`TranslateError`].
+pub fn remove_leftovers() -> Result<(), TranslateError> {
+    run_nft("add table inet roam\ndelete table inet roam\n")
+}
+
+fn run_nft(script: &str) -> Result<(), TranslateError> {
+    let spawned = Command::new("nft")
+        .args(["-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(TranslateError::NoNft),
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(script.as_bytes())?;
+    }
+    let output = child.wait_with_output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    Err(TranslateError::Refused(text.lines().next().unwrap_or("no reason given").trim().to_owned()))
+}
