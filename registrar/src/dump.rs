@@ -1,6 +1,6 @@
 //! Everything the registrar knows, for people (`Display`) and for programs (`Serialize`).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Instant;
@@ -15,12 +15,12 @@ use crate::handlespace::Element;
 pub const SCHEMA: u32 = 1;
 
 /// A registrar at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dump {
     /// [`SCHEMA`].
     pub schema: u32,
     /// The program's version.
-    pub version: &'static str,
+    pub version: String,
     /// The registrar's identifier.
     pub identifier: u32,
     /// Where it listens.
@@ -36,7 +36,7 @@ pub struct Dump {
 }
 
 /// One pool.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolDump {
     /// Its handle; octets that are no printable text are written as `\xNN`.
     pub handle: String,
@@ -47,14 +47,14 @@ pub struct PoolDump {
 }
 
 /// One element.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ElementDump {
     /// Its identifier.
     pub id: u32,
     /// The registrar that owns it.
     pub home: u32,
     /// `sctp`, `tcp`, `udp`, `udp-lite`, `dccp` or `opaque`.
-    pub transport: &'static str,
+    pub transport: String,
     /// Its port, where the transport has one.
     pub port: Option<u16>,
     /// Where it serves.
@@ -68,7 +68,7 @@ pub struct ElementDump {
 }
 
 /// One association.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssociationDump {
     /// Its number.
     pub association: Association,
@@ -114,7 +114,7 @@ impl Dump {
         });
         Self {
             schema: SCHEMA,
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             identifier: registrar.settings().server,
             listening,
             pools: pools.collect(),
@@ -138,7 +138,7 @@ impl ElementDump {
         Self {
             id: element.id,
             home: element.home,
-            transport,
+            transport: transport.to_owned(),
             port: element.user.port(),
             addresses: element.user.addresses().to_vec(),
             association: element.owner,

@@ -3,30 +3,27 @@
 //! - [`handlespace`]: which pools there are and which elements they have. Pure data.
 //! - [`asap`]: the service for pool elements and pool users, as a machine without I/O, clock or random numbers:
 //!   [`asap::Registrar`].
+//! - [`driver`]: the sockets, the clock and the control socket around that machine.
 //! - [`config`]: the configuration file, every value with its bounds.
 //! - [`dump`]: everything the registrar knows, for people and for programs.
 
 pub mod asap;
 pub mod config;
+pub mod driver;
 pub mod dump;
 pub mod handlespace;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// An SCTP association (or another kind of connection) of the ASAP service, as its driver numbers it.
 /// A number is never used for two associations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Association(pub u64);
 
 impl fmt::Display for Association {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl Serialize for Association {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0)
     }
 }

@@ -1,7 +1,7 @@
 //! What happened, for logs; and how often, for counters.
 
 use asap_client::wire::PoolHandle;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use crate::Association;
@@ -145,7 +145,8 @@ impl fmt::Display for Event {
 }
 
 /// How often things happened since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counters {
     /// Messages that came.
     pub messages: u64,

@@ -1,0 +1,122 @@
+//! The control socket: one line of JSON asks, one line of JSON answers.
+//!
+//! `{"request":"dump"}` is answered by a [`crate::dump::Dump`], anything else by `{"error":"..."}`. Everybody on
+//! the host may ask: the answers hold nothing that ASAP would not tell.
+
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::dump::Dump;
+
+/// The socket's name in the runtime directory.
+const NAME: &str = "control.sock";
+
+/// The longest request.
+const REQUEST_LIMIT: u64 = 4096;
+
+/// How long a client may take for its request, and for reading the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Clients at a time; others wait.
+const CLIENTS: usize = 16;
+
+/// A request for a dump, to be answered.
+pub(super) type DumpRequest = oneshot::Sender<Dump>;
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+enum Request {
+    Dump,
+}
+
+/// The listening socket; it goes with this.
+#[derive(Debug)]
+pub(super) struct Control {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl Control {
+    /// Makes the runtime directory if need be, and the socket in it.
+    ///
+    /// # Errors
+    /// `AddrInUse`: a daemon answers there. Else the system's.
+    pub(super) fn bind(runtime_dir: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(runtime_dir)?;
+        let path = runtime_dir.join(NAME);
+        match std::os::unix::net::UnixStream::connect(&path) {
+            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+            // What a daemon that was killed has left.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(&path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let listener = UnixListener::bind(&path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))?;
+        Ok(Self { path, listener })
+    }
+
+    /// Serves clients for ever; requests go to `requests`.
+    pub(super) async fn serve(&self, requests: mpsc::Sender<DumpRequest>) {
+        let places = Arc::new(Semaphore::new(CLIENTS));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let requests = requests.clone();
+                    tokio::spawn(async move {
+                        let _ = tokio::time::timeout(PATIENCE, answer(stream, requests)).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a control client could not be taken");
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn answer(stream: UnixStream, requests: mpsc::Sender<DumpRequest>) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(REQUEST_LIMIT)).read_line(&mut line).await?;
+    let mut answer = match serde_json::from_str(&line) {
+        Ok(Request::Dump) => {
+            let (sender, receiver) = oneshot::channel();
+            requests.send(sender).await.map_err(io::Error::other)?;
+            serde_json::to_vec(&receiver.await.map_err(io::Error::other)?)?
+        }
+        Err(error) => serde_json::to_vec(&serde_json::json!({ "error": error.to_string() }))?,
+    };
+    answer.push(b'\n');
+    write.write_all(&answer).await
+}
+
+/// Asks a running daemon for its dump.
+///
+/// # Errors
+/// `NotFound` or `ConnectionRefused`: no daemon runs there. Else the system's, or `InvalidData`.
+pub fn fetch_dump(runtime_dir: &Path) -> io::Result<Dump> {
+    let mut stream = std::os::unix::net::UnixStream::connect(runtime_dir.join(NAME))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut request = serde_json::to_vec(&Request::Dump)?;
+    request.push(b'\n');
+    stream.write_all(&request)?;
+    serde_json::from_reader(stream).map_err(Into::into)
+}

@@ -1,0 +1,125 @@
+//! The sockets, the clock and the control socket around the machine.
+//!
+//! One task owns the machine; one task for each SCTP socket reads and hands on. Nothing waits for a client:
+//! what it does not take is queued within bounds, and beyond them the client is dropped.
+
+#![expect(clippy::disallowed_methods, reason = "this module is the machine's clock")]
+
+mod control;
+mod notify;
+mod outstanding;
+mod serve;
+mod socket;
+
+use sctp_sys::tokio::AsyncSocket;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use control::fetch_dump;
+
+use crate::config::Config;
+use control::Control;
+use serve::Service;
+
+/// Why the registrar cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The kernel has no SCTP.
+    #[error(
+        "this kernel offers no SCTP ({0}): load the module with `modprobe sctp`; where it is kept from loading, \
+         see /etc/modprobe.d; on Debian's cloud kernels install linux-image-amd64"
+    )]
+    NoSctp(#[source] io::Error),
+    /// A socket cannot be made or set.
+    #[error("the SCTP socket could not be set up: {0}")]
+    Socket(#[source] io::Error),
+    /// An address cannot be had.
+    #[error("cannot listen on {}: {error}", list(.addresses))]
+    Bind {
+        /// What was to be bound.
+        addresses: Vec<SocketAddr>,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
+    /// The control socket cannot be made.
+    #[error("cannot make the control socket in {}: {error}{}", .dir.display(), hint(.error))]
+    Control {
+        /// The runtime directory.
+        dir: PathBuf,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
+}
+
+fn list(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another roam-registrar runs there: give one of them --runtime-dir",
+        io::ErrorKind::PermissionDenied => "; run as a user who may write there, or give --runtime-dir",
+        _ => "",
+    }
+}
+
+/// A registrar that listens, not yet serving.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    sockets: Vec<Arc<AsyncSocket>>,
+    control: Control,
+    listening: Vec<SocketAddr>,
+}
+
+impl Server {
+    /// Opens all sockets. From here on associations can be set up.
+    ///
+    /// # Errors
+    /// The kernel has no SCTP, an address cannot be had, or the runtime directory cannot be used.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn bind(config: Config) -> Result<Self, StartError> {
+        let sockets = socket::open(&config)?;
+        let control = Control::bind(&config.runtime_dir)
+            .map_err(|error| StartError::Control { dir: config.runtime_dir.clone(), error })?;
+        let mut listening = config.listen.clone();
+        listening.sort_unstable();
+        Ok(Self { config, sockets: sockets.into_iter().map(Arc::new).collect(), control, listening })
+    }
+
+    /// Where it listens.
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.listening
+    }
+
+    /// Serves until `stop` is ready. Then the sockets are closed, which ends all associations in good order.
+    ///
+    /// # Errors
+    /// A socket fails for good.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let (requests, asked) = tokio::sync::mpsc::channel(1);
+        let names = self.listening.iter().map(ToString::to_string).collect();
+        let service = Service::new(&self.config, self.sockets, names, random());
+        notify::notify("READY=1");
+        let served = tokio::select! {
+            served = service.run(asked) => served,
+            () = self.control.serve(requests) => Ok(()),
+            () = stop => Ok(()),
+        };
+        notify::notify("STOPPING=1");
+        served
+    }
+}
+
+/// 64 random bits: the hasher's keys come from the system's generator.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}

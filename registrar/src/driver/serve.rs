@@ -1,0 +1,345 @@
+//! The service: what sockets say goes to the machine, what the machine says goes to sockets.
+
+use asap_client::wire::{self, MessageType};
+use sctp_sys::event::AssocChange;
+use sctp_sys::event::Notification;
+use sctp_sys::sockopt;
+use sctp_sys::tokio::AsyncSocket;
+use sctp_sys::{AssocId, Received, SendInfo};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+use super::control::DumpRequest;
+use super::outstanding::{Offer, Outstanding};
+use crate::Association;
+use crate::asap::{Event, Input, Output, Registrar};
+use crate::config::Config;
+use crate::dump::Dump;
+
+/// Messages that were read and not yet handled.
+const READ_AHEAD: usize = 64;
+
+/// How soon it is tried again when the kernel's send buffer is full.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// An association as the kernel names it: the socket's place in the list, and the number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    socket: usize,
+    assoc: AssocId,
+}
+
+/// What a reader hands on.
+struct Read {
+    socket: usize,
+    received: io::Result<Received>,
+    bytes: Vec<u8>,
+}
+
+/// The machine and all it talks to.
+pub(super) struct Service {
+    registrar: Registrar,
+    sockets: Vec<Arc<AsyncSocket>>,
+    places: BTreeMap<Place, Association>,
+    associations: BTreeMap<Association, Place>,
+    outstanding: Outstanding,
+    listening: Vec<String>,
+    next: u64,
+    /// The kernel refused something for lack of room: when to try again.
+    retry: Option<Instant>,
+    dropped: u64,
+}
+
+impl Service {
+    pub(super) fn new(
+        config: &Config,
+        sockets: Vec<Arc<AsyncSocket>>,
+        listening: Vec<String>,
+        random: u64,
+    ) -> Self {
+        let identifier = u32::try_from(random >> 32).unwrap_or(0).max(1);
+        let limits = &config.limits;
+        Self {
+            registrar: Registrar::new(config.settings(identifier), random),
+            sockets,
+            places: BTreeMap::new(),
+            associations: BTreeMap::new(),
+            outstanding: Outstanding::new(
+                limits.outstanding_octets_per_association,
+                limits.outstanding_octets,
+            ),
+            listening,
+            next: 1,
+            retry: None,
+            dropped: 0,
+        }
+    }
+
+    /// Serves for ever.
+    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<DumpRequest>) -> io::Result<()> {
+        let (sender, mut reads) = mpsc::channel(READ_AHEAD);
+        let mut readers = tokio::task::JoinSet::new();
+        for (place, socket) in self.sockets.iter().enumerate() {
+            readers.spawn(read(place, Arc::clone(socket), sender.clone()));
+        }
+        drop(sender);
+        loop {
+            let wake = self.registrar.poll_timeout().into_iter().chain(self.retry).min();
+            tokio::select! {
+                read = reads.recv() => match read {
+                    Some(read) => self.read(read)?,
+                    None => return Err(io::Error::other("all sockets are closed")),
+                },
+                () = until(wake) => self.wake(),
+                Some(request) = requests.recv() => {
+                    let _ = request.send(self.dump());
+                }
+            }
+            self.drain();
+        }
+    }
+
+    fn read(&mut self, read: Read) -> io::Result<()> {
+        let now = Instant::now();
+        let socket = read.socket;
+        match read.received {
+            Ok(Received::Message(info)) => {
+                let place = Place { socket, assoc: info.assoc };
+                let Some(association) = self.known(now, place) else { return Ok(()) };
+                // What an element registers is compared with the addresses of this very moment.
+                if info.ppid == wire::PPID && read.bytes.first() == Some(&MessageType::REGISTRATION.0) {
+                    self.addresses(now, place, association);
+                }
+                let input = Input::Message { association, ppid: info.ppid, bytes: read.bytes };
+                self.registrar.handle(now, input);
+            }
+            Ok(Received::TooLong { info, length }) => {
+                let place = Place { socket, assoc: info.assoc };
+                if let Some(association) = self.places.get(&place).copied() {
+                    tracing::warn!(%association, length, "sent more than a message can hold; dropped");
+                    self.give_up(now, association);
+                }
+            }
+            Ok(Received::Notification(notification)) => self.notification(now, socket, &notification),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tracing::warn!(%error, "a notification of the kernel could not be read");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn notification(&mut self, now: Instant, socket: usize, notification: &Notification) {
+        match *notification {
+            Notification::AssocChange { state, assoc, .. } => {
+                let place = Place { socket, assoc };
+                match state {
+                    AssocChange::CommUp => {
+                        self.known(now, place);
+                    }
+                    // Perhaps another program by now: nothing that was registered holds any more.
+                    AssocChange::Restart => {
+                        self.gone(now, place);
+                        self.known(now, place);
+                    }
+                    AssocChange::CommLost | AssocChange::ShutdownComplete | AssocChange::CantStart => {
+                        self.gone(now, place);
+                    }
+                    AssocChange::Other(_) => {}
+                }
+            }
+            Notification::Shutdown { assoc } => self.gone(now, Place { socket, assoc }),
+            Notification::PeerAddrChange { assoc, .. } => {
+                let place = Place { socket, assoc };
+                if let Some(association) = self.places.get(&place).copied() {
+                    self.addresses(now, place, association);
+                }
+            }
+            Notification::SenderDry { assoc } => {
+                if let Some(association) = self.places.get(&Place { socket, assoc }).copied() {
+                    self.outstanding.dry(association);
+                    self.flush(now, association);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The association at a place, taken up if it is new. `None` if it has ended meanwhile.
+    fn known(&mut self, now: Instant, place: Place) -> Option<Association> {
+        if let Some(association) = self.places.get(&place) {
+            return Some(*association);
+        }
+        let fd = self.sockets.get(place.socket)?.as_fd();
+        let peers = sockopt::peer_addrs(fd, place.assoc).ok()?;
+        let first = *peers.first()?;
+        let from = sockopt::status(fd, place.assoc).ok().and_then(|status| status.primary.address);
+        let association = Association(self.next);
+        self.next += 1;
+        self.places.insert(place, association);
+        self.associations.insert(association, place);
+        let from = from.unwrap_or(first).ip().to_canonical();
+        let addresses = peers.iter().map(|peer| peer.ip().to_canonical()).collect();
+        tracing::debug!(%association, %from, port = first.port(), "association up");
+        self.registrar.handle(now, Input::Up { association, from, port: first.port(), addresses });
+        // It may be refused at once.
+        self.drain();
+        self.associations.contains_key(&association).then_some(association)
+    }
+
+    fn addresses(&mut self, now: Instant, place: Place, association: Association) {
+        let Some(socket) = self.sockets.get(place.socket) else { return };
+        let Ok(peers) = sockopt::peer_addrs(socket.as_fd(), place.assoc) else { return };
+        let addresses: Vec<IpAddr> = peers.iter().map(|peer| peer.ip().to_canonical()).collect();
+        self.registrar.handle(now, Input::Addresses { association, addresses });
+    }
+
+    fn gone(&mut self, now: Instant, place: Place) {
+        if let Some(association) = self.places.get(&place).copied() {
+            tracing::debug!(%association, "association down");
+            self.forget(association);
+            self.registrar.handle(now, Input::Down { association });
+        }
+    }
+
+    fn forget(&mut self, association: Association) {
+        if let Some(place) = self.associations.remove(&association) {
+            self.places.remove(&place);
+        }
+        self.outstanding.forget(association);
+    }
+
+    /// Ends an association that the machine still knows.
+    fn give_up(&mut self, now: Instant, association: Association) {
+        self.abort(association);
+        self.registrar.handle(now, Input::Down { association });
+    }
+
+    fn abort(&mut self, association: Association) {
+        if let Some(place) = self.associations.get(&association)
+            && let Some(socket) = self.sockets.get(place.socket)
+            && let Err(error) = socket.get_ref().abort(place.assoc)
+        {
+            tracing::debug!(%association, %error, "cannot be aborted");
+        }
+        self.forget(association);
+    }
+
+    /// Something is due: the machine, or another try at a full buffer.
+    fn wake(&mut self) {
+        let now = Instant::now();
+        if self.registrar.poll_timeout().is_some_and(|at| at <= now) {
+            self.registrar.handle_timeout(now);
+        }
+        if self.retry.is_some_and(|at| at <= now) {
+            self.retry = None;
+            for association in self.outstanding.waiting() {
+                self.flush(now, association);
+            }
+        }
+    }
+
+    /// Carries out what the machine wants.
+    fn drain(&mut self) {
+        while let Some(output) = self.registrar.poll_output() {
+            match output {
+                Output::Send { association, bytes } => self.send(association, bytes),
+                Output::Abort { association, reason } => {
+                    tracing::info!(%association, "aborted: {reason}");
+                    self.abort(association);
+                }
+                Output::Event(event @ (Event::Contested { .. } | Event::Refused { .. })) => {
+                    tracing::warn!("{event}");
+                }
+                Output::Event(event @ Event::Malformed { .. }) => tracing::debug!("{event}"),
+                Output::Event(event) => tracing::info!("{event}"),
+            }
+        }
+    }
+
+    fn send(&mut self, association: Association, bytes: Arc<[u8]>) {
+        let now = Instant::now();
+        while self.associations.contains_key(&association) {
+            match self.outstanding.offer(now, association, &bytes) {
+                Offer::Send => return self.give(now, association, bytes),
+                Offer::Wait => return,
+                Offer::GiveUp(slow) => self.drop_slow(now, slow),
+            }
+        }
+    }
+
+    fn drop_slow(&mut self, now: Instant, association: Association) {
+        let octets = self.outstanding.of(association);
+        tracing::warn!(%association, octets, "does not read what is sent to it; dropped");
+        self.dropped += 1;
+        self.give_up(now, association);
+    }
+
+    /// Sends what is queued for an association, as far as its window goes.
+    fn flush(&mut self, now: Instant, association: Association) {
+        while self.retry.is_none()
+            && let Some(bytes) = self.outstanding.next(now, association)
+        {
+            self.give(now, association, bytes);
+        }
+    }
+
+    fn give(&mut self, now: Instant, association: Association, bytes: Arc<[u8]>) {
+        let Some(place) = self.associations.get(&association) else { return };
+        let Some(socket) = self.sockets.get(place.socket) else { return };
+        let info = SendInfo { ppid: wire::PPID, assoc: place.assoc, ..SendInfo::default() };
+        match socket.get_ref().send(&info, &bytes) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.outstanding.refused(association, bytes);
+                self.retry = Some(now + RETRY);
+                if let Some(slow) = self.outstanding.culprit(now) {
+                    self.drop_slow(now, slow);
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%association, %error, "cannot be sent to; dropped");
+                self.give_up(now, association);
+            }
+        }
+    }
+
+    fn dump(&self) -> Dump {
+        let outstanding = |association| self.outstanding.of(association);
+        Dump::new(&self.registrar, Instant::now(), self.listening.clone(), outstanding, self.dropped)
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads a socket for ever; the channel bounds how far it is ahead.
+async fn read(socket: usize, source: Arc<AsyncSocket>, sink: mpsc::Sender<Read>) {
+    let mut buffer = Vec::new();
+    loop {
+        let received = match source.recv(&mut buffer).await {
+            Ok(Some(received)) => Ok(received),
+            // One-to-many sockets have no end; should it come all the same, do not run in circles.
+            Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) => Err(error),
+        };
+        let last = matches!(&received, Err(error) if error.kind() != io::ErrorKind::InvalidData);
+        let bytes = if matches!(received, Ok(Received::Message(_))) {
+            buffer.as_slice().to_vec()
+        } else {
+            Vec::new()
+        };
+        if sink.send(Read { socket, received, bytes }).await.is_err() || last {
+            return;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Starting, stopping, and what the daemon tells of itself.
+
+use super::world::*;
+use nix::sys::signal::Signal;
+use std::process::Command;
+
+#[test]
+fn it_stops_cleanly_when_it_is_told_to() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut world = World::new("");
+        let mut client = Client::connect("10.0.0.2");
+        client.register("p", 1, "10.0.0.2");
+        assert_eq!(world.signal(signal).code(), Some(0));
+        assert!(client.ended());
+        assert!(!world.dir.path().join("run/control.sock").exists());
+    }
+}
+
+#[test]
+fn it_starts_again_after_it_was_killed() {
+    let mut world = World::new("");
+    let mut client = Client::connect("10.0.0.2");
+    client.register("p", 1, "10.0.0.2");
+    world.signal(Signal::SIGKILL);
+    assert!(client.ended());
+    world.restart();
+    let mut client = Client::connect("10.0.0.2");
+    client.register("p", 1, "10.0.0.2");
+}
+
+#[test]
+fn a_second_one_with_the_same_runtime_directory_is_refused() {
+    let world = World::new("");
+    let output = Command::new(env!("CARGO_BIN_EXE_roam-registrar"))
+        .args(["--listen", "10.0.0.1:4000", "--runtime-dir"])
+        .arg(world.dir.path().join("run"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("another roam-registrar runs there"), "{told}");
+    world.dump();
+}
+
+#[test]
+fn the_dump_tells_pools_elements_owners_life_and_subscriptions() {
+    let world =
+        World::new("identifier = 17\nlisten = [\"10.0.0.1:3863\", \"[fd00::1]:3863\", \"10.0.0.1:4863\"]\n");
+    let mut element = Client::connect("10.0.0.2");
+    element.register("p", 1, "10.0.0.2");
+    let mut user = Client::connect_to("10.0.0.5", "10.0.0.1:4863");
+    user.ask(&resolution("p", true));
+    let dump = world.dump();
+    assert_eq!((dump.identifier, dump.listening.len()), (17, 3));
+    let kept = &dump.pools[0].elements[0];
+    assert_eq!((dump.pools[0].handle.as_str(), kept.id, kept.home, kept.port), ("p", 1, 17, Some(7000)));
+    assert!(kept.life_left_ms.is_some_and(|ms| ms > 200_000 && ms <= 300_000));
+    let owner = dump.associations.iter().find(|a| a.association == kept.association).unwrap();
+    assert_eq!(owner.addresses, ["10.0.0.2".parse::<std::net::IpAddr>().unwrap()]);
+    assert_eq!(dump.associations.iter().filter(|a| a.subscriptions == ["p"]).count(), 1);
+    let text = Command::new(env!("CARGO_BIN_EXE_roam-registrar"))
+        .args(["dump", "--runtime-dir"])
+        .arg(world.dir.path().join("run"))
+        .output()
+        .unwrap();
+    assert!(text.status.success());
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("0x00000001  sctp 10.0.0.2 port 7000"), "{text}");
+}

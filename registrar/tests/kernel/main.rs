@@ -1,0 +1,8 @@
+//! The registrar over the kernel's SCTP, each test in a network namespace of its own. Needs root.
+
+#![expect(clippy::disallowed_methods, reason = "these tests run in real time, and wait on conditions only")]
+
+mod abuse;
+mod lifecycle;
+mod service;
+mod world;

@@ -1,0 +1,207 @@
+//! A network namespace with a registrar in it, and clients over plain sockets.
+
+use asap_client::wire::{self, Message, Policy, PoolElement, PoolHandle, Transport, TransportUse};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::time::TimeVal;
+use nix::unistd::Pid;
+use roam_registrar::driver::fetch_dump;
+use roam_registrar::dump::Dump;
+use sctp_sys::{Family, Received, SendInfo, Socket, Style};
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The registrar's address; 10.0.0.2 to 10.0.0.9 are for clients.
+pub(crate) const REGISTRAR: &str = "10.0.0.1:3863";
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A registrar in a namespace. This thread is in that namespace from now on.
+pub(crate) struct World {
+    pub(crate) child: Child,
+    pub(crate) dir: tempfile::TempDir,
+    config: String,
+}
+
+pub(crate) fn sh(command: &str) {
+    let status = Command::new("sh").args(["-ec", command]).status().unwrap();
+    assert!(status.success(), "{command}");
+}
+
+impl World {
+    /// `config` is the registrar's.
+    pub(crate) fn new(config: &str) -> Self {
+        unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
+        sh("ip link set lo up; ip link add d0 type dummy; ip link set d0 up");
+        for last in 1..10 {
+            sh(&format!("ip addr add 10.0.0.{last}/24 dev d0; ip addr add fd00::{last}/64 dev d0 nodad"));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("registrar.toml"), config).unwrap();
+        let child = start(&dir);
+        Self { child, dir, config: config.to_owned() }
+    }
+
+    pub(crate) fn dump(&self) -> Dump {
+        fetch_dump(&self.dir.path().join("run")).unwrap()
+    }
+
+    /// Waits until the registrar knows what is wanted.
+    pub(crate) fn until(&self, wanted: impl Fn(&Dump) -> bool) -> Dump {
+        let start = Instant::now();
+        loop {
+            let dump = self.dump();
+            if wanted(&dump) {
+                return dump;
+            }
+            assert!(start.elapsed() < PATIENCE, "waited for in vain: {dump}");
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn signal(&mut self, signal: Signal) -> std::process::ExitStatus {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+        self.child.wait().unwrap()
+    }
+
+    pub(crate) fn restart(&mut self) {
+        std::fs::write(self.dir.path().join("registrar.toml"), &self.config).unwrap();
+        self.child = start(&self.dir);
+    }
+
+    /// The registrar lives and answers a fresh client.
+    pub(crate) fn assert_serves(&self) {
+        let mut client = Client::connect("10.0.0.9");
+        client.say(&Message::HandleResolution { subscribe: false, handle: handle("none"), items: None });
+        assert!(matches!(client.hear(), Message::HandleResolutionResponse { error: Some(_), .. }));
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn start(dir: &tempfile::TempDir) -> Child {
+    let path = |name: &str| dir.path().join(name).into_os_string();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_roam-registrar"))
+        .args(["--log", "info"])
+        .arg("--config")
+        .arg(path("registrar.toml"))
+        .arg("--runtime-dir")
+        .arg(path("run"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening on "), "{line}");
+    child
+}
+
+/// A client over a one-to-one socket.
+pub(crate) struct Client {
+    pub(crate) socket: Socket,
+    pub(crate) buffer: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn connect(address: &str) -> Self {
+        Self::connect_to(address, REGISTRAR)
+    }
+
+    pub(crate) fn connect_to(address: &str, registrar: &str) -> Self {
+        let registrar: SocketAddr = registrar.parse().unwrap();
+        let socket = Socket::new(Style::OneToOne, Family::of(registrar)).unwrap();
+        socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+        socket.connect(registrar).unwrap();
+        let patience = TimeVal::new(PATIENCE.as_secs().cast_signed(), 0);
+        nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::ReceiveTimeout, &patience).unwrap();
+        Self { socket, buffer: Vec::new() }
+    }
+
+    pub(crate) fn say(&self, message: &Message) {
+        self.send(wire::PPID, &message.encode());
+    }
+
+    pub(crate) fn send(&self, ppid: u32, bytes: &[u8]) {
+        self.socket.send(&SendInfo { ppid, ..SendInfo::default() }, bytes).unwrap();
+    }
+
+    /// The next message that is no keep-alive; those are answered.
+    pub(crate) fn hear(&mut self) -> Message {
+        loop {
+            match self.socket.recv(&mut self.buffer).unwrap() {
+                Some(Received::Message(info)) => assert_eq!(info.ppid, wire::PPID),
+                other => panic!("no message: {other:?}"),
+            }
+            match wire::decode(&self.buffer).unwrap().message {
+                Message::EndpointKeepAlive { handle, id: Some(id), .. } => {
+                    self.say(&Message::EndpointKeepAliveAck { handle, id });
+                }
+                other => return other,
+            }
+        }
+    }
+
+    pub(crate) fn ask(&mut self, message: &Message) -> Message {
+        self.say(message);
+        self.hear()
+    }
+
+    pub(crate) fn register(&mut self, pool: &str, id: u32, address: &str) {
+        let answer = self.ask(&registration(pool, id, address));
+        assert_eq!(answer, accepted(pool, id));
+    }
+
+    /// Whether the association has ended.
+    pub(crate) fn ended(&mut self) -> bool {
+        loop {
+            match self.socket.recv(&mut self.buffer) {
+                Ok(Some(_)) => {}
+                Ok(None) => return true,
+                Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+}
+
+pub(crate) fn handle(name: &str) -> PoolHandle {
+    PoolHandle::new(name).unwrap()
+}
+
+pub(crate) fn registration(pool: &str, id: u32, address: &str) -> Message {
+    let user = Transport::Sctp {
+        port: 7000,
+        use_: TransportUse::DataOnly,
+        addresses: vec![address.parse().unwrap()],
+    };
+    let element = PoolElement { id, home: 0, life: 300, user, policy: Policy::RoundRobin, asap: None };
+    Message::Registration { handle: handle(pool), element }
+}
+
+pub(crate) fn accepted(pool: &str, id: u32) -> Message {
+    Message::RegistrationResponse { rejected: false, handle: handle(pool), id, error: None }
+}
+
+pub(crate) fn resolution(pool: &str, subscribe: bool) -> Message {
+    Message::HandleResolution { subscribe, handle: handle(pool), items: None }
+}
+
+/// Where the elements are that a response names.
+pub(crate) fn places(message: &Message) -> Vec<(u32, Vec<IpAddr>)> {
+    match message {
+        Message::HandleResolutionResponse { elements, .. } => {
+            elements.iter().map(|e| (e.id, e.user.addresses().to_vec())).collect()
+        }
+        other => panic!("no response: {other:?}"),
+    }
+}
+
+pub(crate) fn place(id: u32, address: &str) -> (u32, Vec<IpAddr>) {
+    (id, vec![address.parse().unwrap()])
+}
