@@ -2,4 +2,7 @@
 
 pub mod config;
 pub mod handover;
+pub mod journal;
+pub mod net;
+pub mod routing;
 pub mod translate;
