@@ -421,7 +421,10 @@ impl Socket {
     }
 
     /// Whether the association of a one-to-one socket is up.
-    pub(crate) fn connected(&self) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn is_connected(&self) -> io::Result<bool> {
         let mut name = [0u8; addr::STORAGE_LEN];
         let mut len = name.len() as libc::socklen_t;
         // SAFETY: `name` is valid for writes of `len` octets.

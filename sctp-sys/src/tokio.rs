@@ -7,8 +7,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::adopt::{HandOverError, HandedOver, Receiving, Sending, Step};
 use crate::socket::{Received, SendInfo, Socket, Style};
 use crate::sockopt::{self, AssocId};
+use crate::watch::{Sighting, Watch};
 
 const READ: Interest = Interest::READABLE.add(Interest::ERROR);
 const WRITE: Interest = Interest::WRITABLE.add(Interest::ERROR);
@@ -26,6 +28,8 @@ fn register<T: Owner>(owner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
 unsafe trait Owner: AsRawFd {}
 // SAFETY: a `Socket` owns its one descriptor and never replaces it.
 unsafe impl Owner for Socket {}
+// SAFETY: a `Watch` owns its one descriptor and never replaces it.
+unsafe impl Owner for Watch {}
 
 /// A [`Socket`] whose calls wait without blocking the thread. All take `&self`: share it in an `Arc`.
 #[derive(Debug)]
@@ -114,7 +118,7 @@ impl AsyncSocket {
                 if let Some(error) = sockopt::take_error(socket.as_fd())? {
                     return Err(error);
                 }
-                if socket.connected()? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+                if socket.is_connected()? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
             })
             .await
     }
@@ -123,5 +127,88 @@ impl AsyncSocket {
 impl AsFd for AsyncSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.get_ref().as_fd()
+    }
+}
+
+/// A [`Watch`] that waits without blocking the thread.
+#[derive(Debug)]
+pub struct AsyncWatch {
+    inner: AsyncFd<Watch>,
+}
+
+impl AsyncWatch {
+    /// Begins to watch; see [`Watch::open`].
+    ///
+    /// # Errors
+    /// See there.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O enabled.
+    pub fn open() -> io::Result<Self> {
+        Self::new(Watch::open()?)
+    }
+
+    /// Takes a watch that was opened elsewhere, such as in another network namespace.
+    ///
+    /// # Errors
+    /// The system's.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O enabled.
+    pub fn new(watch: Watch) -> io::Result<Self> {
+        Ok(Self { inner: register(watch, READ)? })
+    }
+
+    /// The next packet of interest. Nothing is lost when it is cancelled.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn next(&mut self) -> io::Result<Sighting> {
+        self.inner.async_io_mut(READ, Watch::try_next).await
+    }
+
+    /// How many packets were lost for lack of room since the last call.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn lost(&self) -> io::Result<u32> {
+        self.inner.get_ref().lost()
+    }
+}
+
+/// Hands sockets over through a Unix stream; see [`adopt::send_sockets`](crate::adopt::send_sockets).
+/// Cancelled in the middle, it leaves a stream that is good for nothing.
+///
+/// # Errors
+/// See there.
+pub async fn send_sockets(
+    stream: &tokio::net::UnixStream,
+    msg: &[u8],
+    fds: &[BorrowedFd<'_>],
+) -> Result<(), HandOverError> {
+    let mut sending = Sending::new(msg, fds)?;
+    while !stream.async_io(Interest::WRITABLE, || sending.step(stream.as_fd())).await? {}
+    Ok(())
+}
+
+/// Takes one hand-over; see [`adopt::recv_sockets`](crate::adopt::recv_sockets). Cancelled in the middle,
+/// it leaves a stream that is good for nothing.
+///
+/// # Errors
+/// See there.
+pub async fn recv_sockets(stream: &tokio::net::UnixStream) -> Result<Option<HandedOver>, HandOverError> {
+    let mut receiving = Receiving::default();
+    loop {
+        let step = stream
+            .async_io(Interest::READABLE, || match receiving.step(stream.as_fd()) {
+                Err(HandOverError::Io(e)) => Err(e),
+                other => Ok(other),
+            })
+            .await??;
+        match step {
+            Step::More => {}
+            Step::Closed => return Ok(None),
+            Step::Whole => return receiving.finish().map(Some),
+        }
     }
 }
