@@ -106,16 +106,15 @@ impl LocalAddress {
 /// Source routes are not looked at here: see [`super::Monitor`].
 pub fn judge(snapshot: &Snapshot, interfaces: &Interfaces, peers: &BTreeSet<IpAddr>) -> Vec<LocalAddress> {
     let mut judged = Vec::with_capacity(snapshot.addresses.len());
-    let mut shared: Option<((u32, u8), Arc<[Route]>)> = None;
+    let (mut shared_key, mut shared) = ((0, 0), Arc::<[Route]>::default());
     for address in snapshot.addresses.values() {
         // The link may be reported after its address in a dump that a change interrupted; its event follows.
         let Some(link) = snapshot.links.get(&address.ifindex) else { continue };
         let key = (address.ifindex, wire::family(address.address));
-        let routes = match &shared {
-            Some((of, routes)) if *of == key => Arc::clone(routes),
-            _ => snapshot.routes(key.0, key.1).cloned().collect(),
-        };
-        shared = Some((key, Arc::clone(&routes)));
+        if shared_key != key {
+            (shared_key, shared) = (key, snapshot.routes(key.0, key.1).cloned().collect());
+        }
+        let routes = Arc::clone(&shared);
         let best = best_route(&routes, peers);
         let verdict =
             verdict(address, link, interfaces).and_then(|()| best.map(|_| ()).ok_or(Unusable::NoRoute));
