@@ -1,5 +1,12 @@
 //! RSerPool for programs: ASAP (RFC 5352), its parameters (RFC 5354), pool elements and pool users.
 //!
-//! Without its default features this crate is wire format and protocol machines alone: no sockets, no clock.
+//! Without its default features this crate is wire format and protocol machines alone: no sockets, no clock. The
+//! machines share one shape: `handle(now, input)`, `handle_timeout(now)`, `poll_output()`, `poll_timeout()`.
 
+pub mod hunt;
+pub mod pool_element;
+pub mod pool_user;
+pub mod timers;
 pub mod wire;
+
+pub use timers::{LifeUnit, Timers};
