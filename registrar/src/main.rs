@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use roam_registrar::config::{Config, listen_address};
 use roam_registrar::driver::{Server, fetch_dump};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -69,7 +69,11 @@ fn main() -> ExitCode {
     }
     let filter =
         cli.log.or_else(|| EnvFilter::try_from_default_env().ok()).unwrap_or_else(|| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(FAILED, &error),

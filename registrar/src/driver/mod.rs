@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "this module is the machine's clock")]
 
 mod control;
+mod log;
 mod notify;
 mod outstanding;
 mod serve;

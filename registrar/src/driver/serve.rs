@@ -15,14 +15,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::control::DumpRequest;
+use super::log::Log;
 use super::outstanding::{Offer, Outstanding};
 use crate::Association;
-use crate::asap::{Event, Input, Output, Registrar};
+use crate::asap::{Input, Output, Registrar};
 use crate::config::Config;
 use crate::dump::Dump;
 
 /// Messages that were read and not yet handled.
 const READ_AHEAD: usize = 64;
+
+/// A socket that cannot be read so often in a row is given up, and the registrar with it.
+const FAILURES: u32 = 100;
 
 /// How soon it is tried again when the kernel's send buffer is full.
 const RETRY: Duration = Duration::from_millis(20);
@@ -53,6 +57,7 @@ pub(super) struct Service {
     /// The kernel refused something for lack of room: when to try again.
     retry: Option<Instant>,
     dropped: u64,
+    log: Log,
 }
 
 impl Service {
@@ -77,6 +82,7 @@ impl Service {
             next: 1,
             retry: None,
             dropped: 0,
+            log: Log::default(),
         }
     }
 
@@ -126,9 +132,6 @@ impl Service {
                 }
             }
             Ok(Received::Notification(notification)) => self.notification(now, socket, &notification),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                tracing::warn!(%error, "a notification of the kernel could not be read");
-            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -253,11 +256,7 @@ impl Service {
                     tracing::info!(%association, "aborted: {reason}");
                     self.abort(association);
                 }
-                Output::Event(event @ (Event::Contested { .. } | Event::Refused { .. })) => {
-                    tracing::warn!("{event}");
-                }
-                Output::Event(event @ Event::Malformed { .. }) => tracing::debug!("{event}"),
-                Output::Event(event) => tracing::info!("{event}"),
+                Output::Event(event) => self.log.event(Instant::now(), &event),
             }
         }
     }
@@ -325,20 +324,26 @@ async fn until(at: Option<Instant>) {
 /// Reads a socket for ever; the channel bounds how far it is ahead.
 async fn read(socket: usize, source: Arc<AsyncSocket>, sink: mpsc::Sender<Read>) {
     let mut buffer = Vec::new();
+    let mut failures = 0;
     loop {
         let received = match source.recv(&mut buffer).await {
-            Ok(Some(received)) => Ok(received),
-            // One-to-many sockets have no end; should it come all the same, do not run in circles.
-            Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) => Err(error),
+            Ok(Some(received)) => received,
+            // One-to-many sockets have no end: this is an error as any other.
+            other => {
+                let error = other.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
+                tracing::warn!(%error, "the SCTP socket could not be read");
+                failures += 1;
+                if failures >= FAILURES {
+                    let _ = sink.send(Read { socket, received: Err(error), bytes: Vec::new() }).await;
+                    return;
+                }
+                continue;
+            }
         };
-        let last = matches!(&received, Err(error) if error.kind() != io::ErrorKind::InvalidData);
-        let bytes = if matches!(received, Ok(Received::Message(_))) {
-            buffer.as_slice().to_vec()
-        } else {
-            Vec::new()
-        };
-        if sink.send(Read { socket, received, bytes }).await.is_err() || last {
+        failures = 0;
+        let message = matches!(received, Received::Message(_));
+        let bytes = if message { buffer.as_slice().to_vec() } else { Vec::new() };
+        if sink.send(Read { socket, received: Ok(received), bytes }).await.is_err() {
             return;
         }
     }

@@ -85,6 +85,9 @@ fn open_one(addresses: &[SocketAddr], sctp: &Sctp) -> Result<AsyncSocket, StartE
 fn set(socket: &Socket, sctp: &Sctp) -> io::Result<()> {
     let fd = socket.as_fd();
     socket.set_message_limit(MESSAGE_LIMIT);
+    // After a stop the port is held until the last peer, perhaps unreachable, has acknowledged. This lets the
+    // next start have it; not beside a registrar that listens.
+    sockopt::set_reuse_addr(fd, true)?;
     sockopt::set_events(fd, &EVENTS)?;
     sockopt::set_nodelay(fd, true)?;
     sockopt::set_sack_info(fd, FUTURE_ASSOC, SackInfo { delay: 0, frequency: 1 })?;

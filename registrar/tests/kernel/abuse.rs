@@ -24,7 +24,7 @@ fn garbage_of_any_kind_is_survived_while_another_association_is_served() {
     let mut element = Client::connect("10.0.0.2");
     element.register("p", 1, "10.0.0.2");
     let mut user = Client::connect("10.0.0.5");
-    let good = registration("p", 9, "10.0.0.3").encode();
+    let good = registration("q", 9, "10.0.0.3").encode();
     let garbage = Client::connect("10.0.0.3");
     for round in 0..200 {
         let length = 1 + usize::try_from(round).unwrap() * 7 % 1500;

@@ -29,6 +29,30 @@ fn it_starts_again_after_it_was_killed() {
 }
 
 #[test]
+fn it_starts_again_while_a_peer_that_vanished_has_not_acknowledged_the_stop() {
+    let mut world = World::new("");
+    let mut client = Client::connect("10.0.0.2");
+    client.register("p", 1, "10.0.0.2");
+    sh("ip addr del 10.0.0.2/24 dev d0");
+    assert_eq!(world.signal(Signal::SIGTERM).code(), Some(0));
+    world.restart();
+    world.assert_serves();
+}
+
+#[test]
+fn a_port_that_another_one_serves_cannot_be_had() {
+    let world = World::new("");
+    let output = Command::new(env!("CARGO_BIN_EXE_roam-registrar"))
+        .arg("--runtime-dir")
+        .arg(world.dir.path().join("other"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("cannot listen on [::]:3863"), "{told}");
+}
+
+#[test]
 fn a_second_one_with_the_same_runtime_directory_is_refused() {
     let world = World::new("");
     let output = Command::new(env!("CARGO_BIN_EXE_roam-registrar"))

@@ -4,5 +4,6 @@
 
 mod abuse;
 mod lifecycle;
+mod rsplib;
 mod service;
 mod world;

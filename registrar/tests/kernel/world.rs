@@ -89,7 +89,7 @@ impl Drop for World {
 fn start(dir: &tempfile::TempDir) -> Child {
     let path = |name: &str| dir.path().join(name).into_os_string();
     let mut child = Command::new(env!("CARGO_BIN_EXE_roam-registrar"))
-        .args(["--log", "info"])
+        .args(["--log", "warn"])
         .arg("--config")
         .arg(path("registrar.toml"))
         .arg("--runtime-dir")

@@ -1,0 +1,66 @@
+//! The log. What clients can cause is bounded, so that none of them fills it.
+
+use std::time::{Duration, Instant};
+
+use crate::asap::Event;
+
+/// Lines in a [`PERIOD`].
+const LINES: u32 = 100;
+
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Writes events, up to a number in each period, and says how many it kept to itself.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    began: Option<Instant>,
+    lines: u32,
+    silent: u64,
+}
+
+impl Log {
+    pub(super) fn event(&mut self, now: Instant, event: &Event) {
+        let (admitted, silent) = self.admit(now);
+        if silent > 0 {
+            tracing::warn!("{silent} events were not logged: more than {LINES} came within a second");
+        }
+        if !admitted {
+            return;
+        }
+        match event {
+            Event::Contested { .. } | Event::Refused { .. } => tracing::warn!("{event}"),
+            Event::Malformed { .. } => tracing::debug!("{event}"),
+            _ => tracing::info!("{event}"),
+        }
+    }
+
+    /// Whether another line may be written, and how many were kept back in the period that has just ended.
+    fn admit(&mut self, now: Instant) -> (bool, u64) {
+        let mut silent = 0;
+        if self.began.is_none_or(|began| now.saturating_duration_since(began) >= PERIOD) {
+            silent = std::mem::take(&mut self.silent);
+            self.began = Some(now);
+            self.lines = 0;
+        }
+        if self.lines >= LINES {
+            self.silent += 1;
+            return (false, silent);
+        }
+        self.lines += 1;
+        (true, silent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_cut_off_and_counted() {
+        let now = Instant::now();
+        let mut log = Log::default();
+        let written = (0..1_000).filter(|_| log.admit(now).0).count();
+        assert_eq!(written, 100);
+        assert_eq!(log.admit(now + PERIOD), (true, 900));
+        assert_eq!(log.admit(now + PERIOD), (true, 0));
+    }
+}
