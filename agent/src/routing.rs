@@ -263,4 +263,3 @@ fn table(key: &Key) -> Option<u32> {
         Key::Rule(..) => None,
     }
 }
-

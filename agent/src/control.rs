@@ -1,0 +1,24 @@
+//! The control socket: what `roam` asks of `roamd`.
+//!
+//! A Unix stream socket, `ctl.sock` in the runtime directory. The daemon says [`Hello`] in one JSON line; then
+//! every line from the client is a [`Request`] (perhaps with an `id`, which comes back), every line to it a
+//! [`Response`]. A client that begins with a hand-over of sockets (`sctp_sys::adopt::send_sockets`) sends
+//! nothing but hand-overs; each is answered by a line.
+//!
+//! Everybody may read and hand over sockets; adopting and releasing other processes' sockets is for root and
+//! the daemon's own user, told by the credentials of the connection.
+
+pub mod client;
+mod connection;
+pub mod protocol;
+mod server;
+
+pub use self::client::{Client, ClientError};
+pub use self::protocol::{
+    AddressReport, AdoptReport, AssociationReport, AssociationState, Binding, ElementReport, Failure,
+    FailureCode, Hello, NetworkReport, Reply, Request, Response, SCHEMA, StatusReport, StreamEvent,
+};
+pub use self::server::{Command, Control, Order, Requester, serve};
+
+/// The control socket's name in the runtime directory.
+pub const SOCKET: &str = "ctl.sock";
