@@ -16,7 +16,8 @@ pub(crate) fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Se
         unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root: they make network namespaces");
         ip("link set lo up");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), test()).await.expect("stuck") });
+        runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(60), test()).await.expect("stuck") });
     });
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
@@ -55,7 +56,8 @@ pub(crate) async fn until(
 ) -> Arc<View> {
     let waited = tokio::time::timeout(Duration::from_secs(10), views.wait_for(holds)).await;
     let found = waited.ok().map(|view| Arc::clone(&view.expect("the monitor ended")));
-    found.unwrap_or_else(|| panic!("waited in vain: {what}; the last view is {:#?}", views.borrow().addresses))
+    found
+        .unwrap_or_else(|| panic!("waited in vain: {what}; the last view is {:#?}", views.borrow().addresses))
 }
 
 /// Waits until an address is judged so; `None`: gone.
