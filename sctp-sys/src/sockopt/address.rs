@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 
-use super::{AssocId, get, get_bytes, nonsense, set, set_bytes};
+use super::{AssocId, get, get_slice, nonsense, set, set_bytes};
 use crate::abi::{self, IPPROTO_SCTP, Plain};
 use crate::addr;
 
@@ -51,8 +51,10 @@ fn get_addrs(fd: BorrowedFd<'_>, option: i32, assoc: AssocId) -> io::Result<Vec<
     loop {
         let mut buffer = vec![0; HEADER + room];
         buffer[..4].copy_from_slice(&assoc.to_ne_bytes());
-        match get_bytes(fd, option, &mut buffer) {
-            Ok(()) => {
+        // The length that the kernel names leaves out the header for one end's addresses and not for the other's;
+        // the count is right for both.
+        match get_slice(fd, option, &mut buffer) {
+            Ok(_) => {
                 let count =
                     buffer.get(4..HEADER).and_then(|b| b.first_chunk()).copied().map(u32::from_ne_bytes);
                 let count = count.ok_or_else(|| nonsense("an address list without its header"))?;

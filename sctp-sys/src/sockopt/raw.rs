@@ -43,6 +43,13 @@ pub(crate) fn get<T: Plain>(fd: BorrowedFd<'_>, level: i32, option: i32, value: 
 /// Reads an option of variable length into `buffer` (whose beginning says what is asked for), which is cut
 /// to what the kernel wrote.
 pub(crate) fn get_bytes(fd: BorrowedFd<'_>, option: i32, buffer: &mut Vec<u8>) -> io::Result<()> {
+    let len = get_slice(fd, option, buffer)?;
+    buffer.truncate(len);
+    Ok(())
+}
+
+/// As [`get_bytes`], with the length that the kernel names, which is not the one that it wrote for every option.
+pub(crate) fn get_slice(fd: BorrowedFd<'_>, option: i32, buffer: &mut [u8]) -> io::Result<usize> {
     let mut len =
         libc::socklen_t::try_from(buffer.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     // SAFETY: `buffer` is valid for reads and writes of `len` octets; the kernel writes no more than that.
@@ -52,8 +59,7 @@ pub(crate) fn get_bytes(fd: BorrowedFd<'_>, option: i32, buffer: &mut Vec<u8>) -
     if done < 0 {
         return Err(io::Error::last_os_error());
     }
-    buffer.truncate(len as usize);
-    Ok(())
+    Ok(len as usize)
 }
 
 /// An answer of the kernel that makes no sense.
