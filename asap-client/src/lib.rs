@@ -3,6 +3,7 @@
 //! Without its default features this crate is wire format and protocol machines alone: no sockets, no clock. The
 //! machines share one shape: `handle(now, input)`, `handle_timeout(now)`, `poll_output()`, `poll_timeout()`.
 
+pub mod client;
 pub mod hunt;
 pub mod pool_element;
 pub mod pool_user;

@@ -1,0 +1,359 @@
+//! Keeping an association to a home registrar, from whatever addresses the host has at the moment.
+//!
+//! New addresses mean a new association from exactly those: the registrar takes an element's addresses only if they are
+//! addresses of the association (RFC 5352 §2.2.1), and a new association is quicker than moving an old one. The
+//! registrar that was home before is tried first, and what is to be said to it is handed over with the connection, so
+//! that it travels with the COOKIE-ECHO. The old association is kept until its successor has taken over.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use super::{LinkId, PortId};
+use crate::hunt::{self, Hunt};
+use crate::timers::{Timers, earliest, expired};
+
+/// Associations that others may have set up to us at a time.
+const MOST_ACCEPTED: usize = 16;
+
+/// What happens to the home association.
+#[derive(Clone, Debug)]
+pub(super) enum Input {
+    /// The host's addresses are now these.
+    Local(Vec<IpAddr>),
+    /// The home does not answer: look for another.
+    Hunt,
+    /// An association is up.
+    Up(LinkId),
+    /// An association is lost or could not be set up.
+    Down(LinkId),
+    /// The peer has begun the association anew.
+    Restarted(LinkId),
+    /// Somebody has set up an association to us.
+    Accepted { link: LinkId, port: PortId, peer: Vec<SocketAddr> },
+    /// A response came.
+    Heard(LinkId),
+    /// A registrar claims to be home.
+    Adopt(LinkId),
+    /// All is registered at the home: predecessors may go.
+    Settled,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    Bind {
+        port: PortId,
+        local: Vec<IpAddr>,
+    },
+    Unbind(PortId),
+    Open {
+        link: LinkId,
+        port: PortId,
+        remote: Vec<SocketAddr>,
+    },
+    Close(LinkId),
+    /// This is the home now: say everything to it. It need not be up.
+    Home(LinkId),
+    /// There is none.
+    HomeLost {
+        was_up: bool,
+    },
+    /// The home is up, at this place in the list.
+    HomeUp(Option<usize>),
+    /// The host has no address.
+    Offline,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Connecting,
+    Up,
+    /// Replaced; it goes when its successor has taken over.
+    Retiring,
+}
+
+#[derive(Debug)]
+struct Link {
+    port: PortId,
+    registrar: Option<usize>,
+    state: State,
+}
+
+#[derive(Debug)]
+pub(super) struct Home {
+    timers: Timers,
+    registrars: Vec<Vec<SocketAddr>>,
+    hunt: Hunt,
+    local: Vec<IpAddr>,
+    next: u64,
+    port: Option<PortId>,
+    /// What each port is bound to.
+    ports: BTreeMap<PortId, Vec<IpAddr>>,
+    links: BTreeMap<LinkId, Link>,
+    home: Option<LinkId>,
+    /// The place in the list of the last home that was up.
+    last: Option<usize>,
+    retire: Option<Instant>,
+    outputs: VecDeque<Output>,
+}
+
+impl Home {
+    pub(super) fn new(registrars: Vec<Vec<SocketAddr>>, timers: Timers, seed: u64) -> Self {
+        Self {
+            hunt: Hunt::new(registrars.len(), timers.clone(), seed),
+            timers,
+            registrars,
+            local: Vec::new(),
+            next: 0,
+            port: None,
+            ports: BTreeMap::new(),
+            links: BTreeMap::new(),
+            home: None,
+            last: None,
+            retire: None,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn local(&self) -> &[IpAddr] {
+        &self.local
+    }
+
+    /// The home association, up or not.
+    pub(super) fn home(&self) -> Option<LinkId> {
+        self.home
+    }
+
+    /// Is the home up?
+    pub(super) fn is_up(&self) -> bool {
+        self.home.and_then(|home| self.links.get(&home)).is_some_and(|link| link.state == State::Up)
+    }
+
+    /// Are there predecessors that wait for [`Input::Settled`]?
+    pub(super) fn has_predecessors(&self) -> bool {
+        self.links.values().any(|link| link.state == State::Retiring)
+    }
+
+    pub(super) fn knows(&self, link: LinkId) -> bool {
+        self.links.contains_key(&link)
+    }
+
+    pub(super) fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Local(local) => self.set_local(now, local),
+            Input::Hunt => self.hunt_beside_home(now),
+            Input::Up(link) => self.up(now, link),
+            Input::Down(link) => self.down(now, link),
+            Input::Restarted(link) => {
+                if self.home == Some(link) {
+                    self.outputs.push_back(Output::Home(link));
+                }
+            }
+            Input::Accepted { link, port, peer } => self.accepted(link, port, &peer),
+            Input::Heard(link) => {
+                if self.home == Some(link) && self.hunt.is_running() {
+                    self.steer(now, hunt::Input::Stop);
+                }
+            }
+            Input::Adopt(link) => self.adopt(now, link),
+            Input::Settled => self.release(),
+        }
+        self.sweep();
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        self.hunt.handle_timeout(now);
+        self.follow_hunt(now);
+        if expired(&mut self.retire, now) {
+            self.release();
+        }
+        self.sweep();
+    }
+
+    pub(super) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        earliest([self.hunt.poll_timeout(), self.retire])
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn set_local(&mut self, now: Instant, mut local: Vec<IpAddr>) {
+        local.sort_unstable();
+        local.dedup();
+        if local == self.local {
+            return;
+        }
+        self.local = local;
+        self.steer(now, hunt::Input::Stop);
+        self.leave_home();
+        self.port = None;
+        if self.local.is_empty() {
+            return self.outputs.push_back(Output::Offline);
+        }
+        self.bind();
+        self.steer(now, hunt::Input::Start { prefer: self.last, avoid: None });
+    }
+
+    fn bind(&mut self) {
+        let port = PortId(self.number());
+        self.port = Some(port);
+        self.ports.insert(port, self.local.clone());
+        self.outputs.push_back(Output::Bind { port, local: self.local.clone() });
+    }
+
+    /// The home becomes a predecessor, or, if it never was up, goes.
+    fn leave_home(&mut self) {
+        let was_up = self.is_up();
+        let Some(home) = self.home.take() else { return };
+        match self.links.get_mut(&home) {
+            Some(link) if was_up => link.state = State::Retiring,
+            _ => self.close(home),
+        }
+        self.outputs.push_back(Output::HomeLost { was_up });
+    }
+
+    fn close(&mut self, link: LinkId) {
+        if self.links.remove(&link).is_some() {
+            self.outputs.push_back(Output::Close(link));
+        }
+    }
+
+    fn hunt_beside_home(&mut self, now: Instant) {
+        if self.hunt.is_running() || self.local.is_empty() {
+            return;
+        }
+        let avoid = self.home.and_then(|home| self.links.get(&home)?.registrar);
+        if self.home.is_some() {
+            // One endpoint cannot have two associations to the same peer.
+            self.bind();
+        }
+        self.steer(now, hunt::Input::Start { prefer: None, avoid });
+    }
+
+    fn steer(&mut self, now: Instant, input: hunt::Input) {
+        self.hunt.handle(now, input);
+        self.follow_hunt(now);
+    }
+
+    fn follow_hunt(&mut self, now: Instant) {
+        while let Some(output) = self.hunt.poll_output() {
+            match output {
+                hunt::Output::Connect(registrar) => self.connect(now, registrar),
+                hunt::Output::Abandon(registrar) => {
+                    let begun = self.links.iter().find(|(_, link)| {
+                        link.registrar == Some(registrar) && link.state == State::Connecting
+                    });
+                    if let Some((&link, _)) = begun {
+                        if self.home == Some(link) {
+                            self.leave_home();
+                        } else {
+                            self.close(link);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, now: Instant, registrar: usize) {
+        let reachable = |remote: &&SocketAddr| self.local.iter().any(|own| own.is_ipv4() == remote.is_ipv4());
+        let remote: Vec<_> = self.registrars[registrar].iter().filter(reachable).copied().collect();
+        let Some(port) = self.port.filter(|_| !remote.is_empty()) else {
+            return self.hunt.handle(now, hunt::Input::Failed(registrar));
+        };
+        let link = LinkId::Ours(self.number());
+        self.links.insert(link, Link { port, registrar: Some(registrar), state: State::Connecting });
+        self.outputs.push_back(Output::Open { link, port, remote });
+        if self.home.is_none() && self.hunt.is_alone() {
+            self.home = Some(link);
+            self.outputs.push_back(Output::Home(link));
+        }
+    }
+
+    fn up(&mut self, now: Instant, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.state == State::Connecting) else {
+            return;
+        };
+        link.state = State::Up;
+        let registrar = link.registrar;
+        if let Some(registrar) = registrar {
+            self.steer(now, hunt::Input::Connected(registrar));
+        }
+        self.settle_at(now, id, registrar);
+    }
+
+    fn settle_at(&mut self, now: Instant, id: LinkId, registrar: Option<usize>) {
+        if self.home != Some(id) {
+            self.leave_home();
+            self.home = Some(id);
+            self.outputs.push_back(Output::Home(id));
+        }
+        self.last = registrar;
+        self.outputs.push_back(Output::HomeUp(registrar));
+        if self.has_predecessors() {
+            self.retire = Some(now + self.timers.retire);
+        }
+    }
+
+    fn down(&mut self, now: Instant, id: LinkId) {
+        let Some(link) = self.links.remove(&id) else { return };
+        if self.home == Some(id) {
+            self.home = None;
+            self.outputs.push_back(Output::HomeLost { was_up: link.state == State::Up });
+        }
+        match (link.state, link.registrar) {
+            (State::Connecting, Some(registrar)) => self.steer(now, hunt::Input::Failed(registrar)),
+            (State::Up, avoid) if self.home.is_none() && !self.local.is_empty() => {
+                self.steer(now, hunt::Input::Start { prefer: None, avoid });
+            }
+            _ => {}
+        }
+    }
+
+    fn accepted(&mut self, id: LinkId, port: PortId, peer: &[SocketAddr]) {
+        let theirs = self.links.keys().filter(|link| matches!(link, LinkId::Theirs(_))).count();
+        if theirs >= MOST_ACCEPTED {
+            return self.outputs.push_back(Output::Close(id));
+        }
+        let is_peer = |listed: &SocketAddr| peer.iter().any(|address| address.ip() == listed.ip());
+        let registrar = self.registrars.iter().position(|listed| listed.iter().any(is_peer));
+        self.links.insert(id, Link { port, registrar, state: State::Up });
+    }
+
+    /// Only a registrar of the list may make itself our home.
+    fn adopt(&mut self, now: Instant, id: LinkId) {
+        let Some(link) = self.links.get(&id) else { return };
+        let (registrar, current) = (link.registrar, self.ports.get(&link.port) == Some(&self.local));
+        if self.home != Some(id) && registrar.is_some() && current && link.state == State::Up {
+            self.steer(now, hunt::Input::Stop);
+            self.settle_at(now, id, registrar);
+        }
+    }
+
+    fn release(&mut self) {
+        self.retire = None;
+        let old: Vec<_> =
+            self.links.iter().filter(|(_, l)| l.state == State::Retiring).map(|(id, _)| *id).collect();
+        for link in old {
+            self.close(link);
+        }
+    }
+
+    /// Gives up ports that no association uses any more.
+    fn sweep(&mut self) {
+        let used =
+            |port: &PortId| self.port == Some(*port) || self.links.values().any(|link| link.port == *port);
+        let unused: Vec<_> = self.ports.keys().filter(|port| !used(port)).copied().collect();
+        for port in unused {
+            self.ports.remove(&port);
+            self.outputs.push_back(Output::Unbind(port));
+        }
+    }
+}

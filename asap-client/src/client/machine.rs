@@ -1,0 +1,369 @@
+//! The client's machine: the home association, the elements and the user, put together.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::home::{self, Home};
+use super::{Config, ElementConfig, Event, Input, LinkId, Output};
+use crate::pool_element::{self, PoolElement, Registration};
+use crate::pool_user::{self, Answer, PoolUser};
+use crate::timers::{Timers, earliest};
+use crate::wire::{Message, PoolHandle, Transport, decode};
+
+type ElementId = (PoolHandle, u32);
+
+#[derive(Debug)]
+struct Element {
+    config: ElementConfig,
+    machine: PoolElement,
+    /// It is to be forgotten once it is registered no more.
+    leaving: bool,
+}
+
+impl Element {
+    /// What is to be registered on a host of these addresses, if anything.
+    fn registration(&self, local: &[IpAddr]) -> Option<Registration> {
+        let ElementConfig { port, use_, policy, life, addresses, .. } = &self.config;
+        let serves = |own: &&IpAddr| addresses.as_ref().is_none_or(|addresses| addresses.contains(own));
+        let addresses: Vec<IpAddr> = local.iter().filter(serves).copied().collect();
+        (!addresses.is_empty()).then(|| Registration {
+            transport: Transport::Sctp { port: *port, use_: *use_, addresses },
+            policy: policy.clone(),
+            life: *life,
+        })
+    }
+}
+
+/// A host's RSerPool client.
+#[derive(Debug)]
+pub struct Client {
+    timers: Timers,
+    registrars: Vec<Vec<std::net::SocketAddr>>,
+    home: Home,
+    elements: BTreeMap<ElementId, Element>,
+    user: PoolUser,
+    outputs: VecDeque<Output>,
+}
+
+impl Client {
+    /// A client without addresses, elements or pools as yet.
+    pub fn new(config: Config) -> Self {
+        let Config { registrars, timers, seed } = config;
+        Self {
+            home: Home::new(registrars.clone(), timers.clone(), seed),
+            registrars,
+            elements: BTreeMap::new(),
+            user: PoolUser::new(timers.clone()),
+            timers,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Is the association to a home registrar up?
+    pub fn is_home_up(&self) -> bool {
+        self.home.is_up()
+    }
+
+    /// The last answer about a pool and when it came.
+    pub fn cached(&self, handle: &PoolHandle) -> Option<(Instant, &Answer)> {
+        self.user.cached(handle)
+    }
+
+    /// Has every element been taken out of its pool?
+    pub fn is_withdrawn(&self) -> bool {
+        self.elements.is_empty()
+    }
+
+    /// Takes an input in.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Local(local) => self.local(now, local),
+            Input::Register(config) => self.register(now, config),
+            Input::Deregister { handle, id } => {
+                self.deregister(now, &(handle, id));
+            }
+            Input::DeregisterAll => {
+                let ids: Vec<ElementId> = self.elements.keys().cloned().collect();
+                for id in ids {
+                    self.deregister(now, &id);
+                }
+            }
+            Input::Subscribe(handle) => self.user.handle(now, pool_user::Input::Subscribe(handle)),
+            Input::Unsubscribe(handle) => self.user.handle(now, pool_user::Input::Unsubscribe(handle)),
+            Input::Urge { handle, on } => self.user.handle(now, pool_user::Input::Urge { handle, on }),
+            Input::Resolve { handle, fresh } => {
+                self.user.handle(now, pool_user::Input::Resolve { handle, fresh });
+            }
+            Input::Unreachable { handle, id } => {
+                self.user.handle(now, pool_user::Input::Unreachable { handle, id });
+            }
+            Input::Up(link) => self.home.handle(now, home::Input::Up(link)),
+            Input::Down(link) => self.home.handle(now, home::Input::Down(link)),
+            Input::Restarted(link) => self.home.handle(now, home::Input::Restarted(link)),
+            Input::Accepted { link, port, peer } => {
+                self.home.handle(now, home::Input::Accepted { link, port, peer });
+            }
+            Input::Received(link, bytes) => self.received(now, link, &bytes),
+        }
+        self.pump(now);
+    }
+
+    /// Lets expired timers act.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.home.handle_timeout(now);
+        for element in self.elements.values_mut() {
+            element.machine.handle_timeout(now);
+        }
+        self.user.handle_timeout(now);
+        self.pump(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let elements = self.elements.values().map(|element| element.machine.poll_timeout());
+        earliest(elements.chain([self.home.poll_timeout(), self.user.poll_timeout()]))
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn send(&mut self, link: Option<LinkId>, message: &Message) {
+        if let Some(link) = link {
+            self.outputs.push_back(Output::Send { link, bytes: message.encode() });
+        }
+    }
+
+    fn local(&mut self, now: Instant, local: Vec<IpAddr>) {
+        let before = self.home.local().to_vec();
+        self.home.handle(now, home::Input::Local(local));
+        if self.home.local() == before {
+            return;
+        }
+        // Nothing of what follows is for the old home.
+        self.home_lost(now);
+        let local = self.home.local();
+        for element in self.elements.values_mut() {
+            serve(now, element, local);
+        }
+    }
+
+    fn register(&mut self, now: Instant, config: ElementConfig) {
+        let id = (config.handle.clone(), config.id);
+        if let Some(element) = self.elements.get_mut(&id) {
+            (element.config, element.leaving) = (config, false);
+        } else {
+            let mut machine = PoolElement::new(config.handle.clone(), config.id, self.timers.clone());
+            if self.home.home().is_some() {
+                machine.handle(now, pool_element::Input::Home);
+            }
+            self.elements.insert(id.clone(), Element { config, machine, leaving: false });
+        }
+        if let Some(element) = self.elements.get_mut(&id) {
+            serve(now, element, self.home.local());
+        }
+    }
+
+    fn deregister(&mut self, now: Instant, id: &ElementId) {
+        let Some(element) = self.elements.get_mut(id) else { return };
+        element.leaving = true;
+        if element.machine.is_gone() {
+            self.element_event(id, pool_element::Event::Withdrawn);
+        } else {
+            element.machine.handle(now, pool_element::Input::Withdraw);
+        }
+    }
+
+    fn home_lost(&mut self, now: Instant) {
+        for element in self.elements.values_mut() {
+            element.machine.handle(now, pool_element::Input::HomeLost);
+        }
+        self.user.handle(now, pool_user::Input::HomeLost);
+    }
+
+    fn new_home(&mut self, now: Instant) {
+        for element in self.elements.values_mut() {
+            element.machine.handle(now, pool_element::Input::Home);
+        }
+        self.user.handle(now, pool_user::Input::Home);
+    }
+
+    /// Passes on what the parts want, until none wants anything.
+    fn pump(&mut self, now: Instant) {
+        loop {
+            while let Some(output) = self.home.poll_output() {
+                self.follow_home(now, output);
+            }
+            let hunt = self.follow_elements() | self.follow_user();
+            if hunt {
+                self.home.handle(now, home::Input::Hunt);
+                continue;
+            }
+            let settled = self.elements.values().all(|element| element.machine.is_settled());
+            if settled && self.home.is_up() && self.home.has_predecessors() {
+                self.home.handle(now, home::Input::Settled);
+                continue;
+            }
+            return;
+        }
+    }
+
+    fn follow_home(&mut self, now: Instant, output: home::Output) {
+        match output {
+            home::Output::Bind { port, local } => self.outputs.push_back(Output::Bind { port, local }),
+            home::Output::Unbind(port) => self.outputs.push_back(Output::Unbind(port)),
+            home::Output::Open { link, port, remote } => {
+                self.outputs.push_back(Output::Open { link, port, remote });
+            }
+            home::Output::Close(link) => self.outputs.push_back(Output::Close(link)),
+            home::Output::Home(_) => {
+                self.new_home(now);
+                self.follow_elements();
+                self.follow_user();
+            }
+            home::Output::HomeLost { was_up } => {
+                self.home_lost(now);
+                if was_up {
+                    self.event(Event::HomeLost);
+                }
+            }
+            home::Output::HomeUp(registrar) => {
+                let registrar = registrar.map(|listed| self.registrars[listed].clone()).unwrap_or_default();
+                self.event(Event::Home { registrar });
+            }
+            home::Output::Offline => self.event(Event::Offline),
+        }
+    }
+
+    /// Does any element want another home?
+    fn follow_elements(&mut self) -> bool {
+        let mut hunt = false;
+        let ids: Vec<ElementId> = self.elements.keys().cloned().collect();
+        for id in ids {
+            while let Some(output) =
+                self.elements.get_mut(&id).and_then(|element| element.machine.poll_output())
+            {
+                match output {
+                    pool_element::Output::Send(message) | pool_element::Output::Answer(message) => {
+                        self.send(self.home.home(), &message);
+                    }
+                    pool_element::Output::Hunt => hunt = true,
+                    pool_element::Output::Event(event) => self.element_event(&id, event),
+                }
+            }
+            if self.elements.get(&id).is_some_and(|element| element.leaving && element.machine.is_gone()) {
+                self.elements.remove(&id);
+            }
+        }
+        hunt
+    }
+
+    fn element_event(&mut self, (handle, id): &ElementId, event: pool_element::Event) {
+        use pool_element::Event as From;
+        let (handle, id) = (handle.clone(), *id);
+        let event = match event {
+            From::Registered { warnings } => {
+                let element = self.elements.get(&(handle.clone(), id));
+                let confirmed = element.and_then(|element| element.machine.confirmed());
+                let addresses = confirmed.map(|it| it.transport.addresses().to_vec()).unwrap_or_default();
+                Event::Registered { handle, id, addresses, warnings }
+            }
+            From::Rejected { causes } => Event::Rejected { handle, id, causes },
+            From::Unanswered => Event::Unregistered { handle, id },
+            From::Expired => Event::Expired { handle, id },
+            From::Withdrawn => Event::Withdrawn { handle, id },
+        };
+        self.event(event);
+    }
+
+    /// Does the user want another home?
+    fn follow_user(&mut self) -> bool {
+        let mut hunt = false;
+        while let Some(output) = self.user.poll_output() {
+            match output {
+                pool_user::Output::Send(message) => self.send(self.home.home(), &message),
+                pool_user::Output::Hunt => hunt = true,
+                pool_user::Output::Event(pool_user::Event::Pool { handle, answer }) => {
+                    self.event(Event::Pool { handle, answer });
+                }
+                pool_user::Output::Event(pool_user::Event::Unanswered { handle }) => {
+                    self.event(Event::Unanswered { handle });
+                }
+            }
+        }
+        hunt
+    }
+
+    fn received(&mut self, now: Instant, link: LinkId, bytes: &[u8]) {
+        if !self.home.knows(link) {
+            return;
+        }
+        let decoded = match decode(bytes) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                if let Some(report) = error.report() {
+                    self.send(Some(link), &report);
+                }
+                return self.event(Event::Nonsense { why: error.to_string() });
+            }
+        };
+        if !decoded.reports.is_empty() {
+            self.send(Some(link), &Message::Error(decoded.reports));
+        }
+        let at_home = self.home.home() == Some(link);
+        match &decoded.message {
+            Message::EndpointKeepAlive { home, .. } => self.keep_alive(now, link, *home, &decoded.message),
+            Message::RegistrationResponse { handle, id, .. }
+            | Message::DeregistrationResponse { handle, id, .. }
+                if at_home =>
+            {
+                self.home.handle(now, home::Input::Heard(link));
+                if let Some(element) = self.elements.get_mut(&(handle.clone(), *id)) {
+                    element.machine.handle(now, pool_element::Input::Message(&decoded.message));
+                }
+            }
+            Message::HandleResolutionResponse { .. } if at_home => {
+                self.home.handle(now, home::Input::Heard(link));
+                self.user.handle(now, pool_user::Input::Message(&decoded.message));
+            }
+            Message::Error(causes) => self.event(Event::Error(causes.clone())),
+            _ => {}
+        }
+    }
+
+    /// Answers where the question came from, whoever asks; adopts a new home if one of our elements is meant.
+    fn keep_alive(&mut self, now: Instant, link: LinkId, home: bool, message: &Message) {
+        let mut ours = false;
+        let mut answers = Vec::new();
+        for element in self.elements.values_mut() {
+            element.machine.handle(now, pool_element::Input::Message(message));
+            while let Some(output) = element.machine.poll_output() {
+                if let pool_element::Output::Answer(answer) = output {
+                    ours = true;
+                    answers.push(answer);
+                }
+            }
+        }
+        for answer in &answers {
+            self.send(Some(link), answer);
+        }
+        if ours && home {
+            self.home.handle(now, home::Input::Adopt(link));
+        }
+    }
+}
+
+fn serve(now: Instant, element: &mut Element, local: &[IpAddr]) {
+    match element.registration(local) {
+        Some(registration) => element.machine.handle(now, pool_element::Input::Serve(registration)),
+        // Offline: what is registered stays so until there are addresses again.
+        None if local.is_empty() => {}
+        None => element.machine.handle(now, pool_element::Input::Withdraw),
+    }
+}
