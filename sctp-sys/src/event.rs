@@ -158,7 +158,7 @@ pub enum Notification {
         address: SocketAddr,
         /// How.
         state: PathChange,
-        /// The error, 0 if none.
+        /// Why (the kernel's `sctp_sn_error`): 0 too many errors, 1 a SACK came, 2 a heartbeat was answered.
         error: i32,
         /// The association.
         assoc: AssocId,
@@ -167,8 +167,8 @@ pub enum Notification {
     SendFailed {
         /// Whether it was given to the network at least once.
         sent: bool,
-        /// The cause.
-        error: u32,
+        /// The cause of the ABORT that ended the association, 0 if none.
+        error: u16,
         /// The association.
         assoc: AssocId,
         /// What was to be sent.
@@ -319,7 +319,8 @@ impl Notification {
                         abi::SCTP_CANT_STR_ASSOC => AssocChange::CantStart,
                         _ => AssocChange::Other(f.u16(offset_of!(Ac, state))),
                     },
-                    error: f.u16(offset_of!(Ac, error)),
+                    // The kernel leaves an ABORT's cause as it came.
+                    error: u16::from_be(f.u16(offset_of!(Ac, error))),
                     out_streams: f.u16(offset_of!(Ac, outbound_streams)),
                     in_streams: f.u16(offset_of!(Ac, inbound_streams)),
                     assoc: f.i32(offset_of!(Ac, assoc_id)),
@@ -356,7 +357,7 @@ impl Notification {
                     context: f.u32(at + offset_of!(Sr, context)),
                     data: data.to_vec(),
                 };
-                let (error, assoc) = (f.u32(offset_of!(Sf, error)), f.i32(offset_of!(Sf, assoc_id)));
+                let (error, assoc) = (cause(f.u32(offset_of!(Sf, error))), f.i32(offset_of!(Sf, assoc_id)));
                 Self::SendFailed { sent: flags & 1 != 0, error, assoc, message }
             }
             abi::SCTP_SEND_FAILED_EVENT => {
@@ -369,7 +370,7 @@ impl Notification {
                     context: f.u32(at + offset_of!(Si, context)),
                     data: data.to_vec(),
                 };
-                let (error, assoc) = (f.u32(offset_of!(Se, error)), f.i32(offset_of!(Se, assoc_id)));
+                let (error, assoc) = (cause(f.u32(offset_of!(Se, error))), f.i32(offset_of!(Se, assoc_id)));
                 Self::SendFailed { sent: flags & 1 != 0, error, assoc, message }
             }
             abi::SCTP_REMOTE_ERROR => {
@@ -461,6 +462,11 @@ impl Notification {
             Self::Unknown { .. } => None,
         }
     }
+}
+
+/// A cause that the kernel leaves in network order inside a number in the machine's.
+const fn cause(error: u32) -> u16 {
+    u16::from_be(error as u16)
 }
 
 /// Numbers in the machine's order at offsets inside a slice whose length was proved.

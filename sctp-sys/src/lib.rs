@@ -22,6 +22,8 @@ mod inbox;
 pub mod probe;
 pub mod socket;
 pub mod sockopt;
+#[cfg(test)]
+mod testing;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 pub mod watch;

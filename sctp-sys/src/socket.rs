@@ -277,20 +277,32 @@ impl Socket {
         check(unsafe { libc::shutdown(self.fd.as_raw_fd(), libc::SHUT_WR) })
     }
 
-    /// Ends an association once all is sent (RFC 6458, 5.3.4, SCTP_EOF).
+    /// Ends an association once all is sent (RFC 6458, 5.3.4, SCTP_EOF). On a one-to-one socket the same as
+    /// [`shutdown`](Self::shutdown).
     ///
     /// # Errors
     /// EPIPE or EINVAL: no such association.
     pub fn shutdown_assoc(&self, assoc: AssocId) -> io::Result<()> {
-        self.send(&SendInfo { assoc, flags: abi::SCTP_EOF as u16, ..SendInfo::default() }, &[]).map(drop)
+        match self.style()? {
+            Style::OneToOne => self.shutdown(),
+            Style::OneToMany => self
+                .send(&SendInfo { assoc, flags: abi::SCTP_EOF as u16, ..SendInfo::default() }, &[])
+                .map(drop),
+        }
     }
 
-    /// Ends an association at once (ABORT). One-to-one sockets ignore the number.
+    /// Ends an association at once (ABORT). The kernel does so on one-to-many and peeled-off sockets; a
+    /// one-to-one socket is set to abort when its last descriptor is closed instead (SO_LINGER 0).
     ///
     /// # Errors
     /// EPIPE or EINVAL: no such association.
     pub fn abort(&self, assoc: AssocId) -> io::Result<()> {
-        self.send(&SendInfo { assoc, flags: abi::SCTP_ABORT as u16, ..SendInfo::default() }, &[]).map(drop)
+        match self.style()? {
+            Style::OneToOne => sockopt::set_linger(self.as_fd(), Some(0)),
+            Style::OneToMany => self
+                .send(&SendInfo { assoc, flags: abi::SCTP_ABORT as u16, ..SendInfo::default() }, &[])
+                .map(drop),
+        }
     }
 
     /// Sends one message.

@@ -7,6 +7,7 @@
 mod netlink;
 mod proc;
 
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 
@@ -85,6 +86,10 @@ pub struct AssociationEntry {
 /// What sock_diag tells of an association besides its addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Detail {
+    /// Both ends take address changes (ASCONF), as negotiated when it began.
+    pub addip: bool,
+    /// Both ends take authenticated chunks (AUTH).
+    pub auth: bool,
     /// DATA chunks sent and not acknowledged.
     pub unacked: u16,
     /// Chunks that wait to be sent.
@@ -137,7 +142,7 @@ pub struct EndpointEntry {
 pub struct Snapshot {
     /// All associations.
     pub associations: Vec<AssociationEntry>,
-    /// All sockets, those with associations too.
+    /// The sockets that listen or have associations; /proc tells of those that listen alone.
     pub endpoints: Vec<EndpointEntry>,
 }
 
@@ -147,14 +152,19 @@ impl Snapshot {
         self.endpoints.iter().find(|endpoint| endpoint.inode == inode)
     }
 
-    /// Lists each association and socket once: a dump that spans several answers may repeat some.
+    /// Lists each association and socket once (a dump that spans several answers may repeat some), and says
+    /// of associations what only their socket's entry tells.
     fn unique(&mut self) {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         self.associations
             .retain(|a| seen.insert((a.inode, a.my_tag, a.assoc_id, a.local_port, a.peer_port, a.primary)));
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         // The inode 0 is that of sockets whose descriptor is gone; they are not one and the same.
         self.endpoints.retain(|e| e.inode == 0 || seen.insert(e.inode));
+        let kinds: HashMap<u64, Option<Kind>> = self.endpoints.iter().map(|e| (e.inode, e.kind)).collect();
+        for association in self.associations.iter_mut().filter(|a| a.kind.is_none() && a.inode != 0) {
+            association.kind = kinds.get(&association.inode).copied().flatten();
+        }
     }
 }
 

@@ -182,7 +182,8 @@ fn parse_entry(message: &[u8], snapshot: &mut Snapshot) -> Result<(), DiagError>
         assoc_id: None,
         my_tag: info.map(|info| u32_at(info, offset_of!(Info, tag))),
         peer_tag: info.map(|info| u32_at(info, offset_of!(Info, peer_tag))),
-        kind,
+        // An association's INFO leaves the socket's part empty.
+        kind: None,
         family,
         detail: info.map(detail),
         source: Source::SockDiag,
@@ -197,7 +198,11 @@ fn detail(info: &[u8; size_of::<Info>()]) -> Detail {
         bytes.copy_from_slice(&info[at..at + 8]);
         u64::from_ne_bytes(bytes)
     };
+    // Bits, from the lowest: AUTH, partial reliability, ASCONF.
+    let capable = info[offset_of!(Info, peer_capable)];
     Detail {
+        addip: capable & 4 != 0,
+        auth: capable & 1 != 0,
         unacked: u16_at(offset_of!(Info, unackdata)),
         out_queue: u32_at(info, offset_of!(Info, outqueue)),
         in_queue: u32_at(info, offset_of!(Info, inqueue)),
