@@ -4,6 +4,8 @@
 //! machines share one shape: `handle(now, input)`, `handle_timeout(now)`, `poll_output()`, `poll_timeout()`.
 
 pub mod client;
+#[cfg(feature = "driver")]
+pub mod driver;
 pub mod hunt;
 pub mod pool_element;
 pub mod pool_user;

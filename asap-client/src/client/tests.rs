@@ -122,9 +122,7 @@ fn bound(seen: &[Seen]) -> PortId {
 }
 
 fn said(seen: &[Seen], to: LinkId) -> Vec<&Message> {
-    seen.iter()
-        .filter_map(|seen| matches!(seen, Seen::Say(l, _) if *l == to).then(|| message(seen)))
-        .collect()
+    seen.iter().filter(|seen| matches!(seen, Seen::Say(link, _) if *link == to)).map(message).collect()
 }
 
 fn message(seen: &Seen) -> &Message {
