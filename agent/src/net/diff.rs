@@ -117,3 +117,52 @@ pub fn diff(old: &View, new: &View) -> Vec<Change> {
     changes.extend(gains);
     changes
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn view(entries: &[(&str, Result<(), Unusable>, &str)]) -> View {
+        let local = |(address, verdict, gateway): &(&str, Result<(), Unusable>, &str)| LocalAddress {
+            address: address.parse().unwrap(),
+            prefix: 24,
+            interface: "u1".to_owned(),
+            ifindex: 2,
+            verdict: verdict.clone(),
+            gateway: gateway.parse().ok(),
+            metric: 0,
+            routes: Arc::default(),
+        };
+        View { addresses: entries.iter().map(local).collect(), lost: 0 }
+    }
+
+    fn lines(old: &View, new: &View) -> Vec<String> {
+        diff(old, new).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn losses_are_told_before_gains() {
+        let old = view(&[("10.2.0.2", Ok(()), "10.2.0.1")]);
+        let new = view(&[("10.1.0.2", Ok(()), "10.1.0.1")]);
+        let expected = ["- 10.2.0.2 u1: gone", "+ 10.1.0.2 u1: usable by way of 10.1.0.1"];
+        assert_eq!(lines(&old, &new), expected);
+    }
+
+    #[test]
+    fn each_turn_of_an_address_is_told_once() {
+        let tentative = view(&[("fd00::2", Err(Unusable::Tentative), "fe80::1")]);
+        let usable = view(&[("fd00::2", Ok(()), "fe80::1")]);
+        let rerouted = view(&[("fd00::2", Ok(()), "fe80::9")]);
+        let none = View::default();
+        assert_eq!(
+            lines(&none, &tentative),
+            ["! fd00::2 u1: not usable: duplicate address detection is not over"]
+        );
+        assert_eq!(lines(&tentative, &tentative), [""; 0]);
+        assert_eq!(lines(&tentative, &usable), ["+ fd00::2 u1: usable by way of fe80::1"]);
+        assert_eq!(lines(&usable, &rerouted), ["~ fd00::2 u1: usable by way of fe80::9"]);
+        assert_eq!(lines(&tentative, &none), ["- fd00::2 u1: gone (it was not usable)"]);
+    }
+}

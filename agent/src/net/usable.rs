@@ -163,3 +163,6 @@ fn verdict(address: &Address, link: &Link, interfaces: &Interfaces) -> Result<()
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
