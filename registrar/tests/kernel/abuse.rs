@@ -115,3 +115,33 @@ fn a_subscriber_that_never_reads_is_dropped_and_the_others_are_pushed_to() {
     let dump = world.until(|dump| dump.dropped_not_reading == 1);
     assert_eq!(dump.associations.len(), 2, "{dump}");
 }
+
+#[test]
+fn many_clients_that_never_read_cannot_use_up_the_kernels_buffer() {
+    // Without the right to a large buffer all associations share some 400 KiB.
+    let world = World::unprivileged(QUIET);
+    let mut element = Client::connect("10.0.0.2");
+    for id in 0..100 {
+        element.register("p", id, "10.0.0.2");
+    }
+    let mut user = Client::connect("10.0.0.5");
+    let deaf: Vec<_> = (0..20).map(|_| Client::connect("10.0.0.3")).collect();
+    let ask = resolution("p", false);
+    let mut longest = std::time::Duration::ZERO;
+    for _ in 0..60 {
+        for client in &deaf {
+            client.socket.set_nonblocking(true).unwrap();
+            let info = sctp_sys::SendInfo { ppid: wire::PPID, ..Default::default() };
+            // Some are dropped by and by; the others go on.
+            let _ = client.socket.send(&info, &ask.encode());
+        }
+        let start = Instant::now();
+        assert_eq!(places(&user.ask(&ask)).len(), 100);
+        longest = longest.max(start.elapsed());
+    }
+    let dump = world.dump();
+    eprintln!("longest answer {longest:?}, dropped {}", dump.dropped_not_reading);
+    assert!(dump.dropped_not_reading > 0, "{dump}");
+    assert!(longest.as_secs() < 5, "{longest:?}");
+    world.assert_serves();
+}

@@ -10,6 +10,7 @@ use roam_registrar::dump::Dump;
 use sctp_sys::{Family, Received, SendInfo, Socket, Style};
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct World {
     pub(crate) child: Child,
     pub(crate) dir: tempfile::TempDir,
-    config: String,
+    /// What the registrar is started through, if anything.
+    wrapper: Vec<&'static str>,
 }
 
 pub(crate) fn sh(command: &str) {
@@ -33,6 +35,15 @@ pub(crate) fn sh(command: &str) {
 impl World {
     /// `config` is the registrar's.
     pub(crate) fn new(config: &str) -> Self {
+        Self::through(&[], config)
+    }
+
+    /// The registrar has no rights beyond those of any user.
+    pub(crate) fn unprivileged(config: &str) -> Self {
+        Self::through(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], config)
+    }
+
+    fn through(wrapper: &[&'static str], config: &str) -> Self {
         unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
         sh("ip link set lo up; ip link add d0 type dummy; ip link set d0 up");
         for last in 1..10 {
@@ -40,8 +51,10 @@ impl World {
         }
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("registrar.toml"), config).unwrap();
-        let child = start(&dir);
-        Self { child, dir, config: config.to_owned() }
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let wrapper = wrapper.to_vec();
+        let child = start(&wrapper, &dir);
+        Self { child, dir, wrapper }
     }
 
     pub(crate) fn dump(&self) -> Dump {
@@ -67,8 +80,7 @@ impl World {
     }
 
     pub(crate) fn restart(&mut self) {
-        std::fs::write(self.dir.path().join("registrar.toml"), &self.config).unwrap();
-        self.child = start(&self.dir);
+        self.child = start(&self.wrapper, &self.dir);
     }
 
     /// The registrar lives and answers a fresh client.
@@ -86,9 +98,11 @@ impl Drop for World {
     }
 }
 
-fn start(dir: &tempfile::TempDir) -> Child {
+fn start(wrapper: &[&str], dir: &tempfile::TempDir) -> Child {
     let path = |name: &str| dir.path().join(name).into_os_string();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_roam-registrar"))
+    let words = [wrapper, &[env!("CARGO_BIN_EXE_roam-registrar")]].concat();
+    let mut child = Command::new(words[0])
+        .args(&words[1..])
         .args(["--log", "warn"])
         .arg("--config")
         .arg(path("registrar.toml"))
