@@ -24,18 +24,25 @@ impl Planner {
             self.peers_when_stranded = self.facts.peers.iter().map(|&(peer, _)| peer).collect();
             self.leaving.clear();
             self.preferred = None;
+            self.peer_settles = None;
+            self.rendezvous.moved();
         }
-        self.target = self.choose_target();
+        let target = self.choose_target();
+        if target != self.target {
+            self.target = target;
+            self.probed = None;
+            self.own.take_accepted_from();
+            self.rendezvous.moved();
+        }
         if !self.identity.translate {
             self.swap(now);
             return;
         }
         self.hold_one_of_each_family();
-        let Some(target) = self.target else {
+        let Some(target) = target else {
             if self.events {
                 // The kernel's own reaction to a vanished last address mutes the association.
-                self.events = false;
-                self.push(Action::EventsOff, "no address is usable");
+                self.events_off("no address is usable");
             }
             self.set_timers(
                 Timers::Stranded,
@@ -50,8 +57,8 @@ impl Planner {
         if let Some(at) = self.rendezvous.take_turns(now, &self.facts, target.is_ipv6()) {
             self.wake_at(at);
         }
-        let known = self.facts.local.contains(&target);
-        let rules = self.moving_rules(target);
+        let known = self.own.listed(target);
+        let rules = self.moving_rules(now, target);
         if !known {
             // The way out is laid before the address is asked for, the way in opens after it: a packet for an address
             // that the association does not have would be answered with ABORT.
@@ -62,45 +69,35 @@ impl Planner {
         self.set_timers(Timers::Moving, "an ASCONF is about to leave");
         self.ask_for(now, target);
         self.show_rules(rules, &format!("the association moves to {target}"));
-        if known && self.own.get(target) == Some(Own::Answered) {
-            self.prove(
-                now,
-                target,
-                "the answer may come from where only the registrar sent us: does the kernel accept it?",
-            );
-        } else if known {
-            let waited = self.asked.is_none_or(|(address, at)| {
-                address != target || now.duration_since(at) >= 5 * self.tuning.retry
-            });
-            if waited {
-                self.prove(now, target, "no answer was seen: another ASCONF shows how far the peer is");
-            }
-            self.wake_at(now + self.tuning.retry);
+        if known {
+            self.learn(now, target);
         }
     }
 
-    /// The usable address to move to: of a family that the association has, the present target if it still is one.
+    /// The usable address to move to: of a family that the association has. One that the peer still knows is best,
+    /// then the present target if it still is one.
     fn choose_target(&self) -> Option<IpAddr> {
         let fits = |address: &IpAddr| {
             !self.refused.contains_key(address)
+                && self.own.get(*address) != Some(Own::Refused)
                 && self.own.all().any(|(own, _)| own.is_ipv6() == address.is_ipv6())
                 && self.facts.peers.iter().any(|(peer, _)| peer.is_ipv6() == address.is_ipv6())
         };
-        self.target
-            .filter(|target| self.usable.contains(target) && fits(target))
-            .or_else(|| self.usable.iter().copied().find(fits))
+        let usable = || self.usable.iter().copied().filter(fits);
+        usable()
+            .find(|&address| self.own.get(address) == Some(Own::Kept))
+            .or_else(|| self.target.filter(|target| self.usable.contains(target) && fits(target)))
+            .or_else(|| usable().next())
     }
 
     /// One old address of each family stays, as the source that the kernel still accepts.
     fn hold_one_of_each_family(&mut self) {
         for v6 in [false, true] {
             let via = self.target.filter(|target| target.is_ipv6() == v6);
-            let held = self.held.iter().copied().find(|held| held.is_ipv6() == v6);
-            let old = held.or_else(|| {
-                let gone = |address: &IpAddr| address.is_ipv6() == v6 && !self.usable.contains(address);
-                self.own.confirmed().find(gone)
-            });
-            let Some(address) = old else { continue };
+            let fits = |address: &IpAddr| address.is_ipv6() == v6 && !self.usable.contains(address);
+            let sources: Vec<_> = self.own.confirmed().filter(fits).collect();
+            let held = sources.iter().copied().find(|source| self.held.contains(source));
+            let Some(address) = held.or_else(|| sources.first().copied()) else { continue };
             if held.is_none() || self.via.get(&address) != via.as_ref() {
                 self.held.insert(address);
                 match via {
@@ -116,81 +113,97 @@ impl Planner {
     pub(super) fn ask_for(&mut self, now: Instant, target: IpAddr) {
         let asked = self.asked.filter(|&(address, _)| address == target).map(|(_, at)| at);
         match (self.own.get(target), self.identity.binding) {
-            (None, Binding::Explicit) => {
-                if asked.is_none_or(|at| now.duration_since(at) >= self.tuning.retry) {
+            (None, binding) => {
+                let due = asked.map_or(now, |at| at + self.tuning.retry);
+                if due <= now {
                     self.asked = Some((target, now));
                     self.own.set(target, Own::Adding);
+                    self.events |= binding == Binding::Wildcard;
                     self.push(Action::Add(target), "the peer shall learn the new address");
                 }
-                self.wake_at(now + self.tuning.retry);
+                self.wake_at(due.max(now + self.tuning.retry));
             }
-            (None, Binding::Wildcard) => {
-                self.asked = Some((target, now));
-                self.own.set(target, Own::Adding);
-                self.events = true;
-                self.push(
-                    Action::Add(target),
-                    "the peer shall learn the new address, at the kernel's next tick",
-                );
-                self.wake_at(now + self.tuning.tick);
-            }
-            (Some(Own::Adding), Binding::Wildcard) if !self.facts.local.contains(&target) => {
-                let at = asked.unwrap_or(now);
-                if now.duration_since(at) >= self.tuning.tick {
+            (Some(Own::Adding), binding) if !self.own.listed(target) => {
+                let wildcard = binding == Binding::Wildcard;
+                let due = asked.map_or(now, |at| at + if wildcard { self.tuning.tick } else { self.long() });
+                if due <= now {
                     self.asked = Some((target, now));
-                    self.push(Action::MakeEvent(target), "the kernel made no event of the new address");
-                    self.wake_at(now + self.tuning.tick);
-                } else {
-                    self.wake_at(at + self.tuning.tick);
+                    self.push(
+                        if wildcard { Action::MakeEvent(target) } else { Action::Add(target) },
+                        "the kernel has not taken the new address up: once more",
+                    );
                 }
+                self.wake_at(due.max(now + self.tuning.retry));
             }
             _ => {}
         }
     }
 
-    /// Sends an ASCONF whose leaving or answer tells what the wire alone does not.
-    fn prove(&mut self, now: Instant, target: IpAddr, reason: &str) {
-        let due = self.probed.is_none_or(|at| now.duration_since(at) >= 5 * self.tuning.retry);
-        if due {
-            self.probed = Some(now);
-            self.push(Action::SetPeerPrimary(target), reason);
-        }
-        self.wake_at(now + self.tuning.retry);
+    /// How long to wait for what ought to have happened at once.
+    fn long(&self) -> Duration {
+        5 * self.tuning.retry
     }
 
-    /// The held address of a family.
-    fn held_of(&self, v6: bool) -> Option<IpAddr> {
-        self.held.iter().copied().find(|held| held.is_ipv6() == v6)
+    /// An address that the kernel has taken up, and nothing says whether the peer has: another ASCONF tells. One that
+    /// is being repeated tells by itself, and what is sent behind it would only pile up.
+    pub(super) fn learn(&mut self, now: Instant, address: IpAddr) {
+        let (due, reason) = match self.own.get(address) {
+            Some(Own::Answered) => {
+                (now, "the answer came from where only others sent us: does the kernel accept it?")
+            }
+            Some(Own::Adding) => {
+                let asked = self.asked.filter(|&(asked, _)| asked == address).map(|(_, at)| at);
+                let last = asked.max(self.own.repeated(now));
+                (
+                    last.map_or(now, |at| at + self.long()),
+                    "no answer was seen: another ASCONF shows how far the peer is",
+                )
+            }
+            _ => return,
+        };
+        let (due, tries) = self
+            .probed
+            .map_or((due, 0), |(at, tries)| (due.max(at + self.long() * (1 << tries.min(6))), tries));
+        if due <= now {
+            self.probed = Some((now, tries + 1));
+            self.push(Action::SetPeerPrimary(address), reason);
+        }
+        self.wake_at(due.max(now + self.tuning.retry));
     }
 
     /// While no address is usable.
     fn waiting_rules(&self) -> BTreeSet<Rule> {
         let pair = self.identity.pair;
-        let mut rules = BTreeSet::from([Rule::Guard(pair)]);
+        let mut rules = BTreeSet::from([Rule::Guard(pair), Rule::NoAbortIn(pair)]);
         rules.extend(self.held.iter().map(|&source| Rule::Block { pair, source }));
         rules
     }
 
     /// While the new address is being added.
-    fn moving_rules(&self, target: IpAddr) -> BTreeSet<Rule> {
+    fn moving_rules(&mut self, now: Instant, target: IpAddr) -> BTreeSet<Rule> {
         let pair = self.identity.pair;
         let v6 = target.is_ipv6();
-        let mut rules = BTreeSet::new();
-        let attempt = self.rendezvous.attempt(&self.facts, v6);
-        self.rendezvous.rules(pair, &self.facts, attempt, &mut rules);
-        if let Some(held) = self.held_of(v6) {
-            rules.insert(Rule::OutSource { pair, from: held, to: target });
-            // Where the peer's own ASCONF came from, it knows us: there, data may flow at once.
-            if self.rendezvous.proven().is_none() {
-                for &destination in self.peers_when_stranded.iter().filter(|peer| peer.is_ipv6() == v6) {
-                    rules.insert(Rule::Restrict { pair, source: held, destination });
-                }
-            }
-            if !self.facts.local.contains(&target) && self.identity.binding == Binding::Wildcard {
-                rules.insert(Rule::InDestination { pair, from: target, to: held });
+        let mut rules = BTreeSet::from([Rule::NoAbortIn(pair)]);
+        let attempt = self.rendezvous.attempt(now, &self.facts, v6);
+        self.rendezvous.rules(now, pair, &self.facts, attempt, &mut rules);
+        if let Some(at) = self.rendezvous.answer_rules(now, pair, &self.facts, &mut rules) {
+            self.wake_at(at);
+        }
+        // Where the peer's own ASCONF came from, it knows us; and an address that it refused to forget, it knows.
+        let open = self.rendezvous.has_met() || self.own.get(target) == Some(Own::Kept);
+        for &source in self.held.iter().filter(|held| held.is_ipv6() == v6) {
+            rules.insert(Rule::OutSource { pair, from: source, to: target });
+            let peers = self.facts.peers.iter().map(|&(peer, _)| peer).filter(|peer| peer.is_ipv6() == v6);
+            if !open {
+                rules.extend(peers.map(|destination| Rule::Restrict { pair, source, destination }));
             }
         }
-        rules.insert(Rule::NoAbortIn(pair));
+        if let Some(held) = self.held.iter().copied().find(|held| held.is_ipv6() == v6)
+            && !self.own.listed(target)
+            && self.identity.binding == Binding::Wildcard
+        {
+            rules.insert(Rule::InDestination { pair, from: target, to: held });
+        }
         rules
     }
 }

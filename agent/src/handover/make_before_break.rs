@@ -12,6 +12,8 @@ use crate::translate::Rule;
 
 /// How long the peer gets to delete its old address, before packets to it are no longer sent on.
 const PEER_SETTLES: Duration = Duration::from_secs(5);
+/// How long after a handover an ABORT may still be under way that was an answer to something sent in it.
+const ABORTS_LINGER: Duration = Duration::from_secs(3);
 
 impl Planner {
     /// Plans for an association with these usable confirmed addresses, the preferred first.
@@ -20,30 +22,27 @@ impl Planner {
         if arrived {
             self.arrive(now, alive);
         }
-        let rules = self.settling_rules(now);
+        let rules = self.settling_rules(now, alive);
         self.show_rules(rules, "the peer has answered: everything may flow");
-        if arrived {
-            self.set_timers(Timers::Calm, "the association is reachable again");
-            if let Some(primary) = self.facts.primary {
-                self.push(Action::Heartbeat(primary), "a path that answers is used at once");
-            }
+        self.set_timers(Timers::Calm, "the association is reachable");
+        if arrived && let Some(primary) = self.facts.primary {
+            self.push(Action::Heartbeat(primary), "a path that answers is used at once");
         }
-        let done = self.delete_vanished(now, alive) && self.gain(now, alive) && self.leave(alive);
+        let done = self.delete_what_is_gone(now, alive) && self.gain(now, alive) && self.leave(now, alive);
+        if done && self.events && !self.own.busy(now) {
+            self.events_off("the association has settled");
+        }
         self.let_go_of_held();
-        if done && self.events && self.held.is_empty() && !self.own.busy() {
-            self.events = false;
-            self.push(Action::EventsOff, "the association has settled");
-        }
     }
 
     /// The peer has accepted a usable address of an association that had none.
     fn arrive(&mut self, now: Instant, alive: &[IpAddr]) {
-        if let Some(target) = self.target.take()
-            && self.rendezvous.attempt(&self.facts, target.is_ipv6()).is_some()
-        {
-            self.rendezvous.prove(&self.facts, target.is_ipv6());
+        self.target = None;
+        if let Some(peer) = self.own.take_accepted_from() {
+            self.rendezvous.prove(peer);
             self.peer_settles = Some(now + PEER_SETTLES);
         }
+        self.deaf_to_aborts = Some(now + ABORTS_LINGER);
         self.asked = None;
         self.probed = None;
         self.swapping = None;
@@ -56,12 +55,14 @@ impl Planner {
     }
 
     /// What is still translated after the association is reachable again.
-    fn settling_rules(&mut self, now: Instant) -> BTreeSet<Rule> {
+    fn settling_rules(&mut self, now: Instant, alive: &[IpAddr]) -> BTreeSet<Rule> {
         let pair = self.identity.pair;
         let mut rules = BTreeSet::new();
         for &held in &self.held {
             // Where the kernel still sends from the held address, the network sees the new one.
-            if let Some(&to) = self.via.get(&held).filter(|_| self.facts.local.contains(&held)) {
+            let to = alive.iter().find(|address| address.is_ipv6() == held.is_ipv6());
+            if let Some(&to) = to.filter(|_| self.facts.local.contains(&held) && !self.usable.contains(&held))
+            {
                 rules.insert(Rule::OutSource { pair, from: held, to });
             }
         }
@@ -73,82 +74,119 @@ impl Planner {
                 .iter()
                 .any(|&(peer, _)| peer != present && peer.is_ipv6() == present.is_ipv6());
             let settles = *self.peer_settles.get_or_insert(now + PEER_SETTLES);
-            if known.is_some() && !old_left || known == Some(PathState::Active) && now >= settles {
+            let kernel_knows = known.is_some() && !old_left || known == Some(PathState::Active);
+            if kernel_knows || now >= settles {
                 self.rendezvous.forget_proof();
                 self.peer_settles = None;
             } else {
-                self.rendezvous.rules(pair, &self.facts, Some(present), &mut rules);
-                if known.is_some() {
-                    self.wake_at(settles.max(now + self.tuning.retry));
-                }
+                self.rendezvous.rules(now, pair, &self.facts, Some(present), &mut rules);
+                self.wake_at(settles);
             }
+        }
+        if let Some(at) = self.rendezvous.answer_rules(now, pair, &self.facts, &mut rules) {
+            self.wake_at(at);
+        }
+        if let Some(until) = self.deaf_to_aborts.filter(|&until| until > now) {
+            self.wake_at(until);
+            rules.insert(Rule::NoAbortIn(pair));
         }
         rules
     }
 
-    /// Deletes addresses that are no longer usable. Returns whether nothing more is to be done about them.
-    fn delete_vanished(&mut self, now: Instant, alive: &[IpAddr]) -> bool {
-        let gone: Vec<_> = self.own.all().filter(|(address, _)| !self.usable.contains(address)).collect();
+    /// Deletes addresses that are no longer usable, and those that the kernel no longer sends from. Returns whether
+    /// nothing more is to be done about them.
+    fn delete_what_is_gone(&mut self, now: Instant, alive: &[IpAddr]) -> bool {
+        let gone: Vec<_> = self
+            .own
+            .all()
+            .filter(|&(address, state)| match state {
+                Own::Kept | Own::Deleting(_) => true,
+                Own::Refused => false,
+                _ => !self.usable.contains(&address),
+            })
+            .collect();
         let mut done = true;
         for (address, state) in gone {
-            done = false;
             let since = *self.vanished.entry(address).or_insert(now);
             match state {
-                Own::Confirmed => {
+                Own::Confirmed | Own::Kept => {
+                    done = false;
                     if self.preferred.is_none_or(|preferred| !alive.contains(&preferred)) {
                         self.prefer(alive[0], "the address that the peer may be sending to is gone");
                     }
                     let due = since + self.tuning.grace;
                     if due > now {
                         self.wake_at(due);
-                    } else if self.asked_to_delete(now, address) {
-                        self.own.set(address, Own::Deleting(now));
-                        self.events |= self.identity.binding == Binding::Wildcard;
-                        self.push(Action::Remove(address), "the address is gone, the peer shall forget it");
-                        self.wake_at(now + self.tuning.retry);
+                    } else {
+                        self.delete(now, address);
                     }
                 }
-                Own::Deleting(at) => self.delete_again(now, address, at),
+                Own::Deleting(at) => {
+                    done = false;
+                    self.delete_again(now, address, at);
+                }
                 // Its own answer decides first; one that never comes is asked for again.
-                Own::Adding | Own::Answered => self.wake_at(now + self.tuning.retry),
+                _ => self.learn(now, address),
             }
         }
         done
     }
 
-    /// A deletion that the peer refused is asked for again, but not at once: what made it refuse has to pass first.
-    fn asked_to_delete(&mut self, now: Instant, address: IpAddr) -> bool {
-        match self.deleted.get(&address) {
-            Some(&at) if now.duration_since(at) < self.tuning.retry => {
-                self.wake_at(at + self.tuning.retry);
-                false
-            }
-            _ => {
-                self.deleted.insert(address, now);
-                true
-            }
-        }
-    }
-
-    /// A wildcard socket's deletion needs an address event; where none came about, one is made.
-    fn delete_again(&mut self, now: Instant, address: IpAddr, asked: Instant) {
-        if self.identity.binding == Binding::Explicit {
+    /// Deletes an address. A deletion that the peer refused is asked for again, but not at once: what made it refuse
+    /// has to pass first.
+    fn delete(&mut self, now: Instant, address: IpAddr) {
+        if let Some(&at) = self.deleted.get(&address)
+            && now < at + self.tuning.retry
+        {
+            self.wake_at(at + self.tuning.retry);
             return;
         }
-        if now.duration_since(asked) < self.tuning.tick {
-            self.wake_at(asked + self.tuning.tick);
-        } else if self.held.contains(&address) {
-            self.own.set(address, Own::Deleting(now));
-            self.push(Action::Remove(address), "the kernel has not acted on the event: once more");
-            self.wake_at(now + self.tuning.tick);
-        } else if !self.own.all().any(|(_, state)| state == Own::Adding) {
-            // Held again, with events off, it can vanish again.
-            self.events = false;
-            self.push(Action::EventsOff, "an address event has to be prepared");
-            self.held.insert(address);
-            self.push(Action::Hold { address, via: None }, "so that it can vanish once more");
-            self.own.set(address, Own::Deleting(now));
-            self.wake_at(now + self.tuning.tick);
+        if self.identity.binding == Binding::Wildcard && !self.held.contains(&address) {
+            self.prepare_to_vanish(now, address);
+            return;
+        }
+        self.deleted.insert(address, now);
+        if self.own.get(address) == Some(Own::Kept) {
+            self.refused_to_go.insert(address);
+        } else {
+            self.refused_to_go.remove(&address);
+        }
+        self.own.set(address, Own::Deleting(now));
+        self.events |= self.identity.binding == Binding::Wildcard;
+        self.push(Action::Remove(address), "the address is gone, the peer shall forget it");
+        self.wake_at(now + self.tuning.retry);
+    }
+
+    /// A wildcard socket's deletion needs an address that vanishes while the kernel looks: held again, with events
+    /// off, it can vanish once more.
+    fn prepare_to_vanish(&mut self, now: Instant, address: IpAddr) {
+        if self.own.all().any(|(other, state)| state == Own::Adding && !self.own.listed(other)) {
+            // An event is awaited.
+            self.wake_at(now + self.tuning.retry);
+            return;
+        }
+        if self.events {
+            self.events_off("an address event has to be prepared");
+        }
+        self.held.insert(address);
+        self.push(Action::Hold { address, via: None }, "so that it can vanish while the kernel looks");
+        self.deleted.insert(address, now + self.tuning.tick);
+        self.wake_at(now + self.tuning.tick + self.tuning.retry);
+    }
+
+    /// A deletion of which nothing has come.
+    fn delete_again(&mut self, now: Instant, address: IpAddr, asked: Instant) {
+        let patience = if self.identity.binding == Binding::Wildcard {
+            self.tuning.tick + self.tuning.retry
+        } else {
+            5 * self.tuning.retry
+        };
+        let due = asked.max(self.own.repeated(now).unwrap_or(asked)) + patience;
+        if due <= now {
+            self.own.set(address, Own::Kept);
+            self.delete(now, address);
+        } else {
+            self.wake_at(due);
         }
     }
 
@@ -156,6 +194,7 @@ impl Planner {
     fn gain(&mut self, now: Instant, alive: &[IpAddr]) -> bool {
         let Some(&newest) = self.usable.iter().find(|address| {
             !self.refused.contains_key(*address)
+                && self.own.get(**address) != Some(Own::Refused)
                 && self.facts.peers.iter().any(|(peer, _)| peer.is_ipv6() == address.is_ipv6())
         }) else {
             return true;
@@ -171,7 +210,9 @@ impl Planner {
             }
             Some(Own::Adding | Own::Answered) => {
                 self.ask_for(now, newest);
-                self.own_answered_late(now, newest);
+                if self.own.listed(newest) {
+                    self.learn(now, newest);
+                }
                 false
             }
             Some(Own::Confirmed) if self.preferred.is_none() => {
@@ -182,35 +223,15 @@ impl Planner {
         }
     }
 
-    /// No answer was seen: another ASCONF shows how far the peer is.
-    fn own_answered_late(&mut self, now: Instant, address: IpAddr) {
-        if !self.facts.local.contains(&address) {
-            return;
-        }
-        if self.own.get(address) == Some(Own::Answered) {
-            // Nothing but the registrar's word made it wait for a proof, and a confirmed path remains.
-            self.own.prove();
-            self.wake_at(now);
-        } else if self.asked.is_none_or(|(_, at)| now.duration_since(at) >= 10 * self.tuning.retry) {
-            self.asked = Some((address, now));
-            self.push(
-                Action::SetPeerPrimary(address),
-                "no answer was seen: another ASCONF shows how far the peer is",
-            );
-            self.wake_at(now + 10 * self.tuning.retry);
-        } else {
-            self.wake_at(now + self.tuning.retry);
-        }
-    }
-
     /// Leaves the address that a single-homed association came from, now that the new one works.
-    fn leave(&mut self, alive: &[IpAddr]) -> bool {
-        if self.own.busy() {
+    fn leave(&mut self, now: Instant, alive: &[IpAddr]) -> bool {
+        if self.own.busy(now) {
+            self.wake_at(now + self.tuning.retry);
             return false;
         }
         let Some(old) = self.leaving.pop_first() else { return true };
         if alive.contains(&old) && alive.iter().any(|&other| other != old) && self.preferred != Some(old) {
-            self.own.set(old, Own::Deleting(self.asked.map_or_else(|| self.begun, |(_, at)| at)));
+            self.own.set(old, Own::Deleting(now));
             self.push(Action::Remove(old), "the association has moved on before this network goes");
         }
         false
@@ -221,14 +242,21 @@ impl Planner {
         self.push(Action::SetPeerPrimary(address), reason);
     }
 
-    /// Lets go of held addresses that the association no longer has.
+    /// Lets go of held addresses that the association no longer has, or that the host has again.
     fn let_go_of_held(&mut self) {
-        let gone: Vec<_> =
-            self.held.iter().copied().filter(|held| !self.facts.local.contains(held)).collect();
+        let needless = |held: &IpAddr| {
+            !self.facts.local.contains(held)
+                || self.usable.contains(held) && self.own.get(*held) == Some(Own::Confirmed)
+        };
+        let gone: Vec<_> = self.held.iter().copied().filter(needless).collect();
         for address in gone {
+            if self.events {
+                // Its vanishing would be an event that asks for a deletion.
+                self.events_off("a copy of an address goes that is not to be deleted");
+            }
             self.held.remove(&address);
             self.via.remove(&address);
-            self.push(Action::Release(address), "the peer has forgotten it");
+            self.push(Action::Release(address), "nothing needs it any more");
         }
     }
 }

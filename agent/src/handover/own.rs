@@ -3,9 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::types::Change;
+
+/// How long an ASCONF that is no longer repeated counts as unanswered: its answer was missed.
+const REPEATED: Duration = Duration::from_secs(3);
 
 /// How far an own address has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,22 +19,38 @@ pub enum Own {
     Answered,
     /// The peer has accepted it: the kernel may send from it.
     Confirmed,
-    /// Its deletion was asked for at this time.
+    /// Its deletion was asked for at this time; the kernel no longer sends from it.
     Deleting(Instant),
+    /// Its deletion was refused: the peer still has it, but the kernel never sends from it again.
+    Kept,
+    /// Its addition was refused: it stays in the kernel's list and is good for nothing.
+    Refused,
 }
 
 #[derive(Clone, Debug)]
 struct Outstanding {
     serial: u32,
     changes: Vec<(u32, Change)>,
+    seen: Instant,
+}
+
+#[derive(Clone, Debug)]
+struct Answered {
+    serial: u32,
+    from: IpAddr,
+    /// What became of each address, in case that the answer turns out not to be authentic.
+    before: Vec<(IpAddr, Own)>,
 }
 
 /// The own addresses with their states, and the ASCONF that waits for its answer.
 #[derive(Clone, Debug, Default)]
 pub struct OwnAddresses {
     states: BTreeMap<IpAddr, Own>,
+    listed: BTreeSet<IpAddr>,
     outstanding: Option<Outstanding>,
-    answered: Option<u32>,
+    answered: Option<Answered>,
+    /// Where the last answer came from that is known to be authentic, or may be taken for it.
+    accepted_from: Option<IpAddr>,
 }
 
 /// What an answer on the wire changed.
@@ -46,7 +65,11 @@ pub struct Outcome {
 impl OwnAddresses {
     /// The addresses of an association found in its settled state: all confirmed.
     pub fn settled(local: &BTreeSet<IpAddr>) -> Self {
-        Self { states: local.iter().map(|&address| (address, Own::Confirmed)).collect(), ..Self::default() }
+        Self {
+            states: local.iter().map(|&address| (address, Own::Confirmed)).collect(),
+            listed: local.clone(),
+            ..Self::default()
+        }
     }
 
     /// The state of an address.
@@ -69,73 +92,126 @@ impl OwnAddresses {
         self.states.iter().map(|(&address, &state)| (address, state))
     }
 
+    /// Whether the kernel's list had the address when it was last read.
+    pub fn listed(&self, address: IpAddr) -> bool {
+        self.listed.contains(&address)
+    }
+
+    /// When an unanswered ASCONF was last seen leaving, if it is still being repeated.
+    pub fn repeated(&self, now: Instant) -> Option<Instant> {
+        self.outstanding.as_ref().map(|outstanding| outstanding.seen).filter(|&seen| now < seen + REPEATED)
+    }
+
     /// Whether a change waits for the peer.
-    pub fn busy(&self) -> bool {
-        self.outstanding.is_some()
+    pub fn busy(&self, now: Instant) -> bool {
+        self.repeated(now).is_some()
             || self
                 .states
                 .values()
                 .any(|state| matches!(state, Own::Adding | Own::Answered | Own::Deleting(_)))
     }
 
-    /// The kernel's list was read: what is in it and unknown is being added; what has left it is gone, unless its
-    /// addition was asked for and has not come about yet.
+    /// The kernel's list was read: what is in it and unknown is being added; what has left it is gone, and so is
+    /// what has not come into it, unless its addition was only just asked for.
     pub fn list(&mut self, local: &BTreeSet<IpAddr>) {
         for &address in local {
             self.states.entry(address).or_insert(Own::Adding);
         }
-        self.states.retain(|address, state| local.contains(address) || *state == Own::Adding);
+        let listed = &self.listed;
+        self.states.retain(|address, state| {
+            local.contains(address) || *state == Own::Adding && !listed.contains(address)
+        });
+        self.listed.clone_from(local);
     }
 
     /// Forgets an addition that never came about.
     pub fn forget(&mut self, address: IpAddr) {
-        self.states.remove(&address);
-    }
-
-    /// An ASCONF left. Returns true when it shows that the kernel has accepted an earlier answer as authentic: it
-    /// sends the next ASCONF only after the one before was answered (RFC 5061, section 5.1, C1).
-    pub fn sent(&mut self, serial: u32, changes: Vec<(u32, Change)>) -> bool {
-        let proof = self.answered.is_some_and(|answered| serial == answered.wrapping_add(1));
-        if proof {
-            self.prove();
+        if !self.listed.contains(&address) {
+            self.states.remove(&address);
         }
-        self.outstanding = Some(Outstanding { serial, changes });
-        proof
     }
 
-    /// An answer to `serial` arrived. `trusted`: it needs no further proof.
-    pub fn answer(&mut self, serial: u32, errors: &[(u32, u16)], trusted: bool) -> Outcome {
+    /// An ASCONF left. The kernel sends the next one only after it has accepted the answer to the one before
+    /// (RFC 5061, section 5.1, C1), and repeats one whose answer it has not accepted; both are told here.
+    pub fn sent(&mut self, now: Instant, serial: u32, changes: Vec<(u32, Change)>) {
+        match self.answered.take() {
+            Some(answered) if answered.serial == serial => {
+                for (address, state) in answered.before {
+                    if self.states.contains_key(&address) {
+                        self.states.insert(address, state);
+                    }
+                }
+            }
+            Some(answered) if is_older(serial, answered.serial) => {
+                self.answered = Some(answered);
+                return;
+            }
+            Some(answered) => {
+                self.accepted_from = Some(answered.from);
+                self.prove();
+            }
+            None => self.prove(),
+        }
+        for &(_, change) in &changes {
+            if let Change::Delete(address) = change
+                && let Some(state @ (Own::Confirmed | Own::Kept)) = self.states.get_mut(&address)
+            {
+                // The kernel deletes on its own where it reacts to address events.
+                *state = Own::Deleting(now);
+            }
+        }
+        self.outstanding = Some(Outstanding { serial, changes, seen: now });
+    }
+
+    /// An answer to `serial` arrived from this address. `trusted`: it needs no further proof.
+    pub fn answer(&mut self, serial: u32, errors: &[(u32, u16)], from: IpAddr, trusted: bool) -> Outcome {
         let mut outcome = Outcome::default();
         let Some(outstanding) = self.outstanding.take_if(|outstanding| outstanding.serial == serial) else {
+            if let Some(answered) = self.answered.as_mut().filter(|answered| answered.serial == serial) {
+                // The one that the kernel accepts is followed by its next ASCONF: the last one before that.
+                answered.from = from;
+                if trusted {
+                    self.accepted_from = Some(from);
+                    self.prove();
+                }
+            }
             return outcome;
         };
-        self.answered = Some(serial);
+        let mut before = Vec::new();
         for (correlation, change) in outstanding.changes {
             let error = errors.iter().find(|&&(refused, _)| refused == correlation).map(|&(_, cause)| cause);
-            match (change, error) {
-                (Change::Add(address), None) => {
-                    if self.states.get(&address) == Some(&Own::Adding) {
-                        self.states.insert(address, if trusted { Own::Confirmed } else { Own::Answered });
+            let (Change::Add(address) | Change::Delete(address) | Change::SetPrimary(address)) = change;
+            let Some(state) = self.states.get_mut(&address) else { continue };
+            let next =
+                match (change, error, *state) {
+                    // Only an address that the peer has can become its primary one.
+                    (Change::Add(_) | Change::SetPrimary(_), None, Own::Adding | Own::Answered) => {
+                        if trusted { Own::Confirmed } else { Own::Answered }
                     }
-                }
-                (Change::Add(_) | Change::SetPrimary(_), _) => {}
-                (Change::Delete(address), None) => {
-                    self.states.remove(&address);
-                }
-                (Change::Delete(address), Some(_)) => {
-                    // The kernel puts a refused deletion back into use.
-                    if let Some(state @ Own::Deleting(_)) = self.states.get_mut(&address) {
-                        *state = Own::Confirmed;
-                    }
-                }
+                    (Change::Add(_), Some(_), Own::Adding | Own::Answered) => Own::Refused,
+                    (Change::Delete(_), Some(_), Own::Deleting(_)) => Own::Kept,
+                    // A deletion is done when the kernel's list says so.
+                    (_, _, state) => state,
+                };
+            if next != *state {
+                before.push((address, *state));
+                *state = next;
             }
             match error {
                 None => outcome.accepted.push(change),
                 Some(cause) => outcome.refused.push((change, cause)),
             }
         }
-        // All that was asked for before an answered change has been answered too: the peer works in order.
+        if trusted {
+            self.accepted_from = Some(from);
+        }
+        self.answered = Some(Answered { serial, from, before });
         outcome
+    }
+
+    /// Where the last accepted answer came from; told once.
+    pub fn take_accepted_from(&mut self) -> Option<IpAddr> {
+        self.accepted_from.take()
     }
 
     /// The answers seen so far are authentic.
@@ -146,4 +222,9 @@ impl OwnAddresses {
             }
         }
     }
+}
+
+/// Serial number arithmetic (RFC 5061, section 4.1.1).
+fn is_older(serial: u32, than: u32) -> bool {
+    than.wrapping_sub(serial).wrapping_sub(1) < 1 << 31
 }

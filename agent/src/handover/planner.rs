@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use super::own::{Own, OwnAddresses};
 use super::rendezvous::Rendezvous;
-use super::types::{Action, Change, Facts, Identity, Input, Planned, State, Timers, Tuning};
+use super::types::{Action, Binding, Change, Facts, Identity, Input, Planned, State, Timers, Tuning};
 use crate::translate::Rule;
 
 /// What of a planner has to outlive its daemon, so that the next one can carry on in the middle of a handover.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Saved {
     /// Addresses held on lo.
     pub held: BTreeSet<IpAddr>,
@@ -18,6 +19,14 @@ pub struct Saved {
     pub rules: BTreeSet<Rule>,
     /// Own addresses not yet confirmed by the peer.
     pub unconfirmed: BTreeSet<IpAddr>,
+    /// Own addresses whose deletion was asked for.
+    pub deleting: BTreeSet<IpAddr>,
+    /// Own addresses whose deletion was refused.
+    pub kept: BTreeSet<IpAddr>,
+    /// Own addresses whose addition was refused.
+    pub refused: BTreeSet<IpAddr>,
+    /// A wildcard socket reacts to address events.
+    pub events: bool,
     /// Where the peer answered, if the kernel does not know that address.
     pub peer_at: Option<IpAddr>,
 }
@@ -35,7 +44,7 @@ pub struct Planner {
     pub(super) held: BTreeSet<IpAddr>,
     /// Which usable address each held one shares its routes with.
     pub(super) via: BTreeMap<IpAddr, IpAddr>,
-    /// The peer's addresses when the last usable own one went: those to which only ASCONF may go.
+    /// The peer's addresses when the last usable own one went.
     pub(super) peers_when_stranded: BTreeSet<IpAddr>,
     /// Since when there is no usable confirmed address.
     pub(super) stranded: Option<Instant>,
@@ -49,23 +58,27 @@ pub struct Planner {
     pub(super) preferred: Option<IpAddr>,
     /// When an addition was last asked for, and of what.
     pub(super) asked: Option<(IpAddr, Instant)>,
-    /// When an ASCONF was sent for the sole purpose of an answer.
-    pub(super) probed: Option<Instant>,
+    /// When an ASCONF was last sent for the sole purpose of an answer, and how many there were since one was seen.
+    pub(super) probed: Option<(Instant, u32)>,
     /// Additions that the peer refused, with the cause: not asked for again until the network changes.
     pub(super) refused: BTreeMap<IpAddr, u16>,
     /// A wildcard socket reacts to address events at present.
     pub(super) events: bool,
     /// When deletions were last asked for.
     pub(super) deleted: BTreeMap<IpAddr, Instant>,
+    /// Addresses whose deletion was refused before it was asked for again.
+    pub(super) refused_to_go: BTreeSet<IpAddr>,
     /// Until when packets to the peer's old addresses are sent on to its new one.
     pub(super) peer_settles: Option<Instant>,
-    /// When this machine began.
-    pub(super) begun: Instant,
+    /// Until when an ABORT may be an answer to what was sent before the peer knew the new address.
+    pub(super) deaf_to_aborts: Option<Instant>,
     /// A swap is under way.
     pub(super) swapping: Option<(IpAddr, Instant)>,
-    timers: Timers,
+    timers: Option<Timers>,
     fresh_peer: Option<Instant>,
     rules: BTreeSet<Rule>,
+    /// What is installed is known.
+    rules_shown: bool,
     outputs: VecDeque<Planned>,
     wake: Option<Instant>,
 }
@@ -73,7 +86,7 @@ pub struct Planner {
 impl Planner {
     /// A planner for an association that was found with these lists and is taken to be settled.
     #[must_use]
-    pub fn new(now: Instant, identity: Identity, facts: Facts, tuning: Tuning) -> Self {
+    pub fn new(_now: Instant, identity: Identity, facts: Facts, tuning: Tuning) -> Self {
         let own = OwnAddresses::settled(&facts.local);
         Self {
             identity,
@@ -95,30 +108,45 @@ impl Planner {
             refused: BTreeMap::new(),
             events: false,
             deleted: BTreeMap::new(),
+            refused_to_go: BTreeSet::new(),
             peer_settles: None,
-            begun: now,
+            deaf_to_aborts: None,
             swapping: None,
-            timers: Timers::Calm,
+            timers: Some(Timers::Calm),
             fresh_peer: None,
             rules: BTreeSet::new(),
+            rules_shown: true,
             outputs: VecDeque::new(),
             wake: None,
         }
     }
 
-    /// A planner that carries on where an earlier daemon stopped.
+    /// A planner that carries on where an earlier daemon stopped. Which of that daemon's last actions were carried
+    /// out is not known, so they are asked for again; all of them may be.
     #[must_use]
     pub fn resume(now: Instant, identity: Identity, facts: Facts, tuning: Tuning, saved: Saved) -> Self {
         let mut planner = Self::new(now, identity, facts, tuning);
-        for address in &saved.unconfirmed {
-            if planner.own.get(*address).is_some() {
-                planner.own.set(*address, Own::Adding);
+        let states = [
+            (&saved.unconfirmed, Own::Adding),
+            (&saved.deleting, Own::Deleting(now)),
+            (&saved.kept, Own::Kept),
+            (&saved.refused, Own::Refused),
+        ];
+        for (addresses, state) in states {
+            for &address in addresses.iter().filter(|address| planner.facts.local.contains(address)) {
+                planner.own.set(address, state);
             }
         }
         planner.held = saved.held;
         planner.rules = saved.rules;
+        planner.rules_shown = false;
+        planner.timers = None;
+        planner.events = saved.events;
+        if planner.identity.binding == Binding::Wildcard && saved.events {
+            planner.events_off("what the earlier daemon waited for is not known");
+        }
         if let Some(peer) = saved.peer_at {
-            planner.rendezvous.restore(peer);
+            planner.rendezvous.prove(peer);
         }
         planner
     }
@@ -126,15 +154,17 @@ impl Planner {
     /// What the next daemon needs to carry on.
     #[must_use]
     pub fn saved(&self) -> Saved {
+        let those = |wanted: fn(Own) -> bool| {
+            self.own.all().filter(|&(_, state)| wanted(state)).map(|(address, _)| address).collect()
+        };
         Saved {
             held: self.held.clone(),
             rules: self.rules.clone(),
-            unconfirmed: self
-                .own
-                .all()
-                .filter(|(_, state)| matches!(state, Own::Adding | Own::Answered))
-                .map(|(address, _)| address)
-                .collect(),
+            unconfirmed: those(|state| matches!(state, Own::Adding | Own::Answered)),
+            deleting: those(|state| matches!(state, Own::Deleting(_))),
+            kept: those(|state| state == Own::Kept),
+            refused: those(|state| state == Own::Refused),
+            events: self.events,
             peer_at: self.rendezvous.proven(),
         }
     }
@@ -145,22 +175,20 @@ impl Planner {
             Input::Usable(usable) => self.take_usable(now, usable),
             Input::Facts(facts) => self.take_facts(now, facts),
             Input::OwnAsconf { serial, changes } => {
-                self.own.sent(serial, changes);
+                self.own.sent(now, serial, changes);
+                self.probed = self.probed.map(|(at, _)| (at, 0));
             }
-            Input::OwnAnswer { serial, errors } => {
-                let trusted = !self.needs_proof();
-                let outcome = self.own.answer(serial, &errors, trusted);
+            Input::OwnAnswer { serial, errors, from } => {
+                let trusted = self.facts.has_peer(from);
+                let outcome = self.own.answer(serial, &errors, from, trusted);
                 for (change, cause) in outcome.refused {
                     if let Change::Add(address) = change {
                         self.refused.insert(address, cause);
-                        self.own.forget(address);
                     }
                 }
-                self.probed = None;
             }
-            Input::Located(addresses) => {
-                self.rendezvous.located(addresses);
-            }
+            Input::PeerAsconf { from } => self.rendezvous.sighted(now, from),
+            Input::Located(addresses) => self.rendezvous.located(addresses),
             Input::Failed { action, error } => self.failed(now, &action, &error),
         }
         self.evaluate(now);
@@ -190,7 +218,7 @@ impl Planner {
         match (self.stranded, self.target) {
             (Some(_), Some(_)) => State::Moving,
             (Some(_), None) => State::Stranded,
-            (None, _) if self.own.busy() || !self.held.is_empty() => State::Changing,
+            (None, _) if !self.held.is_empty() || !self.all_settled() => State::Changing,
             (None, _) => State::Settled,
         }
     }
@@ -221,8 +249,7 @@ impl Planner {
             self.push(Action::Release(address), "the association is let go");
         }
         if self.events {
-            self.events = false;
-            self.push(Action::EventsOff, "the association is let go");
+            self.events_off("the association is let go");
         }
         self.set_timers(Timers::Calm, "the association is let go");
         self.wake = None;
@@ -250,6 +277,15 @@ impl Planner {
         let alone = facts.peers.len() == 1 && self.facts.peers.len() > 1;
         let fresh = self.fresh_peer.is_some_and(|since| now.duration_since(since) < super::hold::FRESH);
         self.own.list(&facts.local);
+        if self.stranded.is_some() {
+            // An address that the peer has added by its own, authenticated ASCONF is where it is now.
+            let news = |peer: &&(IpAddr, _)| {
+                !self.facts.has_peer(peer.0) && !self.peers_when_stranded.contains(&peer.0)
+            };
+            if let Some(&(peer, _)) = facts.peers.iter().rev().find(news) {
+                self.rendezvous.met(peer);
+            }
+        }
         self.facts = facts;
         if alone && fresh && self.facts.unacknowledged && self.stranded.is_none() {
             let peer = self.facts.peers[0].0;
@@ -257,13 +293,6 @@ impl Planner {
                 Action::Nudge(peer),
                 "the peer has moved there and what it missed waits for a distant timer",
             );
-        }
-        if self.stranded.is_some() {
-            // An address that the peer has added by its own, authenticated ASCONF is where it is now.
-            let news = |peer: &&(IpAddr, _)| !self.peers_when_stranded.contains(&peer.0);
-            if let Some(&(peer, _)) = self.facts.peers.iter().rev().find(news) {
-                self.rendezvous.met(peer);
-            }
         }
     }
 
@@ -275,7 +304,8 @@ impl Planner {
             }
             Action::Remove(address) => {
                 if let Some(Own::Deleting(_)) = self.own.get(*address) {
-                    self.own.set(*address, Own::Confirmed);
+                    let kept = self.refused_to_go.contains(address);
+                    self.own.set(*address, if kept { Own::Kept } else { Own::Confirmed });
                     self.deleted.insert(*address, now);
                 }
             }
@@ -292,25 +322,42 @@ impl Planner {
     /// Compares what is with what ought to be and plans the difference.
     fn evaluate(&mut self, now: Instant) {
         self.wake = None;
+        if self.facts.local.is_empty() {
+            // Not established yet, or gone: nothing to decide.
+            return;
+        }
+        self.forget_what_cannot_come();
         let alive: Vec<IpAddr> = {
             let confirmed: BTreeSet<_> = self.own.confirmed().collect();
             self.usable.iter().copied().filter(|address| confirmed.contains(address)).collect()
         };
-        if self.facts.local.is_empty() {
-            // Not established yet, or gone: nothing to decide.
-        } else if alive.is_empty() {
+        if alive.is_empty() {
             self.stranded(now);
         } else {
             self.calm(now, &alive);
         }
     }
 
-    /// Whether an answer on the wire is not enough, because it may come from an address that only the registrar named.
-    pub(super) fn needs_proof(&self) -> bool {
-        self.target.is_some_and(|target| {
-            self.rendezvous.proven().is_none()
-                && self.rendezvous.attempt(&self.facts, target.is_ipv6()).is_some()
-        })
+    /// Additions of addresses that vanished before the kernel had taken them up.
+    fn forget_what_cannot_come(&mut self) {
+        let gone: Vec<_> = self
+            .own
+            .all()
+            .filter(|&(address, state)| state == Own::Adding && !self.usable.contains(&address))
+            .collect();
+        for (address, _) in gone {
+            self.own.forget(address);
+        }
+    }
+
+    /// Nothing is left to do: an address that nobody can get rid of is no work.
+    fn all_settled(&self) -> bool {
+        self.own.all().all(|(_, state)| matches!(state, Own::Confirmed | Own::Refused | Own::Kept))
+    }
+
+    pub(super) fn events_off(&mut self, reason: &str) {
+        self.events = false;
+        self.push(Action::EventsOff, reason);
     }
 
     pub(super) fn push(&mut self, action: Action, reason: impl Into<String>) {
@@ -322,15 +369,16 @@ impl Planner {
     }
 
     pub(super) fn show_rules(&mut self, rules: BTreeSet<Rule>, reason: &str) {
-        if rules != self.rules {
+        if rules != self.rules || !self.rules_shown {
+            self.rules_shown = true;
             self.rules = rules.clone();
             self.push(Action::Rules(rules), reason);
         }
     }
 
     pub(super) fn set_timers(&mut self, timers: Timers, reason: &str) {
-        if timers != self.timers {
-            self.timers = timers;
+        if self.timers != Some(timers) {
+            self.timers = Some(timers);
             self.push(Action::Timers(timers), reason);
         }
     }

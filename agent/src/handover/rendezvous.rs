@@ -1,5 +1,6 @@
-//! Where the peer is. The registrar's word is enough to *try* an address, never enough to give an association's data
-//! to it: that takes an answer which the kernel has authenticated, or the peer's own ASCONF.
+//! Where the peer is. What the registrar says and where the peer's ASCONFs seem to come from is enough to *try* an
+//! address, never enough to give an association's data to it: that takes an answer which the kernel has
+//! authenticated, or the peer's own ASCONF that the kernel has accepted.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -8,99 +9,76 @@ use std::time::{Duration, Instant};
 use super::types::Facts;
 use crate::translate::{Pair, Rule};
 
-/// How long an address that the registrar names is tried before the known one gets a turn, while neither answers.
-const TURN_LOCATED: Duration = Duration::from_millis(400);
-/// How long the known address is tried.
+/// How long an address that news speak of is tried before the next one gets a turn, while none answers.
+const TURN_NEWS: Duration = Duration::from_millis(400);
+/// How long a known address is tried.
 const TURN_KNOWN: Duration = Duration::from_millis(200);
+/// How long answers go where the peer's last ASCONF came from. An unanswered one is repeated sooner.
+const SIGHTED: Duration = Duration::from_secs(2);
 
 /// The search for a peer that may have moved, too.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rendezvous {
     /// What the registrar says.
     located: Vec<IpAddr>,
-    /// Which of the addresses to try is having its turn, and until when.
-    turn: usize,
-    until: Option<Instant>,
-    /// The address at which the peer has answered authentically, if that is not one that the kernel knows.
+    /// Where the peer's last ASCONF came from, and when.
+    sighted: Option<(IpAddr, Instant)>,
+    /// The address that the peer added by its own ASCONF while this end was stranded.
+    met: Option<IpAddr>,
+    /// The address at which the peer has answered authentically.
     proven: Option<IpAddr>,
+    /// Which of the addresses to try is having its turn, and until when.
+    turn: Option<IpAddr>,
+    until: Option<Instant>,
 }
 
 impl Rendezvous {
-    /// New word of the registrar; true if it says something new. What it says gets the next turn at once.
-    pub(super) fn located(&mut self, addresses: Vec<IpAddr>) -> bool {
-        let news = self.located != addresses;
-        if news {
+    /// New word of the registrar. What it says gets the next turn at once, unless the peer itself was heard.
+    pub(super) fn located(&mut self, addresses: Vec<IpAddr>) {
+        if self.located != addresses {
             self.located = addresses;
-            self.turn = 0;
-            self.until = None;
-        }
-        news
-    }
-
-    /// The addresses to try: what the registrar names and the kernel does not know, then the known one (`None`).
-    fn candidates(&self, facts: &Facts, v6: bool) -> Vec<Option<IpAddr>> {
-        let mut candidates: Vec<_> = self
-            .located
-            .iter()
-            .filter(|address| address.is_ipv6() == v6 && !facts.has_peer(**address))
-            .map(|&address| Some(address))
-            .collect();
-        if candidates.is_empty() || !self.located.is_empty() {
-            candidates.push(None);
-        }
-        candidates
-    }
-
-    /// Where packets to the peer's known addresses shall go instead, while the peer has not answered.
-    pub(super) fn attempt(&self, facts: &Facts, v6: bool) -> Option<IpAddr> {
-        if let Some(proven) = self.proven {
-            return (proven.is_ipv6() == v6).then_some(proven);
-        }
-        let candidates = self.candidates(facts, v6);
-        candidates[self.turn % candidates.len()]
-    }
-
-    /// Moves on to the next address when a turn is over. Returns when to look again.
-    pub(super) fn take_turns(&mut self, now: Instant, facts: &Facts, v6: bool) -> Option<Instant> {
-        let candidates = self.candidates(facts, v6);
-        if self.proven.is_some() || candidates.len() < 2 {
-            return None;
-        }
-        match self.until {
-            Some(until) if until > now => {}
-            until => {
-                if until.is_some() {
-                    self.turn = (self.turn + 1) % candidates.len();
-                }
-                let turn = if self.attempt(facts, v6).is_some() { TURN_LOCATED } else { TURN_KNOWN };
-                self.until = Some(now + turn);
+            if self.proven.is_none() && self.met.is_none() {
+                self.try_now(self.located.first().copied());
             }
         }
-        self.until
     }
 
-    /// The peer has answered authentically at the address now tried.
-    pub(super) fn prove(&mut self, facts: &Facts, v6: bool) {
-        self.proven = self.attempt(facts, v6);
-        self.until = None;
+    /// An ASCONF of the peer came from here.
+    pub(super) fn sighted(&mut self, now: Instant, from: IpAddr) {
+        let news = self.sighted.is_none_or(|(address, at)| address != from || now >= at + SIGHTED);
+        self.sighted = Some((from, now));
+        if news {
+            self.proven = self.proven.filter(|&proven| proven == from);
+            self.met = self.met.filter(|&met| met == from);
+            self.try_now(Some(from));
+        }
     }
 
     /// The peer has said where it is by an ASCONF that the kernel took as authentic.
     pub(super) fn met(&mut self, address: IpAddr) {
-        self.proven = Some(address);
-        self.until = None;
+        self.met = Some(address);
+        self.try_now(Some(address));
     }
 
-    /// An earlier daemon had this proof.
-    pub(super) fn restore(&mut self, address: IpAddr) {
-        self.proven = Some(address);
+    /// Whether the peer has made itself known since the last own move.
+    pub(super) fn has_met(&self) -> bool {
+        self.met.is_some()
     }
 
-    /// Nothing is left to translate: the kernel knows where the peer is, and no longer where it was.
+    /// This end has moved: that the peer reached it before proves nothing now.
+    pub(super) fn moved(&mut self) {
+        self.met = None;
+    }
+
+    /// The peer has answered authentically from there.
+    pub(super) fn prove(&mut self, address: IpAddr) {
+        self.proven = Some(address);
+        self.try_now(Some(address));
+    }
+
+    /// Nothing is left to translate: the kernel knows where the peer is, or nobody does.
     pub(super) fn forget_proof(&mut self) {
         self.proven = None;
-        self.turn = 0;
-        self.until = None;
     }
 
     /// The address proven, if it still has to be translated.
@@ -108,32 +86,101 @@ impl Rendezvous {
         self.proven
     }
 
-    /// The translation of the peer's addresses, with `attempt` as its present one.
+    fn try_now(&mut self, address: Option<IpAddr>) {
+        self.turn = address;
+        self.until = None;
+    }
+
+    /// The addresses to try, the likeliest first: where the peer was heard, where it answered, what the registrar
+    /// names, what the kernel knows.
+    fn candidates(&self, now: Instant, facts: &Facts, v6: bool) -> Vec<IpAddr> {
+        let mut candidates: Vec<IpAddr> = Vec::new();
+        let heard = self.sighted.filter(|&(_, at)| now < at + SIGHTED).map(|(address, _)| address);
+        let known = facts.peers.iter().rev().map(|&(peer, _)| peer);
+        let all = heard.into_iter().chain(self.met).chain(self.proven);
+        for address in all.chain(self.located.iter().copied()).chain(facts.primary).chain(known) {
+            if address.is_ipv6() == v6 && !candidates.contains(&address) {
+                candidates.push(address);
+            }
+        }
+        candidates
+    }
+
+    /// Where packets to the peer's addresses go now, while the peer has not answered.
+    pub(super) fn attempt(&self, now: Instant, facts: &Facts, v6: bool) -> Option<IpAddr> {
+        let candidates = self.candidates(now, facts, v6);
+        self.turn.filter(|turn| candidates.contains(turn)).or_else(|| candidates.first().copied())
+    }
+
+    /// Moves on to the next address when a turn is over. Returns when to look again.
+    pub(super) fn take_turns(&mut self, now: Instant, facts: &Facts, v6: bool) -> Option<Instant> {
+        let candidates = self.candidates(now, facts, v6);
+        if candidates.len() < 2 {
+            return None;
+        }
+        let at = self.turn.and_then(|turn| candidates.iter().position(|&candidate| candidate == turn));
+        match (at, self.until) {
+            (Some(_), Some(until)) if until > now => {}
+            (at, until) => {
+                let next = match (at, until) {
+                    (Some(at), Some(_)) => (at + 1) % candidates.len(),
+                    (Some(at), None) => at,
+                    (None, _) => 0,
+                };
+                let known = facts.has_peer(candidates[next]);
+                self.turn = Some(candidates[next]);
+                self.until = Some(now + if known { TURN_KNOWN } else { TURN_NEWS });
+            }
+        }
+        self.until
+    }
+
+    /// The rules that bring packets to the peer at `present` and let in what comes from where it may be.
     pub(super) fn rules(
         &self,
+        now: Instant,
         pair: Pair,
         facts: &Facts,
-        attempt: Option<IpAddr>,
+        present: Option<IpAddr>,
         rules: &mut BTreeSet<Rule>,
     ) {
-        let Some(present) = attempt else { return };
-        let others = || {
-            facts
-                .peers
-                .iter()
-                .map(|&(peer, _)| peer)
-                .filter(|&peer| peer.is_ipv6() == present.is_ipv6() && peer != present)
-        };
-        for peer in others() {
-            rules.insert(Rule::OutDestination { pair, from: peer, to: present });
+        let Some(present) = present else { return };
+        let v6 = present.is_ipv6();
+        for from in known(facts, v6).filter(|&peer| peer != present) {
+            rules.insert(Rule::OutDestination { pair, from, to: present });
         }
-        // Once the kernel knows the present address, packets from it need no disguise; a Delete that seemed to come
-        // from the address it deletes would be refused.
-        if !facts.has_peer(present) {
-            let primary = others().find(|&peer| facts.primary == Some(peer));
-            if let Some(peer) = primary.or_else(|| others().next()) {
-                rules.insert(Rule::InSource { pair, from: present, to: peer });
+        // Once the kernel knows an address, packets from it need no disguise; a Delete that seemed to come from the
+        // address it deletes would be refused.
+        let anchor =
+            facts.primary.filter(|primary| primary.is_ipv6() == v6).or_else(|| known(facts, v6).next());
+        if let Some(to) = anchor {
+            for from in self.candidates(now, facts, v6).into_iter().filter(|&from| !facts.has_peer(from)) {
+                rules.insert(Rule::InSource { pair, from, to });
             }
         }
     }
+
+    /// Answers go where the peer's last ASCONF came from: the kernel knows better only when it answers for the first
+    /// time. Returns when to look again.
+    pub(super) fn answer_rules(
+        &self,
+        now: Instant,
+        pair: Pair,
+        facts: &Facts,
+        rules: &mut BTreeSet<Rule>,
+    ) -> Option<Instant> {
+        let (to, at) = self.sighted.filter(|&(_, at)| now < at + SIGHTED)?;
+        let translated = rules.iter().any(|rule| matches!(rule, Rule::OutDestination { .. }));
+        if facts.has_peer(to) && !translated {
+            return None;
+        }
+        for from in known(facts, to.is_ipv6()) {
+            rules.insert(Rule::AnswerTo { pair, from, to });
+        }
+        Some(at + SIGHTED)
+    }
+}
+
+fn known(facts: &Facts, v6: bool) -> impl Iterator<Item = IpAddr> + '_ {
+    facts.peers.iter().map(|&(peer, _)| peer).filter(move |peer| peer.is_ipv6() == v6)
 }

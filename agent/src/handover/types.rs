@@ -101,6 +101,14 @@ pub enum Input {
         serial: u32,
         /// Refused changes: correlation id and cause (0x00a0 and following).
         errors: Vec<(u32, u16)>,
+        /// The packet's source address on the wire, before any translation.
+        from: IpAddr,
+    },
+    /// An ASCONF of the peer arrived. Not authenticated either: a hint where the peer is, and where the answers to
+    /// its ASCONFs have to go (the kernel sends a repeated answer to an address that the peer may have left).
+    PeerAsconf {
+        /// The packet's source address on the wire, before any translation.
+        from: IpAddr,
     },
     /// Where the registrar says that the peer is; empty: it says nothing.
     Located(Vec<IpAddr>),

@@ -57,6 +57,16 @@ pub enum Rule {
         /// Where the peer is.
         to: IpAddr,
     },
+    /// An ASCONF-ACK that leaves for `from` goes to `to`, whatever [`OutDestination`](Self::OutDestination) says of
+    /// the rest: the kernel sends an answer that it repeats to a path that the peer may have left.
+    AnswerTo {
+        /// The ports.
+        pair: Pair,
+        /// The peer's address as the kernel knows it.
+        from: IpAddr,
+        /// Where the peer's ASCONF came from.
+        to: IpAddr,
+    },
     /// What enters from `from` seems to come from `to`.
     InSource {
         /// The ports.
@@ -88,6 +98,7 @@ impl Rule {
             | Self::Block { pair, .. }
             | Self::OutSource { pair, .. }
             | Self::OutDestination { pair, .. }
+            | Self::AnswerTo { pair, .. }
             | Self::InSource { pair, .. }
             | Self::InDestination { pair, .. } => pair,
         }
