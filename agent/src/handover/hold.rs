@@ -78,8 +78,7 @@ impl Planner {
     /// then the present target if it still is one.
     fn choose_target(&self) -> Option<IpAddr> {
         let fits = |address: &IpAddr| {
-            !self.refused.contains_key(address)
-                && self.own.get(*address) != Some(Own::Refused)
+            self.own.get(*address) != Some(Own::Refused)
                 && self.own.all().any(|(own, _)| own.is_ipv6() == address.is_ipv6())
                 && self.facts.peers.iter().any(|(peer, _)| peer.is_ipv6() == address.is_ipv6())
         };

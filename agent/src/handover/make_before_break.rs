@@ -193,8 +193,7 @@ impl Planner {
     /// Adds the newest usable address. Returns whether nothing more is to be done about it.
     fn gain(&mut self, now: Instant, alive: &[IpAddr]) -> bool {
         let Some(&newest) = self.usable.iter().find(|address| {
-            !self.refused.contains_key(*address)
-                && self.own.get(**address) != Some(Own::Refused)
+            self.own.get(**address) != Some(Own::Refused)
                 && self.facts.peers.iter().any(|(peer, _)| peer.is_ipv6() == address.is_ipv6())
         }) else {
             return true;

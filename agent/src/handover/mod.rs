@@ -24,7 +24,6 @@ mod rendezvous;
 mod swap;
 mod types;
 
-pub use own::{Outcome, Own, OwnAddresses};
 pub use planner::{Planner, Saved};
 pub use types::*;
 

@@ -12,7 +12,7 @@ const REPEATED: Duration = Duration::from_secs(3);
 
 /// How far an own address has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Own {
+pub(super) enum Own {
     /// Asked for; the peer has not answered.
     Adding,
     /// Answered on the wire, not yet shown by the kernel to be authentic.
@@ -44,7 +44,7 @@ struct Answered {
 
 /// The own addresses with their states, and the ASCONF that waits for its answer.
 #[derive(Clone, Debug, Default)]
-pub struct OwnAddresses {
+pub(super) struct OwnAddresses {
     states: BTreeMap<IpAddr, Own>,
     listed: BTreeSet<IpAddr>,
     outstanding: Option<Outstanding>,
@@ -53,18 +53,9 @@ pub struct OwnAddresses {
     accepted_from: Option<IpAddr>,
 }
 
-/// What an answer on the wire changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Changes that the peer accepted.
-    pub accepted: Vec<Change>,
-    /// Changes that the peer refused, with the cause.
-    pub refused: Vec<(Change, u16)>,
-}
-
 impl OwnAddresses {
     /// The addresses of an association found in its settled state: all confirmed.
-    pub fn settled(local: &BTreeSet<IpAddr>) -> Self {
+    pub(super) fn settled(local: &BTreeSet<IpAddr>) -> Self {
         Self {
             states: local.iter().map(|&address| (address, Own::Confirmed)).collect(),
             listed: local.clone(),
@@ -73,37 +64,37 @@ impl OwnAddresses {
     }
 
     /// The state of an address.
-    pub fn get(&self, address: IpAddr) -> Option<Own> {
+    pub(super) fn get(&self, address: IpAddr) -> Option<Own> {
         self.states.get(&address).copied()
     }
 
     /// Sets the state of an address.
-    pub fn set(&mut self, address: IpAddr, state: Own) {
+    pub(super) fn set(&mut self, address: IpAddr, state: Own) {
         self.states.insert(address, state);
     }
 
     /// The confirmed addresses, those being deleted not among them.
-    pub fn confirmed(&self) -> impl Iterator<Item = IpAddr> + '_ {
+    pub(super) fn confirmed(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.states.iter().filter(|(_, state)| **state == Own::Confirmed).map(|(&address, _)| address)
     }
 
     /// All addresses that are in the association or asked for.
-    pub fn all(&self) -> impl Iterator<Item = (IpAddr, Own)> + '_ {
+    pub(super) fn all(&self) -> impl Iterator<Item = (IpAddr, Own)> + '_ {
         self.states.iter().map(|(&address, &state)| (address, state))
     }
 
     /// Whether the kernel's list had the address when it was last read.
-    pub fn listed(&self, address: IpAddr) -> bool {
+    pub(super) fn listed(&self, address: IpAddr) -> bool {
         self.listed.contains(&address)
     }
 
     /// When an unanswered ASCONF was last seen leaving, if it is still being repeated.
-    pub fn repeated(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn repeated(&self, now: Instant) -> Option<Instant> {
         self.outstanding.as_ref().map(|outstanding| outstanding.seen).filter(|&seen| now < seen + REPEATED)
     }
 
     /// Whether a change waits for the peer.
-    pub fn busy(&self, now: Instant) -> bool {
+    pub(super) fn busy(&self, now: Instant) -> bool {
         self.repeated(now).is_some()
             || self
                 .states
@@ -113,7 +104,7 @@ impl OwnAddresses {
 
     /// The kernel's list was read: what is in it and unknown is being added; what has left it is gone, and so is
     /// what has not come into it, unless its addition was only just asked for.
-    pub fn list(&mut self, local: &BTreeSet<IpAddr>) {
+    pub(super) fn list(&mut self, local: &BTreeSet<IpAddr>) {
         for &address in local {
             self.states.entry(address).or_insert(Own::Adding);
         }
@@ -125,7 +116,7 @@ impl OwnAddresses {
     }
 
     /// Forgets an addition that never came about.
-    pub fn forget(&mut self, address: IpAddr) {
+    pub(super) fn forget(&mut self, address: IpAddr) {
         if !self.listed.contains(&address) {
             self.states.remove(&address);
         }
@@ -133,7 +124,7 @@ impl OwnAddresses {
 
     /// An ASCONF left. The kernel sends the next one only after it has accepted the answer to the one before
     /// (RFC 5061, section 5.1, C1), and repeats one whose answer it has not accepted; both are told here.
-    pub fn sent(&mut self, now: Instant, serial: u32, changes: Vec<(u32, Change)>) {
+    pub(super) fn sent(&mut self, now: Instant, serial: u32, changes: Vec<(u32, Change)>) {
         match self.answered.take() {
             Some(answered) if answered.serial == serial => {
                 for (address, state) in answered.before {
@@ -164,8 +155,7 @@ impl OwnAddresses {
     }
 
     /// An answer to `serial` arrived from this address. `trusted`: it needs no further proof.
-    pub fn answer(&mut self, serial: u32, errors: &[(u32, u16)], from: IpAddr, trusted: bool) -> Outcome {
-        let mut outcome = Outcome::default();
+    pub(super) fn answer(&mut self, serial: u32, errors: &[(u32, u16)], from: IpAddr, trusted: bool) {
         let Some(outstanding) = self.outstanding.take_if(|outstanding| outstanding.serial == serial) else {
             if let Some(answered) = self.answered.as_mut().filter(|answered| answered.serial == serial) {
                 // The one that the kernel accepts is followed by its next ASCONF: the last one before that.
@@ -175,7 +165,7 @@ impl OwnAddresses {
                     self.prove();
                 }
             }
-            return outcome;
+            return;
         };
         let mut before = Vec::new();
         for (correlation, change) in outstanding.changes {
@@ -197,25 +187,20 @@ impl OwnAddresses {
                 before.push((address, *state));
                 *state = next;
             }
-            match error {
-                None => outcome.accepted.push(change),
-                Some(cause) => outcome.refused.push((change, cause)),
-            }
         }
         if trusted {
             self.accepted_from = Some(from);
         }
         self.answered = Some(Answered { serial, from, before });
-        outcome
     }
 
     /// Where the last accepted answer came from; told once.
-    pub fn take_accepted_from(&mut self) -> Option<IpAddr> {
+    pub(super) fn take_accepted_from(&mut self) -> Option<IpAddr> {
         self.accepted_from.take()
     }
 
     /// The answers seen so far are authentic.
-    pub fn prove(&mut self) {
+    pub(super) fn prove(&mut self) {
         for state in self.states.values_mut() {
             if *state == Own::Answered {
                 *state = Own::Confirmed;

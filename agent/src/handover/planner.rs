@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::own::{Own, OwnAddresses};
 use super::rendezvous::Rendezvous;
-use super::types::{Action, Binding, Change, Facts, Identity, Input, Planned, State, Timers, Tuning};
+use super::types::{Action, Binding, Facts, Identity, Input, Planned, State, Timers, Tuning};
 use crate::translate::Rule;
 
 /// What of a planner has to outlive its daemon, so that the next one can carry on in the middle of a handover.
@@ -60,8 +60,6 @@ pub struct Planner {
     pub(super) asked: Option<(IpAddr, Instant)>,
     /// When an ASCONF was last sent for the sole purpose of an answer, and how many there were since one was seen.
     pub(super) probed: Option<(Instant, u32)>,
-    /// Additions that the peer refused, with the cause: not asked for again until the network changes.
-    pub(super) refused: BTreeMap<IpAddr, u16>,
     /// A wildcard socket reacts to address events at present.
     pub(super) events: bool,
     /// When deletions were last asked for.
@@ -105,7 +103,6 @@ impl Planner {
             preferred: None,
             asked: None,
             probed: None,
-            refused: BTreeMap::new(),
             events: false,
             deleted: BTreeMap::new(),
             refused_to_go: BTreeSet::new(),
@@ -180,12 +177,7 @@ impl Planner {
             }
             Input::OwnAnswer { serial, errors, from } => {
                 let trusted = self.facts.has_peer(from);
-                let outcome = self.own.answer(serial, &errors, from, trusted);
-                for (change, cause) in outcome.refused {
-                    if let Change::Add(address) = change {
-                        self.refused.insert(address, cause);
-                    }
-                }
+                self.own.answer(serial, &errors, from, trusted);
             }
             Input::PeerAsconf { from } => self.rendezvous.sighted(now, from),
             Input::Located(addresses) => self.rendezvous.located(addresses),
@@ -262,9 +254,6 @@ impl Planner {
             } else {
                 self.vanished.entry(address).or_insert(now);
             }
-        }
-        if usable.iter().any(|address| !self.usable.contains(address)) {
-            self.refused.clear();
         }
         self.usable = usable;
     }
