@@ -1,7 +1,9 @@
 //! The mobility agent.
 
+pub mod associations;
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod decisions;
 pub mod handover;
 pub mod journal;

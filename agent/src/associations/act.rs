@@ -1,0 +1,199 @@
+//! A planner's actions as socket options. The duplicate is open for as long as one of these functions runs: while it
+//! is open, the program's close would send nothing.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
+
+use sctp_sys::socket::Family;
+use sctp_sys::sockopt::{self, AssocId, AssocParams, PeerAddrParams, RtoInfo};
+
+use crate::handover::Timers;
+
+/// RTO.max in milliseconds of an association that works: after an outage no timer is farther away than that.
+const CALM_RTO_MAX: u32 = 1_000;
+/// RTO.max in milliseconds while no address is usable.
+const STRANDED_RTO_MAX: u32 = 200;
+/// RTO.max in milliseconds while an ASCONF is under way: as soon as the peer's present address is known, the ASCONF
+/// goes there.
+const MOVING_RTO_MAX: u32 = 48;
+/// How much more than one retransmission per RTO.max an association suffers while offline: heartbeats count, too.
+const STRIKES_PER_RTO: u32 = 3;
+
+/// What adoption found and release puts back.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Found {
+    /// RTO in milliseconds: initial, minimum, maximum.
+    pub rto: (u32, u32, u32),
+    /// Association.Max.Retrans.
+    pub retransmissions: u16,
+    /// Path.Max.Retrans.
+    pub path_retransmissions: u16,
+    /// The program had auto-ASCONF on.
+    pub auto_asconf: bool,
+}
+
+/// Reads what adoption is going to change.
+///
+/// # Errors
+/// The kernel's.
+pub fn found(fd: BorrowedFd<'_>, assoc: AssocId) -> io::Result<Found> {
+    let rto = sockopt::rto_info(fd, assoc)?;
+    Ok(Found {
+        rto: (rto.initial, rto.min, rto.max),
+        retransmissions: sockopt::assoc_params(fd, assoc)?.max_retransmissions,
+        path_retransmissions: sockopt::peer_addr_params(fd, assoc, None)?.path_max_retransmissions,
+        auto_asconf: sockopt::auto_asconf(fd)?,
+    })
+}
+
+/// Makes an association survive `offline_seconds` without a usable address.
+///
+/// # Errors
+/// The kernel's.
+pub fn tune(fd: BorrowedFd<'_>, assoc: AssocId, found: &Found, offline_seconds: u64) -> io::Result<()> {
+    let strikes =
+        offline_seconds.saturating_mul(1_000) / u64::from(CALM_RTO_MAX) * u64::from(STRIKES_PER_RTO);
+    retransmissions(fd, assoc, u16::try_from(strikes).unwrap_or(u16::MAX).max(found.retransmissions))?;
+    timers(fd, assoc, found, Timers::Calm, offline_seconds)
+}
+
+/// Puts back what [`found`] read.
+///
+/// # Errors
+/// The kernel's.
+pub fn restore(fd: BorrowedFd<'_>, assoc: AssocId, found: &Found) -> io::Result<()> {
+    let (initial, min, max) = found.rto;
+    sockopt::set_rto_info(fd, assoc, RtoInfo { initial, min, max })?;
+    sockopt::set_assoc_params(
+        fd,
+        assoc,
+        AssocParams { max_retransmissions: found.retransmissions, ..Default::default() },
+    )?;
+    let path = PeerAddrParams { path_max_retransmissions: found.path_retransmissions, ..Default::default() };
+    sockopt::set_peer_addr_params(fd, assoc, &path)?;
+    if sockopt::auto_asconf(fd)? != found.auto_asconf {
+        sockopt::set_auto_asconf(fd, found.auto_asconf)?;
+    }
+    Ok(())
+}
+
+/// Sets the timers and, while the path is down, makes the kernel know it: a path that is down is retransmitted on
+/// at once when it answers again, one that is merely late waits for its timer.
+///
+/// # Errors
+/// The kernel's.
+pub fn timers(
+    fd: BorrowedFd<'_>,
+    assoc: AssocId,
+    found: &Found,
+    timers: Timers,
+    offline_seconds: u64,
+) -> io::Result<()> {
+    let max = match timers {
+        Timers::Calm => CALM_RTO_MAX,
+        Timers::Stranded => STRANDED_RTO_MAX,
+        Timers::Moving => MOVING_RTO_MAX,
+    };
+    let (initial, min, program_max) = found.rto;
+    let max = max.min(program_max);
+    sockopt::set_rto_info(fd, assoc, RtoInfo { initial: initial.min(max.max(1)), min: min.min(max), max })?;
+    let strikes = offline_seconds.saturating_mul(1_000) / u64::from(max.max(1)) * u64::from(STRIKES_PER_RTO);
+    retransmissions(fd, assoc, u16::try_from(strikes).unwrap_or(u16::MAX).max(found.retransmissions))?;
+    if timers != Timers::Calm {
+        for peer in sockopt::peer_addrs(fd, assoc)? {
+            mark_down(fd, assoc, peer)?;
+        }
+    }
+    Ok(())
+}
+
+/// The limits, path first: with several paths the kernel refuses a limit of the association above the sum of the paths'.
+fn retransmissions(fd: BorrowedFd<'_>, assoc: AssocId, limit: u16) -> io::Result<()> {
+    let path = PeerAddrParams { path_max_retransmissions: limit, ..Default::default() };
+    sockopt::set_peer_addr_params(fd, assoc, &path)?;
+    sockopt::set_assoc_params(fd, assoc, AssocParams { max_retransmissions: limit, ..Default::default() })
+}
+
+/// Gives a path up by unanswered heartbeats: the first marks one as outstanding, each further one is a strike.
+fn mark_down(fd: BorrowedFd<'_>, assoc: AssocId, peer: SocketAddr) -> io::Result<()> {
+    let before = sockopt::peer_addr_params(fd, assoc, Some(peer))?.path_max_retransmissions;
+    let limit =
+        |value| PeerAddrParams { address: Some(peer), path_max_retransmissions: value, ..Default::default() };
+    sockopt::set_peer_addr_params(fd, assoc, &limit(1))?;
+    for _ in 0..3 {
+        sockopt::heartbeat_now(fd, assoc, peer)?;
+    }
+    sockopt::set_peer_addr_params(fd, assoc, &limit(before.max(1)))
+}
+
+/// Makes the kernel send what waits for the only path: the path counts as down until the next heartbeat is answered,
+/// and then everything is retransmitted at once.
+///
+/// # Errors
+/// The kernel's.
+pub fn nudge(fd: BorrowedFd<'_>, assoc: AssocId, peer: SocketAddr) -> io::Result<()> {
+    mark_down(fd, assoc, peer)
+}
+
+/// Adds an address to the endpoint, and so to its associations. One that is already there is no error.
+///
+/// # Errors
+/// EADDRNOTAVAIL: the host does not have it; EADDRINUSE: another socket has it.
+pub fn add(fd: BorrowedFd<'_>, address: IpAddr, port: u16) -> io::Result<()> {
+    let wanted = SocketAddr::new(address, port);
+    match sockopt::bindx_add(fd, &[wanted]) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) && bound(fd, address)? => Ok(()),
+        result => result,
+    }
+}
+
+/// Removes an address from the endpoint, and so from its associations. One that is not there is no error.
+///
+/// # Errors
+/// EBUSY: it is the only one.
+pub fn remove(fd: BorrowedFd<'_>, address: IpAddr, port: u16) -> io::Result<()> {
+    match sockopt::bindx_remove(fd, &[SocketAddr::new(address, port)]) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) && !bound(fd, address)? => Ok(()),
+        result => result,
+    }
+}
+
+/// Break-before-make by socket options alone; the endpoint gets a spare address of
+/// which the association learns nothing, so that its only address may be removed (which the kernel parks) before the
+/// new one is added; the Set Primary is an ASCONF that is accepted whole and ends the muteness; the last step deletes
+/// the old address for certain.
+///
+/// # Errors
+/// The kernel's, of the step that failed; the endpoint is left with the new address if that was added.
+pub fn swap(fd: BorrowedFd<'_>, assoc: AssocId, old: IpAddr, new: IpAddr, port: u16) -> io::Result<()> {
+    let spare: IpAddr = match old {
+        IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+    };
+    let silently = |act: &dyn Fn() -> io::Result<()>| {
+        sockopt::set_asconf_supported(fd, sockopt::FUTURE_ASSOC, false)?;
+        let result = act();
+        sockopt::set_asconf_supported(fd, sockopt::FUTURE_ASSOC, true)?;
+        result
+    };
+    silently(&|| add(fd, spare, port))?;
+    remove(fd, old, port)?;
+    let added =
+        add(fd, new, port).and_then(|()| sockopt::set_peer_primary(fd, assoc, SocketAddr::new(new, port)));
+    let family = if old.is_ipv4() { Family::V4 } else { Family::V6 };
+    let free = sockopt::freebind(fd, family)?;
+    sockopt::set_freebind(fd, family, true)?;
+    let back = silently(&|| {
+        remove(fd, spare, port)?;
+        add(fd, old, port)
+    });
+    sockopt::set_freebind(fd, family, free)?;
+    added?;
+    back?;
+    remove(fd, old, port)
+}
+
+fn bound(fd: BorrowedFd<'_>, address: IpAddr) -> io::Result<bool> {
+    Ok(sockopt::local_addrs(fd, sockopt::FUTURE_ASSOC)?.iter().any(|bound| bound.ip() == address))
+}

@@ -1,0 +1,68 @@
+//! What the kernel says of an association, read through a duplicate of its socket.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
+
+use sctp_sys::sockopt::{self, AssocId};
+
+use crate::handover::{Binding, Facts, PathState};
+
+/// Reads the association's lists.
+///
+/// # Errors
+/// The association is gone (EINVAL, ENOTCONN), or the kernel's own.
+pub fn read(fd: BorrowedFd<'_>, assoc: AssocId) -> io::Result<Facts> {
+    let status = sockopt::status(fd, assoc)?;
+    let local: BTreeSet<IpAddr> = sockopt::local_addrs(fd, assoc)?.iter().map(SocketAddr::ip).collect();
+    let mut peers = Vec::new();
+    for peer in sockopt::peer_addrs(fd, assoc)? {
+        let state = match sockopt::peer_addr_info(fd, assoc, peer).map(|info| info.state) {
+            Ok(sockopt::PathState::Active | sockopt::PathState::PotentiallyFailed) => PathState::Active,
+            Ok(sockopt::PathState::Unconfirmed) => PathState::Unconfirmed,
+            Ok(_) | Err(_) => PathState::Inactive,
+        };
+        peers.push((peer.ip(), state));
+    }
+    Ok(Facts {
+        local,
+        peers,
+        primary: status.primary.address.map(|address| address.ip()),
+        unacknowledged: status.unacked > 0 || status.pending > 0,
+    })
+}
+
+/// How the socket is bound. Only a socket bound to the wildcard address takes auto-ASCONF, so it is switched on for
+/// an instant; there is no other way to ask about a socket that does not listen.
+///
+/// # Errors
+/// The kernel's, if it is not its refusal.
+pub fn binding(fd: BorrowedFd<'_>) -> io::Result<Binding> {
+    if sockopt::auto_asconf(fd)? {
+        return Ok(Binding::Wildcard);
+    }
+    match sockopt::set_auto_asconf(fd, true) {
+        Ok(()) => {
+            sockopt::set_auto_asconf(fd, false)?;
+            Ok(Binding::Wildcard)
+        }
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(Binding::Explicit),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the association can be changed at all: both ends had Add-IP and AUTH on when it began (RFC 5061,
+/// section 4.2.7), which shows in what the peer wants authenticated.
+///
+/// # Errors
+/// The kernel's.
+pub fn add_ip(fd: BorrowedFd<'_>, assoc: AssocId) -> io::Result<bool> {
+    const ASCONF: u8 = 0xc1;
+    match sockopt::peer_auth_chunks(fd, assoc) {
+        Ok(chunks) => Ok(chunks.contains(&ASCONF)),
+        // AUTH is off at this end: the kernel refuses to say what the peer wants.
+        Err(error) if error.raw_os_error() == Some(libc::EACCES) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

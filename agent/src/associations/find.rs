@@ -1,0 +1,166 @@
+//! Which SCTP sockets there are on the host, and who holds them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sctp_sys::adopt::{self, Process};
+use sctp_sys::diag;
+use sctp_sys::socket::Socket;
+use sctp_sys::sockopt::{AssocId, AssocState};
+
+use super::{Handle, executable};
+
+/// What an association is called for as long as it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The socket's inode.
+    pub inode: u64,
+    /// The own port.
+    pub local_port: u16,
+    /// The peer's port.
+    pub peer_port: u16,
+    /// The kernel's identifier, where the socket carries many; 0 else.
+    pub assoc: AssocId,
+}
+
+/// An association as the kernel lists it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its socket.
+    pub handle: Handle,
+    /// The owner of the socket.
+    pub uid: u32,
+    /// The program.
+    pub executable: Option<PathBuf>,
+    /// The own port.
+    pub local_port: u16,
+    /// The peer's port.
+    pub peer_port: u16,
+    /// Own addresses.
+    pub local: Vec<IpAddr>,
+    /// The peer's addresses.
+    pub peer: Vec<IpAddr>,
+}
+
+/// A listening socket.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The socket.
+    pub handle: Handle,
+    /// The owner of the socket.
+    pub uid: u32,
+    /// The program.
+    pub executable: Option<PathBuf>,
+    /// The port.
+    pub port: u16,
+    /// The addresses that it is bound to.
+    pub local: Vec<IpAddr>,
+    /// Bound to the wildcard address.
+    pub wildcard: bool,
+}
+
+/// One look at the host. It remembers who holds which socket, so that a look at an unchanged host does not read all
+/// of /proc.
+#[derive(Debug, Default)]
+pub struct Survey {
+    holders: HashMap<u64, (i32, i32)>,
+    programs: HashMap<i32, Option<PathBuf>>,
+    given: HashMap<u64, (i32, Arc<Socket>)>,
+}
+
+impl Survey {
+    /// Lists the established associations and the listening sockets of the host's network namespace.
+    ///
+    /// # Errors
+    /// Neither sock_diag nor /proc/net/sctp can be read.
+    pub fn look(&mut self) -> io::Result<(Vec<Found>, Vec<Endpoint>)> {
+        let snapshot = diag::snapshot()?;
+        let inodes: Vec<u64> = snapshot
+            .associations
+            .iter()
+            .map(|entry| entry.inode)
+            .chain(snapshot.endpoints.iter().map(|entry| entry.inode))
+            .filter(|&inode| inode != 0)
+            .collect();
+        self.find_holders(&inodes);
+        self.given.retain(|_, (pid, _)| Process { pid: *pid }.exists());
+        let mut associations = Vec::new();
+        for entry in snapshot.associations {
+            let established = entry.state == AssocState::Established;
+            if let Some((handle, executable)) = self.holder(entry.inode).filter(|_| established) {
+                associations.push(Found {
+                    handle,
+                    uid: entry.uid,
+                    executable,
+                    local_port: entry.local_port,
+                    peer_port: entry.peer_port,
+                    local: entry.local,
+                    peer: entry.peer,
+                });
+            }
+        }
+        let mut endpoints = BTreeMap::new();
+        for entry in snapshot.endpoints.into_iter().filter(|entry| entry.listening) {
+            if let Some((handle, executable)) = self.holder(entry.inode) {
+                endpoints.insert(
+                    entry.inode,
+                    Endpoint {
+                        handle,
+                        uid: entry.uid,
+                        executable,
+                        port: entry.local_port,
+                        local: entry.local,
+                        wildcard: entry.wildcard,
+                    },
+                );
+            }
+        }
+        Ok((associations, endpoints.into_values().collect()))
+    }
+
+    /// Takes a duplicate that a program has handed over. It is kept until the program ends or takes it back, since
+    /// nothing else reaches the socket; while it is kept, the program's close sends nothing.
+    pub fn take(&mut self, pid: i32, inode: u64, socket: Socket) {
+        self.given.insert(inode, (pid, Arc::new(socket)));
+    }
+
+    /// Gives up what a process has handed over.
+    pub fn give_back(&mut self, pid: i32) {
+        self.given.retain(|_, (holder, _)| *holder != pid);
+    }
+
+    fn find_holders(&mut self, inodes: &[u64]) {
+        self.holders.retain(|inode, _| inodes.contains(inode));
+        let gone = |&(pid, fd): &(i32, i32), inode: u64| {
+            std::fs::read_link(format!("/proc/{pid}/fd/{fd}"))
+                .map_or(true, |link| link.to_string_lossy() != format!("socket:[{inode}]"))
+        };
+        self.holders.retain(|&inode, holder| !gone(holder, inode));
+        if inodes.iter().all(|inode| self.holders.contains_key(inode)) {
+            return;
+        }
+        self.programs.clear();
+        for (inode, holders) in adopt::socket_holders() {
+            if inodes.contains(&inode)
+                && let Some(&holder) = holders.first()
+            {
+                self.holders.entry(inode).or_insert(holder);
+            }
+        }
+    }
+
+    fn holder(&mut self, inode: u64) -> Option<(Handle, Option<PathBuf>)> {
+        let (pid, fd, given) = match self.given.get(&inode) {
+            Some((pid, socket)) => (*pid, -1, Some(socket.clone())),
+            None => {
+                let &(pid, fd) = self.holders.get(&inode)?;
+                (pid, fd, None)
+            }
+        };
+        let program = self.programs.entry(pid).or_insert_with(|| executable(pid)).clone();
+        Some((Handle { pid, fd, inode, given }, program))
+    }
+}

@@ -1,0 +1,85 @@
+//! The associations that the daemon looks after: which there are, whose, and how they are changed.
+
+pub mod act;
+pub mod facts;
+mod find;
+mod process;
+
+pub use find::{Endpoint, Found, Key, Survey};
+pub use process::executable;
+
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use sctp_sys::adopt::{self, AdoptError};
+use sctp_sys::socket::Socket;
+use sctp_sys::sockopt::AssocId;
+
+use crate::handover::{Binding, Planner};
+
+/// A socket of a program, as it can be reached at any time: by duplicating it again.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    /// The process that holds it.
+    pub pid: i32,
+    /// Its number there.
+    pub fd: i32,
+    /// Its inode, by which a reused number is noticed.
+    pub inode: u64,
+    /// The duplicate that the program has handed over, if it has.
+    pub given: Option<Arc<Socket>>,
+}
+
+impl Handle {
+    /// Duplicates the socket for the time of one act.
+    ///
+    /// # Errors
+    /// The process is gone, has closed the socket, or may not be touched.
+    pub fn open(&self) -> Result<Socket, AdoptError> {
+        match &self.given {
+            Some(socket) => match socket.as_fd().try_clone_to_owned() {
+                Ok(duplicate) => Ok(Socket::from(duplicate)),
+                Err(source) => Err(AdoptError::Io { pid: self.pid, fd: self.fd, source }),
+            },
+            None => adopt::duplicate(self.pid, self.fd, self.inode),
+        }
+    }
+}
+
+/// One association under management.
+#[derive(Debug)]
+pub struct Managed {
+    /// Where its socket is.
+    pub handle: Handle,
+    /// The program, as /proc names it.
+    pub executable: Option<PathBuf>,
+    /// The kernel's identifier of the association.
+    pub assoc: AssocId,
+    /// The own port.
+    pub local_port: u16,
+    /// The peer's port.
+    pub peer_port: u16,
+    /// How its socket is bound.
+    pub binding: Binding,
+    /// Whether the socket carries many associations.
+    pub one_to_many: bool,
+    /// Whether both ends can change addresses; if not, it can only be watched.
+    pub add_ip: bool,
+    /// What adoption changed, to be put back.
+    pub before: act::Found,
+    /// Its machine.
+    pub planner: Planner,
+    /// When its state last changed.
+    pub since: Instant,
+    /// Copies of addresses made for its address events.
+    pub copies: Vec<IpAddr>,
+    /// How often it has moved.
+    pub moves: u64,
+    /// When its present move began.
+    pub moving_since: Option<Instant>,
+    /// How long the last move took, in milliseconds.
+    pub last_move_ms: Option<u64>,
+}

@@ -1,0 +1,220 @@
+//! Taking associations under management and letting them go.
+
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use sctp_sys::sockopt::{self, AssocId};
+
+use super::Daemon;
+use crate::associations::{Found, Handle, Key, Managed, act, facts};
+use crate::config::SocketFacts;
+use crate::handover::{Facts, Identity, Input, Planner, Tuning, may_mute};
+use crate::translate::Pair;
+
+impl Daemon {
+    /// Looks for new sockets, adopts what the configuration names, and lets go of what has ended.
+    pub(super) fn look_around(&mut self) {
+        let (found, endpoints) = match self.survey.look() {
+            Ok(lists) => lists,
+            Err(error) => {
+                tracing::warn!(%error, "the host's SCTP sockets cannot be listed");
+                return;
+            }
+        };
+        let mut alive = Vec::new();
+        for association in found {
+            if !self.wanted(
+                &association.handle,
+                association.uid,
+                association.local_port,
+                association.executable.as_deref(),
+            ) || association.peer.iter().all(IpAddr::is_loopback)
+            {
+                continue;
+            }
+            alive.extend(self.take(association));
+        }
+        let ended: Vec<Key> = self.associations.keys().copied().filter(|key| !alive.contains(key)).collect();
+        for key in ended {
+            self.let_go(key, "the association has ended", false);
+        }
+        self.unmanageable.retain(|key, _| alive.contains(key));
+        self.tend_listeners(endpoints);
+    }
+
+    /// Whether the configuration, or a person, wants this socket managed.
+    pub(super) fn wanted(
+        &self,
+        handle: &Handle,
+        uid: u32,
+        local_port: u16,
+        executable: Option<&std::path::Path>,
+    ) -> bool {
+        match self.by_hand.get(&handle.pid) {
+            Some(&adopted) => adopted,
+            None => self.config.manages(&SocketFacts { local_port, pid: handle.pid, uid, executable }),
+        }
+    }
+
+    /// Takes the associations of a found socket under management. Returns the keys of those that live.
+    fn take(&mut self, found: Found) -> Vec<Key> {
+        let key = |assoc| Key {
+            inode: found.handle.inode,
+            local_port: found.local_port,
+            peer_port: found.peer_port,
+            assoc,
+        };
+        let single = key(0);
+        if self.associations.contains_key(&single) || self.unmanageable.contains_key(&single) {
+            return vec![single];
+        }
+        // A socket that carries many is known by the identifiers of its associations.
+        let known: Vec<Key> = self
+            .associations
+            .iter()
+            .filter(|(key, managed)| {
+                key.inode == found.handle.inode
+                    && key.peer_port == found.peer_port
+                    && found.peer.iter().any(|peer| managed.planner.facts().has_peer(*peer))
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        if !known.is_empty() {
+            return known;
+        }
+        match self.adopt(&found, key) {
+            Ok(key) => vec![key],
+            Err(why) => {
+                self.story.unmanageable(&found, &why);
+                self.unmanageable.insert(single, (found, why));
+                vec![single]
+            }
+        }
+    }
+
+    fn adopt(&mut self, found: &Found, key: impl Fn(AssocId) -> Key) -> Result<Key, String> {
+        let socket = found.handle.open().map_err(|error| error.to_string())?;
+        let fd = socket.as_fd();
+        let one_to_many =
+            sockopt::socket_type(fd).map_err(|error| error.to_string())? == libc::SOCK_SEQPACKET;
+        let (assoc, facts) = if one_to_many {
+            association_of(fd, found).ok_or("the association ended while it was looked at")?
+        } else {
+            (0, facts::read(fd, 0).map_err(|error| format!("its addresses cannot be read: {error}"))?)
+        };
+        let text = |error: std::io::Error| error.to_string();
+        let binding = facts::binding(fd).map_err(text)?;
+        let add_ip = facts::add_ip(fd, assoc).map_err(text)?;
+        let key = key(if one_to_many { assoc } else { 0 });
+        let before = match self.host.found_before(key) {
+            Some(before) => before,
+            None => act::found(fd, assoc).map_err(text)?,
+        };
+        // Listener and accepted sockets share a port; without this the second of them could not add an address.
+        sockopt::set_reuse_port(fd, true).map_err(text)?;
+        if before.auto_asconf {
+            // Two that move the same association would get into each other's way.
+            sockopt::set_auto_asconf(fd, false).map_err(text)?;
+        }
+        let pair = Pair { local_port: found.local_port, peer_port: found.peer_port };
+        let identity = Identity {
+            pair,
+            binding,
+            may_mute: may_mute(
+                pair,
+                facts.local.first().copied(),
+                facts.peers.first().map(|&(peer, _)| peer),
+            ),
+            translate: self.host.can_translate(),
+        };
+        let tuning = Tuning { grace: self.config.agent.grace, ..Tuning::default() };
+        let saved = self.host.take_over(key);
+        self.host.write_down(key, found.handle.pid, &before, saved.clone().unwrap_or_default());
+        act::tune(fd, assoc, &before, self.config.agent.offline.as_secs())
+            .map_err(|error| format!("its retransmission limits cannot be set: {error}"))?;
+        drop(socket);
+        let now = Instant::now();
+        let planner = match saved {
+            Some(saved) => Planner::resume(now, identity, facts, tuning, saved),
+            None => Planner::new(now, identity, facts, tuning),
+        };
+        self.associations.insert(
+            key,
+            Managed {
+                handle: found.handle.clone(),
+                executable: found.executable.clone(),
+                assoc,
+                local_port: found.local_port,
+                peer_port: found.peer_port,
+                binding,
+                one_to_many,
+                add_ip,
+                before,
+                planner,
+                since: now,
+                copies: Vec::new(),
+                moves: 0,
+                moving_since: None,
+                last_move_ms: None,
+            },
+        );
+        self.story.adopted(&self.associations[&key]);
+        if add_ip {
+            if let Some(addresses) = self.where_is_peer_of(&key) {
+                self.tell(key, Input::Located(addresses));
+            }
+            let usable = self.usable();
+            self.tell(key, Input::Usable(usable));
+        }
+        Ok(key)
+    }
+
+    /// Ends the management of an association. `put_back`: it lives on, so what adoption changed is undone.
+    pub(super) fn let_go(&mut self, key: Key, why: &str, put_back: bool) {
+        let Some(managed) = self.associations.get_mut(&key) else { return };
+        managed.planner.release();
+        self.carry_out(key);
+        let Some(managed) = self.associations.remove(&key) else { return };
+        if put_back
+            && let Ok(socket) = managed.handle.open()
+            && let Err(error) = act::restore(socket.as_fd(), managed.assoc, &managed.before)
+        {
+            tracing::warn!(?key, %error, "the association's options could not be put back");
+        }
+        self.host.forget(key);
+        self.story.let_go(&managed, why);
+    }
+
+    /// Where the registrar says that the association's peer is.
+    pub(super) fn where_is_peer_of(&self, key: &Key) -> Option<Vec<IpAddr>> {
+        let managed = self.associations.get(key)?;
+        let of_port = |port: Option<u16>| port.is_none_or(|port| port == managed.peer_port);
+        // A pool handle is this peer's if its elements have, or once had, an address of it; where only one handle is
+        // configured for the port, it is.
+        let candidates: Vec<_> = self
+            .config
+            .peers
+            .iter()
+            .filter(|peer| of_port(peer.port))
+            .filter_map(|peer| self.located.get(&peer.handle).map(|place| (peer, place)))
+            .filter(|(_, (_, port))| of_port(*port))
+            .collect();
+        let by_address = candidates.iter().find(|(peer, (addresses, _))| {
+            addresses.iter().any(|address| managed.planner.facts().has_peer(*address))
+                || self.host.once_met(&peer.handle, managed.planner.facts())
+        });
+        let found = by_address.or_else(|| (candidates.len() == 1).then(|| &candidates[0]))?;
+        Some(found.1.0.clone())
+    }
+}
+
+/// The association of a socket that carries many, found by its peer.
+fn association_of(fd: std::os::fd::BorrowedFd<'_>, found: &Found) -> Option<(AssocId, Facts)> {
+    sockopt::assoc_ids(fd).ok()?.into_iter().find_map(|assoc| {
+        let peers = sockopt::peer_addrs(fd, assoc).ok()?;
+        let same = peers.iter().any(|peer| peer.port() == found.peer_port && found.peer.contains(&peer.ip()));
+        let facts = facts::read(fd, assoc).ok()?;
+        same.then_some((assoc, facts))
+    })
+}

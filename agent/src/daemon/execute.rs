@@ -1,0 +1,179 @@
+//! Carrying out what planners want. A failed action is told to its planner, which decides what then.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use sctp_sys::sockopt;
+
+use super::Daemon;
+use crate::associations::{Key, Managed, act, facts};
+use crate::handover::{Action, Binding, Input, Planned, State};
+
+impl Daemon {
+    /// Gives an association's planner an input and carries out what follows.
+    pub(super) fn tell(&mut self, key: Key, input: Input) {
+        // One that cannot change addresses can only be watched.
+        if let Some(managed) = self.associations.get_mut(&key).filter(|managed| managed.add_ip) {
+            managed.planner.handle(Instant::now(), input);
+            self.carry_out(key);
+        }
+    }
+
+    /// Carries out everything that an association's planner wants, until it wants nothing more.
+    pub(super) fn carry_out(&mut self, key: Key) {
+        // A planner that answers each failure with the same wish at once would keep the daemon; they wait, so a
+        // bound is only a safety net.
+        for _ in 0..64 {
+            let Some(managed) = self.associations.get_mut(&key) else { return };
+            let Some(Planned { action, reason }) = managed.planner.poll_output() else { break };
+            let before = managed.planner.state();
+            self.story.about(managed, &action, &reason);
+            let changes_lists = matches!(
+                action,
+                Action::Add(_) | Action::Remove(_) | Action::SetPeerPrimary(_) | Action::Swap { .. }
+            );
+            let result = self.act(key, &action);
+            let Some(managed) = self.associations.get_mut(&key) else { return };
+            if let Err(error) = result {
+                tracing::debug!(?key, ?action, %error, "failed");
+                managed.planner.handle(Instant::now(), Input::Failed { action, error });
+            } else if changes_lists {
+                self.refresh(key);
+            }
+            self.note_state(key, &before);
+        }
+        if let Some(managed) = self.associations.get(&key) {
+            self.host.write_down(key, managed.handle.pid, &managed.before, managed.planner.saved());
+        }
+    }
+
+    /// Reads the kernel's lists again and tells the planner; an association that is gone is let go of later, by the
+    /// survey.
+    pub(super) fn refresh(&mut self, key: Key) {
+        let Some(managed) = self.associations.get_mut(&key) else { return };
+        let Ok(socket) = managed.handle.open() else { return };
+        if let Ok(facts) = facts::read(socket.as_fd(), managed.assoc) {
+            drop(socket);
+            if facts != *managed.planner.facts() {
+                managed.planner.handle(Instant::now(), Input::Facts(facts));
+            }
+        }
+    }
+
+    fn note_state(&mut self, key: Key, before: &State) {
+        if let Some(managed) = self.associations.get_mut(&key)
+            && managed.planner.state() != *before
+        {
+            let now = Instant::now();
+            managed.since = now;
+            match managed.planner.state() {
+                State::Moving => {
+                    managed.moving_since.get_or_insert(now);
+                }
+                State::Settled => {
+                    if let Some(since) = managed.moving_since.take() {
+                        managed.moves += 1;
+                        managed.last_move_ms = u64::try_from(now.duration_since(since).as_millis()).ok();
+                    }
+                }
+                State::Changing | State::Stranded => {}
+            }
+        }
+    }
+
+    fn act(&mut self, key: Key, action: &Action) -> Result<(), String> {
+        match action {
+            Action::Hold { address, via } => self.host.hold(key, *address, *via),
+            Action::Release(address) => self.host.release(key, *address),
+            Action::Rules(rules) => self.host.rules(key, rules.clone()),
+            Action::Remove(address) => self.remove(key, *address),
+            Action::MakeEvent(address) => {
+                let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };
+                managed.copies.push(*address);
+                self.host.copy(*address)
+            }
+            Action::EventsOff => {
+                let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };
+                let copies = std::mem::take(&mut managed.copies);
+                on_socket(managed, |fd, _| sockopt::set_auto_asconf(fd, false))?;
+                for address in copies {
+                    self.host.uncopy(address, Instant::now())?;
+                }
+                Ok(())
+            }
+            Action::Add(address) => {
+                let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };
+                let port = managed.local_port;
+                match managed.binding {
+                    Binding::Explicit => on_socket(managed, |fd, _| act::add(fd, *address, port)),
+                    Binding::Wildcard => {
+                        if self.host.events_must_rest(Instant::now()) {
+                            return Err("address events made a moment ago have to pass first".into());
+                        }
+                        on_socket(managed, |fd, _| sockopt::set_auto_asconf(fd, true))
+                    }
+                }
+            }
+            Action::SetPeerPrimary(address) => {
+                let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };
+                let own = SocketAddr::new(*address, managed.local_port);
+                on_socket(managed, |fd, assoc| sockopt::set_peer_primary(fd, assoc, own))
+            }
+            Action::Heartbeat(address) => {
+                let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };
+                let peer = SocketAddr::new(*address, managed.peer_port);
+                on_socket(managed, |fd, assoc| sockopt::heartbeat_now(fd, assoc, peer))
+            }
+            Action::Nudge(address) => {
+                let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };
+                let peer = SocketAddr::new(*address, managed.peer_port);
+                on_socket(managed, |fd, assoc| act::nudge(fd, assoc, peer))
+            }
+            Action::Timers(timers) => {
+                let offline = self.config.agent.offline.as_secs();
+                let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };
+                let before = managed.before.clone();
+                on_socket(managed, |fd, assoc| act::timers(fd, assoc, &before, *timers, offline))
+            }
+            Action::Swap { old, new } => {
+                let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };
+                let port = managed.local_port;
+                on_socket(managed, |fd, assoc| act::swap(fd, assoc, *old, *new, port))
+            }
+        }
+    }
+
+    fn remove(&mut self, key: Key, address: IpAddr) -> Result<(), String> {
+        let Some(managed) = self.associations.get(&key) else { return Ok(()) };
+        // A socket's addresses are those of all its associations: one that still needs this one as its source would
+        // fall silent for good.
+        let inode = managed.handle.inode;
+        let needed = self.associations.iter().any(|(other, others)| {
+            *other != key
+                && others.handle.inode == inode
+                && others.planner.facts().local.contains(&address)
+                && matches!(others.planner.state(), State::Moving | State::Stranded)
+        });
+        if needed {
+            return Err("other associations of the socket still need it".into());
+        }
+        let port = managed.local_port;
+        match managed.binding {
+            Binding::Explicit => on_socket(managed, |fd, _| act::remove(fd, address, port)),
+            Binding::Wildcard => {
+                on_socket(managed, |fd, _| sockopt::set_auto_asconf(fd, true))?;
+                self.host.release(key, address)
+            }
+        }
+    }
+}
+
+/// Opens the association's socket for one act.
+fn on_socket(
+    managed: &Managed,
+    act: impl FnOnce(std::os::fd::BorrowedFd<'_>, sockopt::AssocId) -> std::io::Result<()>,
+) -> Result<(), String> {
+    let socket = managed.handle.open().map_err(|error| error.to_string())?;
+    act(socket.as_fd(), managed.assoc).map_err(|error| error.to_string())
+}

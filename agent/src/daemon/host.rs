@@ -1,0 +1,330 @@
+//! What the daemon adds to the host for associations: held addresses, translation rules, routes. Several associations
+//! may want the same address held; it goes with the last of them. All of it is written down first, so that the next
+//! daemon can carry on, or clean up.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::associations::{Key, act};
+use crate::handover::{Facts, Saved};
+use crate::journal::{Entry, EntryId, Journal};
+use crate::net::View;
+use crate::routing::{Holder, Routing};
+use crate::translate::{Rule, TranslateError, Translator};
+
+/// How long the kernel gathers address events before it acts on them.
+const TICK: Duration = Duration::from_millis(600);
+
+/// What is written down of an association.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    inode: u64,
+    local_port: u16,
+    peer_port: u16,
+    assoc: i32,
+    pid: i32,
+    before: act::Found,
+    saved: Saved,
+}
+
+impl Record {
+    const WHAT: &'static str = "association";
+
+    fn key(&self) -> Key {
+        Key { inode: self.inode, local_port: self.local_port, peer_port: self.peer_port, assoc: self.assoc }
+    }
+}
+
+/// The host's side of the executor.
+pub(super) struct Host {
+    pub(super) journal: Journal,
+    holder: Holder,
+    routing: Option<Routing>,
+    translator: Option<Translator>,
+    table: Option<EntryId>,
+    view: Arc<View>,
+    wants: BTreeMap<Key, Wants>,
+    /// What an earlier daemon wrote down, until the association is found again or is known to be gone.
+    inherited: HashMap<Key, (EntryId, Record)>,
+    written: HashMap<Key, (EntryId, Record)>,
+    copies: BTreeMap<IpAddr, usize>,
+    events_rest_until: Option<Instant>,
+    /// Addresses that a pool handle's elements had.
+    met: HashMap<String, BTreeSet<IpAddr>>,
+}
+
+#[derive(Debug, Default)]
+struct Wants {
+    held: BTreeMap<IpAddr, Option<IpAddr>>,
+    rules: BTreeSet<Rule>,
+}
+
+impl Host {
+    /// Takes over what an earlier daemon left, and puts the translation table in place. Without nftables it goes on:
+    /// the planners then use what is left without it.
+    pub(super) fn new(
+        journal: Journal,
+        holder: Holder,
+        routing: Option<Routing>,
+    ) -> (Self, Option<TranslateError>) {
+        let inherited: HashMap<Key, (EntryId, Record)> = journal
+            .pending()
+            .into_iter()
+            .filter_map(|(id, entry)| match entry {
+                Entry::Other { what, data } if what == Record::WHAT => {
+                    serde_json::from_value::<Record>(data).ok().map(|record| (record.key(), (id, record)))
+                }
+                _ => None,
+            })
+            .collect();
+        let table = journal
+            .pending()
+            .into_iter()
+            .find_map(|(id, entry)| matches!(entry, Entry::Nftables { .. }).then_some(id))
+            .or_else(|| journal.record(Entry::Nftables { family: "inet".into(), name: "roam".into() }).ok());
+        let rules = inherited.values().flat_map(|(_, record)| record.saved.rules.iter().copied()).collect();
+        let (translator, error) = match Translator::install(rules) {
+            Ok(translator) => (Some(translator), None),
+            Err(error) => (None, Some(error)),
+        };
+        let wants = inherited
+            .iter()
+            .map(|(key, (_, record))| {
+                let held = record.saved.held.iter().map(|&address| (address, None)).collect();
+                (*key, Wants { held, rules: record.saved.rules.clone() })
+            })
+            .collect();
+        let host = Self {
+            journal,
+            holder,
+            routing,
+            translator,
+            table,
+            view: Arc::default(),
+            wants,
+            inherited,
+            written: HashMap::new(),
+            copies: BTreeMap::new(),
+            events_rest_until: None,
+            met: HashMap::new(),
+        };
+        (host, error)
+    }
+
+    /// Whether addresses can be translated.
+    pub(super) fn can_translate(&self) -> bool {
+        self.translator.is_some()
+    }
+
+    /// The network has changed: the routes follow.
+    pub(super) fn network(&mut self, view: Arc<View>) {
+        self.view = view;
+        self.route();
+    }
+
+    fn route(&mut self) {
+        let mut held: BTreeMap<IpAddr, IpAddr> = BTreeMap::new();
+        for wants in self.wants.values() {
+            held.extend(wants.held.iter().filter_map(|(&old, via)| via.map(|via| (old, via))));
+        }
+        let held: Vec<_> = held.into_iter().collect();
+        if let Some(routing) = &mut self.routing
+            && let Err(error) = routing.reconcile(&self.view, &held)
+        {
+            tracing::warn!(%error, "source routing is incomplete");
+        }
+    }
+
+    /// Holds an address for an association.
+    pub(super) fn hold(&mut self, key: Key, address: IpAddr, via: Option<IpAddr>) -> Result<(), String> {
+        self.holder.hold(address).map_err(|error| error.to_string())?;
+        let held = &mut self.wants.entry(key).or_default().held;
+        if held.insert(address, via) != Some(via) && via.is_some() {
+            self.route();
+        }
+        Ok(())
+    }
+
+    /// An association no longer needs an address held.
+    pub(super) fn release(&mut self, key: Key, address: IpAddr) -> Result<(), String> {
+        if let Some(wants) = self.wants.get_mut(&key) {
+            wants.held.remove(&address);
+        }
+        self.drop_unwanted(address)
+    }
+
+    fn drop_unwanted(&mut self, address: IpAddr) -> Result<(), String> {
+        if self.copies.contains_key(&address)
+            || self.wants.values().any(|wants| wants.held.contains_key(&address))
+        {
+            return Ok(());
+        }
+        self.holder.release(address).map_err(|error| error.to_string())?;
+        self.route();
+        Ok(())
+    }
+
+    /// Makes an address event by a copy of the address on lo.
+    pub(super) fn copy(&mut self, address: IpAddr) -> Result<(), String> {
+        self.holder.hold(address).map_err(|error| error.to_string())?;
+        *self.copies.entry(address).or_default() += 1;
+        Ok(())
+    }
+
+    /// Removes such a copy, which is an address event, too: until the kernel has passed over it, no socket may react
+    /// to events.
+    pub(super) fn uncopy(&mut self, address: IpAddr, now: Instant) -> Result<(), String> {
+        match self.copies.get_mut(&address) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => {
+                self.copies.remove(&address);
+                self.events_rest_until = Some(now + TICK);
+            }
+        }
+        self.drop_unwanted(address)
+    }
+
+    /// Whether a socket that reacted to address events now would react to one that was made for another purpose.
+    pub(super) fn events_must_rest(&self, now: Instant) -> bool {
+        self.events_rest_until.is_some_and(|until| now < until)
+    }
+
+    /// The rules that an association wants.
+    pub(super) fn rules(&mut self, key: Key, rules: BTreeSet<Rule>) -> Result<(), String> {
+        self.wants.entry(key).or_default().rules = rules;
+        self.translate()
+    }
+
+    fn translate(&mut self) -> Result<(), String> {
+        let desired = self.wants.values().flat_map(|wants| wants.rules.iter().copied()).collect();
+        match &mut self.translator {
+            Some(translator) => translator.reconcile(&desired).map_err(|error| error.to_string()),
+            None if desired.is_empty() => Ok(()),
+            None => Err("addresses cannot be translated on this host".into()),
+        }
+    }
+
+    /// What an earlier daemon found before it changed the association.
+    pub(super) fn found_before(&self, key: Key) -> Option<act::Found> {
+        self.inherited.get(&key).map(|(_, record)| record.before.clone())
+    }
+
+    /// Where an earlier daemon stopped with the association.
+    pub(super) fn take_over(&mut self, key: Key) -> Option<Saved> {
+        let (id, record) = self.inherited.remove(&key)?;
+        let saved = record.saved.clone();
+        self.written.insert(key, (id, record));
+        (saved != Saved::default()).then_some(saved)
+    }
+
+    /// Writes down how an association stands, if that has changed.
+    pub(super) fn write_down(&mut self, key: Key, pid: i32, before: &act::Found, saved: Saved) {
+        let record = Record {
+            inode: key.inode,
+            local_port: key.local_port,
+            peer_port: key.peer_port,
+            assoc: key.assoc,
+            pid,
+            before: before.clone(),
+            saved,
+        };
+        let old = self.written.get(&key);
+        if old.is_some_and(|(_, written)| *written == record) {
+            return;
+        }
+        let old = old.map(|(id, _)| *id);
+        let data = serde_json::to_value(&record).unwrap_or_default();
+        match self.journal.record(Entry::Other { what: Record::WHAT.into(), data }) {
+            Ok(id) => {
+                self.written.insert(key, (id, record));
+                self.strike(old);
+            }
+            Err(error) => tracing::warn!(%error, "the journal cannot be written"),
+        }
+    }
+
+    fn strike(&self, id: Option<EntryId>) {
+        if let Some(id) = id
+            && let Err(error) = self.journal.forget(id)
+        {
+            tracing::warn!(%error, "the journal cannot be written");
+        }
+    }
+
+    /// An association is no longer managed: what was added for it goes.
+    pub(super) fn forget(&mut self, key: Key) {
+        let wants = self.wants.remove(&key).unwrap_or_default();
+        let mut failures: Vec<String> = self.translate().err().into_iter().collect();
+        for address in wants.held.into_keys() {
+            failures.extend(self.drop_unwanted(address).err());
+        }
+        for failure in failures {
+            tracing::warn!(?key, failure, "something could not be removed from the host");
+        }
+        let id = self.written.remove(&key).or_else(|| self.inherited.remove(&key)).map(|(id, _)| id);
+        self.strike(id);
+    }
+
+    /// After the first look at the host: what an earlier daemon left for associations that have ended goes.
+    pub(super) fn drop_inheritance(&mut self) {
+        let ended: Vec<Key> = self.inherited.keys().copied().collect();
+        for key in ended {
+            self.forget(key);
+        }
+        let orphans: Vec<IpAddr> = self.holder.held().collect();
+        for address in orphans {
+            if let Err(error) = self.drop_unwanted(address) {
+                tracing::warn!(%address, error, "a held address could not be released");
+            }
+        }
+    }
+
+    /// Notes the addresses of a pool handle's elements.
+    pub(super) fn note_met(&mut self, handle: &str, addresses: &[IpAddr]) {
+        let met = self.met.entry(handle.to_owned()).or_default();
+        // Only as many as a host that moves every few seconds for an hour needs.
+        if met.len() < 1_000 {
+            met.extend(addresses.iter().copied());
+        }
+    }
+
+    /// Whether an association's peer has had an address of the pool handle's elements.
+    pub(super) fn once_met(&self, handle: &str, facts: &Facts) -> bool {
+        self.met.get(handle).is_some_and(|met| facts.peers.iter().any(|(peer, _)| met.contains(peer)))
+    }
+
+    /// The addresses held.
+    pub(super) fn held(&self) -> Vec<IpAddr> {
+        self.holder.held().collect()
+    }
+
+    /// The routing table of an address.
+    pub(super) fn table_of(&self, address: IpAddr) -> Option<u32> {
+        self.routing.as_ref().and_then(|routing| routing.table_of(address))
+    }
+
+    /// Removes everything from the host.
+    pub(super) fn leave(&mut self) {
+        if let Err(error) = self.holder.release_all() {
+            tracing::warn!(%error, "a held address could not be released");
+        }
+        if let Some(routing) = &mut self.routing
+            && let Err(error) = routing.remove_all()
+        {
+            tracing::warn!(%error, "rules or routes could not be removed");
+        }
+        if let Some(translator) = self.translator.take() {
+            match translator.uninstall() {
+                Ok(()) => {
+                    let table = self.table.take();
+                    self.strike(table);
+                }
+                Err(error) => tracing::warn!(%error, "the table `inet roam` could not be removed"),
+            }
+        }
+    }
+}

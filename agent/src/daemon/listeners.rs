@@ -1,0 +1,116 @@
+//! Listening sockets: new associations have to find the host where it is now.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+
+use sctp_sys::sockopt;
+
+use super::Daemon;
+use crate::associations::{Endpoint, Handle, act};
+
+/// A listening socket under management.
+#[derive(Debug, Clone)]
+pub(super) struct Listener {
+    pub(super) handle: Handle,
+    pub(super) port: u16,
+    pub(super) wildcard: bool,
+}
+
+impl Daemon {
+    /// Adopts new listeners and forgets those that are gone.
+    pub(super) fn tend_listeners(&mut self, endpoints: Vec<Endpoint>) {
+        let mut alive = HashSet::new();
+        let mut news = false;
+        for endpoint in endpoints {
+            if !self.wanted(&endpoint.handle, endpoint.uid, endpoint.port, endpoint.executable.as_deref()) {
+                continue;
+            }
+            let inode = endpoint.handle.inode;
+            alive.insert(inode);
+            if self.listeners.contains_key(&inode) {
+                continue;
+            }
+            news = true;
+            let listener = Listener {
+                handle: endpoint.handle.clone(),
+                port: endpoint.port,
+                wildcard: endpoint.wildcard,
+            };
+            if let Err(why) = prepare(&listener) {
+                self.story.listener(&endpoint, &why);
+            }
+            self.listeners.insert(inode, listener);
+        }
+        let before = self.listeners.len();
+        self.listeners.retain(|inode, _| alive.contains(inode));
+        if news || self.listeners.len() != before {
+            self.move_listeners();
+        }
+    }
+
+    /// Gives each listener the usable addresses in place of those that are gone. A wildcard listener has them anyway.
+    pub(super) fn move_listeners(&mut self) {
+        let usable = self.usable();
+        let mut said = Vec::new();
+        for listener in self.listeners.values_mut().filter(|listener| !listener.wildcard) {
+            match move_one(listener, &usable) {
+                Ok(None) => {}
+                Ok(Some(change)) => said.push((listener.clone(), change)),
+                Err(why) => said.push((listener.clone(), format!("could not be moved: {why}"))),
+            }
+        }
+        for (listener, text) in said {
+            self.story.listener_moved(&listener.handle, listener.port, &text);
+        }
+    }
+}
+
+/// What has to be set before the first association comes: without Add-IP it could never be moved.
+fn prepare(listener: &Listener) -> Result<(), String> {
+    let socket = listener.handle.open().map_err(|error| error.to_string())?;
+    let fd = socket.as_fd();
+    let text = |error: std::io::Error| error.to_string();
+    sockopt::set_reuse_port(fd, true).map_err(text)?;
+    if !sockopt::auth_supported(fd, sockopt::FUTURE_ASSOC).map_err(text)? {
+        sockopt::set_auth_supported(fd, sockopt::FUTURE_ASSOC, true).map_err(text)?;
+    }
+    if !sockopt::asconf_supported(fd, sockopt::FUTURE_ASSOC).map_err(text)? {
+        sockopt::set_asconf_supported(fd, sockopt::FUTURE_ASSOC, true).map_err(text)?;
+    }
+    Ok(())
+}
+
+fn move_one(listener: &mut Listener, usable: &[IpAddr]) -> Result<Option<String>, String> {
+    let socket = listener.handle.open().map_err(|error| error.to_string())?;
+    let fd = socket.as_fd();
+    // A socket that also carries associations is moved by their planners, in their order.
+    if sockopt::socket_type(fd).is_ok_and(|kind| kind == libc::SOCK_SEQPACKET)
+        && sockopt::assoc_ids(fd).is_ok_and(|ids| !ids.is_empty())
+    {
+        return Ok(None);
+    }
+    let bound: Vec<IpAddr> = sockopt::local_addrs(fd, sockopt::FUTURE_ASSOC)
+        .map_err(|error| error.to_string())?
+        .iter()
+        .map(SocketAddr::ip)
+        .filter(|address| !address.is_loopback())
+        .collect();
+    let mut change = Vec::new();
+    for v6 in [false, true] {
+        let family = |address: &&IpAddr| address.is_ipv6() == v6;
+        if !bound.iter().any(|address| family(&address)) {
+            continue;
+        }
+        let Some(newest) = usable.iter().find(family) else { continue };
+        if !bound.contains(newest) {
+            act::add(fd, *newest, listener.port).map_err(|error| error.to_string())?;
+            change.push(format!("+ {newest}"));
+        }
+        for gone in bound.iter().filter(family).filter(|address| !usable.contains(address)) {
+            act::remove(fd, *gone, listener.port).map_err(|error| error.to_string())?;
+            change.push(format!("- {gone}"));
+        }
+    }
+    Ok((!change.is_empty()).then(|| change.join(", ")))
+}

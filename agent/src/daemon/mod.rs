@@ -1,0 +1,90 @@
+//! The daemon's one loop: what the host's network, the wire, the registrar and people say goes in, the planners
+//! decide, [`Host`] and the sockets are changed.
+//!
+//! | file | what |
+//! |---|---|
+//! | `run` | start, the loop, stop |
+//! | `adopt` | taking associations and listeners under management, letting them go |
+//! | `execute` | carrying out what planners want |
+//! | `host` | what is added to the host: held addresses, translation, routes; all of it in the journal |
+//! | `wire` | which association a sighting on the wire belongs to |
+//! | `listeners` | endpoints: new associations find the new address |
+//! | `report` | what `roam` shows |
+//! | `commands` | what people ask for |
+#![expect(clippy::disallowed_methods, reason = "the daemon owns the clock")]
+
+mod adopt;
+mod commands;
+mod execute;
+mod host;
+mod listeners;
+mod report;
+mod run;
+mod story;
+mod wire;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::associations::{Found, Key, Managed, Survey};
+use crate::config::Config;
+use crate::net::{Monitor, View};
+
+use host::Host;
+use listeners::Listener;
+pub use run::{StartError, run};
+use story::Story;
+
+/// The state of the daemon.
+struct Daemon {
+    config: Arc<Config>,
+    host: Host,
+    survey: Survey,
+    associations: BTreeMap<Key, Managed>,
+    listeners: BTreeMap<u64, Listener>,
+    /// Sockets that cannot be managed, with the reason, so that it is said once.
+    unmanageable: HashMap<Key, (Found, String)>,
+    /// Processes adopted or released by hand.
+    by_hand: HashMap<i32, bool>,
+    view: Arc<View>,
+    /// When each usable address arrived: the newest is where the host is going.
+    arrivals: HashMap<IpAddr, u64>,
+    arrival: u64,
+    /// When gathered events are to be looked at, while usable paths remain.
+    window: Option<Instant>,
+    /// Where the peers of the configured pool handles are.
+    located: HashMap<String, (Vec<IpAddr>, Option<u16>)>,
+    story: Story,
+    monitor: Monitor,
+    /// The registrar in use.
+    registrar: Option<SocketAddr>,
+    /// What is wrong with the host, each with what mends it.
+    problems: Vec<String>,
+    started: Instant,
+}
+
+impl Daemon {
+    /// The usable addresses, the one that arrived last first.
+    fn usable(&self) -> Vec<IpAddr> {
+        let mut usable: Vec<_> = self.view.addresses.iter().filter(|local| local.verdict.is_ok()).collect();
+        usable.sort_by_key(|local| {
+            (std::cmp::Reverse(self.arrivals.get(&local.address).copied().unwrap_or(0)), local.metric)
+        });
+        usable.into_iter().map(|local| local.address).collect()
+    }
+
+    /// Notes which usable addresses are new.
+    fn note_arrivals(&mut self, view: &View) {
+        let usable: HashSet<IpAddr> =
+            view.addresses.iter().filter(|local| local.verdict.is_ok()).map(|local| local.address).collect();
+        self.arrivals.retain(|address, _| usable.contains(address));
+        for address in usable {
+            if !self.arrivals.contains_key(&address) {
+                self.arrival += 1;
+                self.arrivals.insert(address, self.arrival);
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Start, the loop, stop.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use sctp_sys::probe::Probe;
+use sctp_sys::tokio::AsyncWatch;
+use tokio::signal::unix::{SignalKind, signal};
+
+use tokio::sync::mpsc;
+
+use super::Daemon;
+use super::host::Host;
+use super::story::Story;
+use crate::associations::{Key, Survey};
+use crate::config::Config;
+use crate::decisions::Decisions;
+use crate::handover::{Input, State};
+use crate::journal::{Entry, Journal, JournalError};
+use crate::net::{Monitor, NetlinkError, View};
+use crate::routing::{Holder, Routing};
+
+/// Why the daemon did not start. Each says what mends it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No SCTP.
+    #[error(
+        "the kernel has no SCTP ({0}); `modprobe sctp` loads it, and so does a line `sctp` in /etc/modules-load.d/sctp.conf"
+    )]
+    NoSctp(String),
+    /// Add-IP is off and cannot be switched on.
+    #[error(
+        "{name} is 0 and may not be set ({error}); `sysctl -w {name}=1` mends it, as root, before programs start"
+    )]
+    AddIpOff {
+        /// The setting.
+        name: &'static str,
+        /// What the kernel said.
+        error: std::io::Error,
+    },
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The kernel's netlink.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// The wire cannot be watched.
+    #[error("ASCONF cannot be watched on the wire ({0}); the daemon needs CAP_NET_RAW")]
+    Watch(std::io::Error),
+    /// The control socket or the runtime.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+/// See [`StartError`]; nothing has been changed on the host then, but what the journal names.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let probe = Probe::look();
+    if !probe.sctp {
+        return Err(StartError::NoSctp("no SCTP socket can be opened".into()));
+    }
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let config = Arc::new(config);
+    let journal = Journal::open(&config.agent.runtime_dir)?;
+    if config.agent.enable_addip {
+        switch_add_ip_on(&journal)?;
+    }
+    let (monitor, mut view) = Monitor::start(&config).await?;
+    let holder = Holder::open(journal.clone())?;
+    let routing = match config.agent.manage_routes {
+        true => Some(Routing::open(&monitor, journal.clone())?),
+        false => None,
+    };
+    let mut wire = AsyncWatch::open().map_err(StartError::Watch)?;
+    let (host, no_translation) = Host::new(journal.clone(), holder, routing);
+    let decisions = Decisions::default();
+    let (commands, mut requests) = mpsc::channel(64);
+    let control = crate::control::serve(&config.agent.runtime_dir, commands, decisions.clone())?;
+    let mut daemon = Daemon {
+        config: config.clone(),
+        host,
+        survey: Survey::default(),
+        associations: BTreeMap::new(),
+        listeners: BTreeMap::new(),
+        unmanageable: HashMap::new(),
+        by_hand: HashMap::new(),
+        view: Arc::default(),
+        arrivals: HashMap::new(),
+        arrival: 0,
+        window: None,
+        located: HashMap::new(),
+        story: Story(decisions),
+        monitor,
+        registrar: None,
+        problems: Vec::new(),
+        started: Instant::now(),
+    };
+    if let Some(error) = no_translation {
+        let text = format!("{error}; only one end of a handover can then be moved, and not every one");
+        daemon.story.warn(&text);
+        daemon.problems.push(text);
+    }
+    let first = view.borrow_and_update().clone();
+    daemon.network(first);
+    daemon.look_around();
+    daemon.host.drop_inheritance();
+    ready();
+    tracing::info!("ready");
+    let mut poll = tokio::time::interval(config.agent.poll);
+    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let wake = daemon.wake();
+        tokio::select! {
+            biased;
+            changed = view.changed() => {
+                if changed.is_err() { break }
+                let now = view.borrow_and_update().clone();
+                daemon.network(now);
+                        }
+            sighting = wire.next() => match sighting {
+                Ok(sighting) => daemon.sighted(&sighting),
+                Err(error) => tracing::warn!(%error, "the wire cannot be watched for a moment"),
+            },
+            command = requests.recv() => match command {
+                Some(command) => daemon.command(command),
+                None => break,
+            },
+            () = sleep_until(wake) => daemon.timers(),
+            _ = poll.tick() => {
+                daemon.look_around();
+                        }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    tracing::info!("stopping");
+    control.stop();
+    daemon.stop();
+    let cleaned = crate::journal::cleanup(&journal);
+    for failure in cleaned.failed {
+        tracing::warn!(failure, "something was left on the host");
+    }
+    Ok(())
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Add-IP and AUTH are copied to a socket when it is made, so they have to be on before programs start.
+fn switch_add_ip_on(journal: &Journal) -> Result<(), StartError> {
+    for name in ["net.sctp.addip_enable", "net.sctp.auth_enable"] {
+        let path = format!("/proc/sys/{}", name.replace('.', "/"));
+        let old = std::fs::read_to_string(&path)?.trim().to_owned();
+        if old != "1" {
+            journal.record(Entry::Sysctl { name: name.into(), old, new: "1".into() })?;
+            std::fs::write(&path, "1").map_err(|error| StartError::AddIpOff { name, error })?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells systemd, if it waits for it, that the daemon is ready.
+fn ready() {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let sent = std::os::unix::net::UnixDatagram::unbound().and_then(|socket| {
+        let path = path.to_string_lossy().into_owned();
+        match path.strip_prefix('@') {
+            Some(name) => {
+                use std::os::linux::net::SocketAddrExt;
+                let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
+                socket.send_to_addr(b"READY=1", &address)
+            }
+            None => socket.send_to(b"READY=1", path),
+        }
+    });
+    if let Err(error) = sent {
+        tracing::warn!(%error, "the service manager could not be told that the daemon is ready");
+    }
+}
+
+impl Daemon {
+    /// The network has changed.
+    fn network(&mut self, view: Arc<View>) {
+        self.note_arrivals(&view);
+        for change in crate::net::diff(&self.view, &view) {
+            self.story.address(change.address(), &change.to_string());
+        }
+        self.view = view.clone();
+        self.host.network(view);
+        let usable = self.usable();
+        // Whoever has nothing left is moved at once; the others are calm for a moment, so that a burst of events is
+        // one change.
+        let urgent: Vec<Key> = self
+            .associations
+            .iter()
+            .filter(|(_, managed)| {
+                managed.planner.state() != State::Settled
+                    || !managed.planner.facts().local.iter().any(|address| usable.contains(address))
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        for key in urgent {
+            self.tell(key, Input::Usable(usable.clone()));
+        }
+        self.window.get_or_insert_with(|| Instant::now() + self.config.agent.settle_window);
+        self.move_listeners();
+    }
+
+    /// When something is to be looked at again.
+    fn wake(&self) -> Option<Instant> {
+        self.associations
+            .values()
+            .filter_map(|managed| managed.planner.poll_timeout())
+            .chain(self.window)
+            .min()
+    }
+
+    fn timers(&mut self) {
+        let now = Instant::now();
+        if self.window.is_some_and(|window| window <= now) {
+            self.window = None;
+            let usable = self.usable();
+            let keys: Vec<Key> = self.associations.keys().copied().collect();
+            for key in keys {
+                self.tell(key, Input::Usable(usable.clone()));
+            }
+        }
+        let due: Vec<Key> = self
+            .associations
+            .iter()
+            .filter(|(_, managed)| managed.planner.poll_timeout().is_some_and(|at| at <= now))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in due {
+            self.refresh(key);
+            if let Some(managed) = self.associations.get_mut(&key) {
+                managed.planner.handle_timeout(now);
+            }
+            self.carry_out(key);
+        }
+    }
+
+    /// Lets everything go before the end.
+    fn stop(&mut self) {
+        let keys: Vec<Key> = self.associations.keys().copied().collect();
+        for key in keys {
+            self.let_go(key, "the daemon stops", true);
+        }
+        self.host.leave();
+    }
+}

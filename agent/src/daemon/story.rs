@@ -1,0 +1,115 @@
+//! What the daemon says of its decisions: one sentence each, with its cause, to the log and to whoever monitors.
+
+use std::net::IpAddr;
+
+use crate::associations::{Endpoint, Found, Handle, Managed};
+use crate::decisions::{Decisions, Subject};
+use crate::handover::Action;
+
+/// Tells decisions.
+#[derive(Debug, Default)]
+pub(super) struct Story(pub(super) Decisions);
+
+impl Story {
+    /// A planner's action.
+    pub(super) fn about(&self, managed: &Managed, action: &Action, reason: &str) {
+        let text = describe(action);
+        tracing::info!(target: "plan", association = %name(managed), "{text}: {reason}");
+        self.0.note(subject(managed), text, reason);
+    }
+
+    /// An association was taken under management.
+    pub(super) fn adopted(&self, managed: &Managed) {
+        let text = if managed.add_ip { "adopted" } else { CAME_TOO_EARLY };
+        tracing::info!(target: "assoc", association = %name(managed), pid = managed.handle.pid, "{text}");
+        self.0.note(subject(managed), text, "");
+    }
+
+    /// An association cannot be managed.
+    pub(super) fn unmanageable(&self, found: &Found, why: &str) {
+        tracing::warn!(target: "assoc", pid = found.handle.pid, port = found.local_port, "cannot be managed: {why}");
+        let subject = Subject::Association {
+            pid: found.handle.pid,
+            local_port: found.local_port,
+            peer_port: Some(found.peer_port),
+        };
+        self.0.note(subject, "cannot be managed", why);
+    }
+
+    /// An association is no longer managed.
+    pub(super) fn let_go(&self, managed: &Managed, why: &str) {
+        tracing::info!(target: "assoc", association = %name(managed), "let go: {why}");
+        self.0.note(subject(managed), "let go", why);
+    }
+
+    /// A listener cannot be prepared.
+    pub(super) fn listener(&self, endpoint: &Endpoint, why: &str) {
+        self.listens(&endpoint.handle, endpoint.port, "cannot be prepared", why);
+    }
+
+    /// A listener changed its addresses, or could not.
+    pub(super) fn listener_moved(&self, handle: &Handle, port: u16, text: &str) {
+        self.listens(handle, port, text, "new associations shall find the host where it is");
+    }
+
+    fn listens(&self, handle: &Handle, port: u16, text: &str, why: &str) {
+        tracing::info!(target: "assoc", pid = handle.pid, port, "listener: {text}: {why}");
+        self.0.note(Subject::Association { pid: handle.pid, local_port: port, peer_port: None }, text, why);
+    }
+
+    /// An address became usable, or stopped being so.
+    pub(super) fn address(&self, address: IpAddr, text: &str) {
+        tracing::info!(target: "net", %address, "{text}");
+        self.0.note(Subject::Address { address }, text, "");
+    }
+
+    /// Something about a pool handle.
+    pub(super) fn handle(&self, handle: &str, text: &str) {
+        tracing::info!(target: "pool", handle, "{text}");
+        self.0.note(Subject::Handle { handle: handle.to_owned() }, text, "");
+    }
+
+    /// Something that a person should know.
+    pub(super) fn warn(&self, text: &str) {
+        tracing::warn!(target: "daemon", "{text}");
+        self.0.note(Subject::Daemon, text, "");
+    }
+}
+
+/// Why an association without Add-IP cannot be moved.
+pub(super) const CAME_TOO_EARLY: &str =
+    "cannot be moved: it began while Add-IP or AUTH was off at one of its ends; it can only be watched";
+
+fn subject(managed: &Managed) -> Subject {
+    Subject::Association {
+        pid: managed.handle.pid,
+        local_port: managed.local_port,
+        peer_port: Some(managed.peer_port),
+    }
+}
+
+/// What an association is called: its ports and the peer's present primary address.
+fn name(managed: &Managed) -> String {
+    let peer = managed.planner.facts().primary.map_or_else(|| "?".to_owned(), |primary| primary.to_string());
+    format!("{} -> {}:{}", managed.local_port, peer, managed.peer_port)
+}
+
+/// An action in words.
+pub(super) fn describe(action: &Action) -> String {
+    match action {
+        Action::Hold { address, via: None } => format!("hold {address} on lo"),
+        Action::Hold { address, via: Some(via) } => format!("hold {address} on lo, routed as {via}"),
+        Action::Release(address) => format!("release {address}"),
+        Action::Rules(rules) if rules.is_empty() => "translate nothing".to_owned(),
+        Action::Rules(rules) => format!("{} rules at the edge", rules.len()),
+        Action::Add(address) => format!("add {address}"),
+        Action::Remove(address) => format!("delete {address}"),
+        Action::MakeEvent(address) => format!("make an address event of {address}"),
+        Action::EventsOff => "address events off".to_owned(),
+        Action::SetPeerPrimary(address) => format!("ask the peer to send to {address}"),
+        Action::Heartbeat(address) => format!("heartbeat to {address}"),
+        Action::Nudge(address) => format!("nudge the path to {address}"),
+        Action::Timers(timers) => format!("timers {timers:?}").to_lowercase(),
+        Action::Swap { old, new } => format!("swap {old} for {new}"),
+    }
+}
