@@ -1,0 +1,4 @@
+//! The agent on a kernel with SCTP, each test in a network namespace of its own. Needs root.
+
+mod hand_over;
+mod translation;
