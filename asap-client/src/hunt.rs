@@ -39,7 +39,7 @@ pub enum Output {
 pub struct Hunt {
     timers: Timers,
     registrars: usize,
-    random: Random,
+    random: Option<Random>,
     running: bool,
     /// Still to be tried in this round.
     order: VecDeque<usize>,
@@ -53,11 +53,12 @@ pub struct Hunt {
 }
 
 impl Hunt {
-    /// A hunt over a list of so many registrars. `seed` decides the order in which they are tried.
-    pub fn new(registrars: usize, timers: Timers, seed: u64) -> Self {
+    /// A hunt over a list of so many registrars. `seed` decides the order in which they are tried; without it, it is the
+    /// list's, and the first is preferred unless another is.
+    pub fn new(registrars: usize, timers: Timers, seed: Option<u64>) -> Self {
         Self {
             registrars,
-            random: Random(seed),
+            random: seed.map(Random),
             running: false,
             order: VecDeque::new(),
             trying: Vec::new(),
@@ -89,6 +90,8 @@ impl Hunt {
                     self.running = true;
                     self.t5_span = self.timers.t5_hunt;
                     self.pause_span = self.timers.retry;
+                    let first = (0..self.registrars).find(|first| Some(*first) != avoid);
+                    let prefer = prefer.or(first.filter(|_| self.random.is_none()));
                     self.round(now, prefer, avoid);
                 }
             }
@@ -141,7 +144,9 @@ impl Hunt {
     /// Begins to try the whole list.
     fn round(&mut self, now: Instant, prefer: Option<usize>, avoid: Option<usize>) {
         let mut order: Vec<usize> = (0..self.registrars).collect();
-        self.random.shuffle(&mut order);
+        if let Some(random) = &mut self.random {
+            random.shuffle(&mut order);
+        }
         order.sort_by_key(|registrar| match registrar {
             this if Some(*this) == prefer => 0,
             this if Some(*this) == avoid => 2,
@@ -222,7 +227,7 @@ mod tests {
     impl World {
         fn new(registrars: usize) -> Self {
             let now = Instant::now();
-            Self { hunt: Hunt::new(registrars, Timers::default(), 1), now, start: now }
+            Self { hunt: Hunt::new(registrars, Timers::default(), Some(1)), now, start: now }
         }
 
         fn give(&mut self, input: Input) -> Vec<Output> {
@@ -320,7 +325,7 @@ mod tests {
     fn one_to_avoid_is_tried_last() {
         for seed in 0..20 {
             let mut world = World::new(4);
-            world.hunt = Hunt::new(4, Timers::default(), seed);
+            world.hunt = Hunt::new(4, Timers::default(), Some(seed));
             let outputs = world.give(Input::Start { prefer: None, avoid: Some(1) });
             assert!(!connects(&outputs).contains(&1));
         }
@@ -354,7 +359,7 @@ mod tests {
         let mut firsts: Vec<usize> = (0..20)
             .map(|seed| {
                 let mut world = World::new(3);
-                world.hunt = Hunt::new(3, Timers { at_once: 1, ..Timers::default() }, seed);
+                world.hunt = Hunt::new(3, Timers { at_once: 1, ..Timers::default() }, Some(seed));
                 connects(&world.give(START))[0]
             })
             .collect();

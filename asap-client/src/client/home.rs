@@ -5,7 +5,7 @@
 //! registrar that was home before is tried first, and what is to be said to it is handed over with the connection, so
 //! that it travels with the COOKIE-ECHO. The old association is kept until its successor has taken over.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -99,7 +99,7 @@ pub(super) struct Home {
 }
 
 impl Home {
-    pub(super) fn new(registrars: Vec<Vec<SocketAddr>>, timers: Timers, seed: u64) -> Self {
+    pub(super) fn new(registrars: Vec<Vec<SocketAddr>>, timers: Timers, seed: Option<u64>) -> Self {
         Self {
             hunt: Hunt::new(registrars.len(), timers.clone(), seed),
             timers,
@@ -185,9 +185,9 @@ impl Home {
     }
 
     fn set_local(&mut self, now: Instant, mut local: Vec<IpAddr>) {
-        local.sort_unstable();
-        local.dedup();
-        if local == self.local {
+        let mut seen = BTreeSet::new();
+        local.retain(|address| seen.insert(*address));
+        if seen.iter().eq(self.local.iter().collect::<BTreeSet<_>>()) {
             return;
         }
         self.local = local;

@@ -37,8 +37,9 @@ pub struct Config {
     pub registrars: Vec<Vec<SocketAddr>>,
     /// Timers and thresholds.
     pub timers: Timers,
-    /// Random: the order in which registrars are tried.
-    pub seed: u64,
+    /// Random, for the order in which registrars are tried; `None` tries them in the list's order, the first one alone
+    /// for [`Timers::head_start`].
+    pub seed: Option<u64>,
 }
 
 /// A pool element of this host.
@@ -63,7 +64,8 @@ pub struct ElementConfig {
 /// What happens to a client.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// The host has these usable addresses now; none means offline: all rests until there are some again.
+    /// The host has these usable addresses now; none means offline: all rests until there are some again. Elements are
+    /// registered with them in this order; the order alone is no news.
     Local(Vec<IpAddr>),
     /// Keep this element registered; one of the same handle and identifier is replaced.
     Register(ElementConfig),

@@ -58,7 +58,7 @@ enum Seen {
 impl World {
     fn new(registrars: u8) -> Self {
         let registrars = (1..=registrars).map(|last| vec![registrar(last)]).collect();
-        Self::with(Config { registrars, timers: Timers::default(), seed: 1 })
+        Self::with(Config { registrars, timers: Timers::default(), seed: Some(1) })
     }
 
     fn with(config: Config) -> Self {
@@ -203,6 +203,20 @@ fn new_addresses_open_a_new_association_at_once_from_them_to_the_registrar_that_
 }
 
 #[test]
+fn without_a_seed_the_first_of_the_list_is_spoken_to_at_once() {
+    let registrars = (1..=3).map(|last| vec![registrar(last)]).collect();
+    let mut world = World::with(Config { registrars, timers: Timers::default(), seed: None });
+    world.give(Input::Register(element()));
+    let seen = world.local(&[1]);
+    assert!(matches!(&seen[1], Seen::Open(_, _, remote) if *remote == [registrar(1)]));
+    assert_eq!(registered(&said(&seen, opened(&seen)[0])), [[ip(1)]]);
+    let seen = world.give(Input::Down(opened(&seen)[0]));
+    let order: Vec<_> =
+        seen.iter().filter_map(|s| if let Seen::Open(_, _, r) = s { Some(r[0]) } else { None }).collect();
+    assert_eq!(order, [registrar(2), registrar(3)]);
+}
+
+#[test]
 fn the_old_association_is_ended_only_when_the_new_one_has_taken_over() {
     let (mut world, old) = World::settled();
     let seen = world.local(&[1, 2]);
@@ -236,8 +250,9 @@ fn responses_on_an_association_that_is_no_longer_home_do_not_count() {
 #[test]
 fn the_same_addresses_again_in_any_order_change_nothing() {
     let (mut world, _) = World::settled();
-    world.local(&[1, 2]);
-    assert_eq!(world.local(&[2, 1, 2]), []);
+    let seen = world.local(&[2, 1]);
+    assert_eq!(registered(&said(&seen, opened(&seen)[0])), [[ip(2), ip(1)]], "but the first order is kept");
+    assert_eq!(world.local(&[1, 2, 1]), []);
 }
 
 #[test]
@@ -267,7 +282,7 @@ fn when_the_association_is_lost_another_registrar_is_tried_before_the_same() {
     let mut world = World::with(Config {
         registrars: (1..=2).map(|last| vec![registrar(last)]).collect(),
         timers: Timers { at_once: 1, ..Timers::default() },
-        seed: 1,
+        seed: Some(1),
     });
     world.give(Input::Register(element()));
     let first = world.local(&[1]);
@@ -333,7 +348,7 @@ fn a_registrar_that_begins_the_association_anew_is_told_everything_again() {
 fn registrars_of_a_family_that_the_host_does_not_have_are_passed_over() {
     let six: SocketAddr = "[2001:db8::1]:3863".parse().unwrap();
     let registrars = vec![vec![six], vec![registrar(1), six]];
-    let mut world = World::with(Config { registrars, timers: Timers::default(), seed: 1 });
+    let mut world = World::with(Config { registrars, timers: Timers::default(), seed: Some(1) });
     let seen = world.local(&[1]);
     let [Seen::Bind(..), Seen::Open(_, _, remote)] = &seen[..] else { panic!("{seen:?}") };
     assert_eq!(remote, &[registrar(1)]);

@@ -31,13 +31,13 @@ pub struct Config {
     pub timers: Timers,
     /// What is asked of the kernel.
     pub tuning: Tuning,
-    /// Random: the order in which registrars are tried.
-    pub seed: u64,
+    /// Random, for the order in which registrars are tried; `None` tries them in the list's order.
+    pub seed: Option<u64>,
 }
 
 impl Config {
     /// For a host whose addresses change.
-    pub fn mobile(registrars: Vec<Vec<SocketAddr>>, seed: u64) -> Self {
+    pub fn mobile(registrars: Vec<Vec<SocketAddr>>, seed: Option<u64>) -> Self {
         Self { registrars, timers: Timers::mobile(), tuning: Tuning::default(), seed }
     }
 }
