@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod decisions;
 pub mod handover;
 pub mod journal;
+pub mod locate;
 pub mod net;
 pub mod routing;
 pub mod translate;
