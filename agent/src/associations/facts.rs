@@ -15,7 +15,12 @@ use crate::handover::{Binding, Facts, PathState};
 /// The association is gone (EINVAL, ENOTCONN), or the kernel's own.
 pub fn read(fd: BorrowedFd<'_>, assoc: AssocId) -> io::Result<Facts> {
     let status = sockopt::status(fd, assoc)?;
-    let local: BTreeSet<IpAddr> = sockopt::local_addrs(fd, assoc)?.iter().map(SocketAddr::ip).collect();
+    // A wildcard socket's association may list addresses that no path can use; they are not the planner's business.
+    let local: BTreeSet<IpAddr> = sockopt::local_addrs(fd, assoc)?
+        .iter()
+        .map(SocketAddr::ip)
+        .filter(|address| !confined(*address))
+        .collect();
     let mut peers = Vec::new();
     for peer in sockopt::peer_addrs(fd, assoc)? {
         let state = match sockopt::peer_addr_info(fd, assoc, peer).map(|info| info.state) {
@@ -31,6 +36,14 @@ pub fn read(fd: BorrowedFd<'_>, assoc: AssocId) -> io::Result<Facts> {
         primary: status.primary.address.map(|address| address.ip()),
         unacknowledged: status.unacked > 0 || status.pending > 0,
     })
+}
+
+/// Whether an address is valid on this host or link alone.
+fn confined(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unicast_link_local(),
+    }
 }
 
 /// How the socket is bound. Only a socket bound to the wildcard address takes auto-ASCONF, so it is switched on for

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sctp_sys::adopt::{self, Process};
-use sctp_sys::diag;
+use sctp_sys::diag::{self, Kind};
 use sctp_sys::socket::Socket;
 use sctp_sys::sockopt::{AssocId, AssocState};
 
@@ -87,9 +87,16 @@ impl Survey {
             .collect();
         self.find_holders(&inodes);
         self.given.retain(|_, (pid, _)| Process { pid: *pid }.exists());
+        // Until it is accepted, an association is its listener's, and cannot be touched by itself.
+        let waiting: Vec<u64> = snapshot
+            .endpoints
+            .iter()
+            .filter(|entry| entry.listening && entry.kind != Some(Kind::OneToMany))
+            .map(|entry| entry.inode)
+            .collect();
         let mut associations = Vec::new();
         for entry in snapshot.associations {
-            let established = entry.state == AssocState::Established;
+            let established = entry.state == AssocState::Established && !waiting.contains(&entry.inode);
             if let Some((handle, executable)) = self.holder(entry.inode).filter(|_| established) {
                 associations.push(Found {
                     handle,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 
 use sctp_sys::sockopt;
 
@@ -15,6 +16,7 @@ pub(super) struct Listener {
     pub(super) handle: Handle,
     pub(super) port: u16,
     pub(super) wildcard: bool,
+    pub(super) executable: Option<PathBuf>,
 }
 
 impl Daemon {
@@ -36,6 +38,7 @@ impl Daemon {
                 handle: endpoint.handle.clone(),
                 port: endpoint.port,
                 wildcard: endpoint.wildcard,
+                executable: endpoint.executable.clone(),
             };
             if let Err(why) = prepare(&listener) {
                 self.story.listener(&endpoint, &why);

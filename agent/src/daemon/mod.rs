@@ -9,6 +9,7 @@
 //! | `host` | what is added to the host: held addresses, translation, routes; all of it in the journal |
 //! | `wire` | which association a sighting on the wire belongs to |
 //! | `listeners` | endpoints: new associations find the new address |
+//! | `peers` | own pool elements kept registered, peers found |
 //! | `report` | what `roam` shows |
 //! | `commands` | what people ask for |
 #![expect(clippy::disallowed_methods, reason = "the daemon owns the clock")]
@@ -18,18 +19,20 @@ mod commands;
 mod execute;
 mod host;
 mod listeners;
+mod peers;
 mod report;
 mod run;
 mod story;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::associations::{Found, Key, Managed, Survey};
 use crate::config::Config;
+use crate::locate::{Locate, Program};
 use crate::net::{Monitor, View};
 
 use host::Host;
@@ -58,8 +61,11 @@ struct Daemon {
     located: HashMap<String, (Vec<IpAddr>, Option<u16>)>,
     story: Story,
     monitor: Monitor,
-    /// The registrar in use.
-    registrar: Option<SocketAddr>,
+    locate: Locate,
+    /// Pool handles that somebody waits for.
+    urged: HashSet<String>,
+    /// What `locate` was told last: usable addresses and listening programs.
+    followed: Option<(Vec<IpAddr>, Vec<Program>)>,
     /// What is wrong with the host, each with what mends it.
     problems: Vec<String>,
     started: Instant,

@@ -27,8 +27,8 @@ impl Daemon {
             usable_addresses: self.view.usable().count(),
             addresses: self.view.addresses.len(),
             held: self.host.held(),
-            registrar: self.registrar.map(|address| address.to_string()),
-            elements: Vec::new(),
+            registrar: self.locate.registrar().map(|address| address.to_string()),
+            elements: self.locate.elements(),
             network: NetworkReport::from(self.monitor.counters()),
             problems: self.problems.clone(),
         }

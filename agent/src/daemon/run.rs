@@ -1,6 +1,6 @@
 //! Start, the loop, stop.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::decisions::Decisions;
 use crate::handover::{Input, State};
 use crate::journal::{Entry, Journal, JournalError};
+use crate::locate::Locate;
 use crate::net::{Monitor, NetlinkError, View};
 use crate::routing::{Holder, Routing};
 
@@ -80,6 +81,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let decisions = Decisions::default();
     let (commands, mut requests) = mpsc::channel(64);
     let control = crate::control::serve(&config.agent.runtime_dir, commands, decisions.clone())?;
+    let locate = Locate::start(&config, &journal)?;
     let mut daemon = Daemon {
         config: config.clone(),
         host,
@@ -95,7 +97,9 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         located: HashMap::new(),
         story: Story(decisions),
         monitor,
-        registrar: None,
+        locate,
+        followed: None,
+        urged: HashSet::new(),
         problems: Vec::new(),
         started: Instant::now(),
     };
@@ -108,6 +112,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     daemon.network(first);
     daemon.look_around();
     daemon.host.drop_inheritance();
+    daemon.follow();
     ready();
     tracing::info!("ready");
     let mut poll = tokio::time::interval(config.agent.poll);
@@ -120,11 +125,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
                 if changed.is_err() { break }
                 let now = view.borrow_and_update().clone();
                 daemon.network(now);
+                daemon.follow();
                         }
             sighting = wire.next() => match sighting {
                 Ok(sighting) => daemon.sighted(&sighting),
                 Err(error) => tracing::warn!(%error, "the wire cannot be watched for a moment"),
             },
+            located = daemon.locate.next() => daemon.located(located),
             command = requests.recv() => match command {
                 Some(command) => daemon.command(command),
                 None => break,
@@ -132,7 +139,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
             () = sleep_until(wake) => daemon.timers(),
             _ = poll.tick() => {
                 daemon.look_around();
-                        }
+                daemon.follow();
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -140,6 +148,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     tracing::info!("stopping");
     control.stop();
     daemon.stop();
+    daemon.locate.stop().await;
     let cleaned = crate::journal::cleanup(&journal);
     for failure in cleaned.failed {
         tracing::warn!(failure, "something was left on the host");

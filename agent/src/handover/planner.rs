@@ -77,6 +77,7 @@ pub struct Planner {
     rules: BTreeSet<Rule>,
     /// What is installed is known.
     rules_shown: bool,
+    released: bool,
     outputs: VecDeque<Planned>,
     wake: Option<Instant>,
 }
@@ -113,6 +114,7 @@ impl Planner {
             fresh_peer: None,
             rules: BTreeSet::new(),
             rules_shown: true,
+            released: false,
             outputs: VecDeque::new(),
             wake: None,
         }
@@ -245,6 +247,7 @@ impl Planner {
         }
         self.set_timers(Timers::Calm, "the association is let go");
         self.wake = None;
+        self.released = true;
     }
 
     fn take_usable(&mut self, now: Instant, usable: Vec<IpAddr>) {
@@ -254,6 +257,10 @@ impl Planner {
             } else {
                 self.vanished.entry(address).or_insert(now);
             }
+        }
+        if self.usable.is_empty() && self.stranded.is_none() {
+            // Where an association is found is where its peer sends to.
+            self.preferred = usable.first().copied().filter(|first| self.own.get(*first) == Some(Own::Confirmed));
         }
         self.usable = usable;
     }
@@ -311,8 +318,8 @@ impl Planner {
     /// Compares what is with what ought to be and plans the difference.
     fn evaluate(&mut self, now: Instant) {
         self.wake = None;
-        if self.facts.local.is_empty() {
-            // Not established yet, or gone: nothing to decide.
+        if self.facts.local.is_empty() || self.released {
+            // Not established yet, or gone, or let go: nothing to decide.
             return;
         }
         self.forget_what_cannot_come();
