@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{in_namespace, ip, run, start, until, until_verdict, uplink};
+use common::{in_namespace, ip, ip_all, run, start, until, until_verdict, uplink};
 use roam_agent::config::Config;
 use roam_agent::net::{Change, Monitor, Unusable, diff};
 
@@ -202,9 +202,9 @@ fn a_renewed_lifetime_is_no_news() {
         until_verdict(&mut views, "10.1.0.2", OK).await;
         let before = monitor.counters();
         views.mark_unchanged();
-        for lifetime in 2000..2020 {
-            ip(&format!("addr change 10.1.0.2/24 dev u1 valid_lft {lifetime} preferred_lft {lifetime}"));
-        }
+        ip_all((2000..2020).map(|lifetime| {
+            format!("addr change 10.1.0.2/24 dev u1 valid_lft {lifetime} preferred_lft {lifetime}")
+        }));
         ip("addr add 10.1.0.77/24 dev u1"); // the next news
         views.changed().await.unwrap();
         assert!(views.borrow().find("10.1.0.77".parse().unwrap()).is_some());
@@ -217,9 +217,7 @@ fn after_an_overrun_everything_is_looked_at_again() {
     in_namespace(|| async {
         let (monitor, mut views) = Monitor::start_with_buffer(&Config::default(), 4096).await.unwrap();
         uplink("u1");
-        for n in 0..500 {
-            ip(&format!("addr add 10.1.{}.{}/24 dev u1", n / 250, n % 250 + 2));
-        }
+        ip_all((0..500).map(|n| format!("addr add 10.1.{}.{}/24 dev u1", n / 250, n % 250 + 2)));
         ip("addr del 10.1.0.2/24 dev u1");
         ip("route add default via 10.1.1.1 dev u1");
         until_verdict(&mut views, "10.1.1.251", OK).await;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{in_namespace, ip, start, until, until_verdict, uplink};
+use common::{in_namespace, ip, ip_all, start, until, until_verdict, uplink};
 use roam_agent::config::Config;
 use roam_agent::journal::{Entry, Journal, cleanup};
 use roam_agent::net::{Monitor, View};
@@ -306,9 +306,8 @@ fn after_an_overrun_our_rules_are_looked_up_anew() {
         two_uplinks(&mut views).await;
         let mut routing = Routing::open(&monitor, Journal::open(run.path()).unwrap()).unwrap();
         reconcile(&mut routing, &mut views);
-        for n in 10..250 {
-            ip(&format!("addr add 10.5.0.{n}/24 dev pu1")); // nobody listens meanwhile
-        }
+        // Nobody listens meanwhile.
+        ip_all((10..250).map(|n| format!("addr add 10.5.0.{n}/24 dev pu1")));
         ip("rule del from 10.2.0.2 priority 7600");
         until(&mut views, "a loss", |view| view.lost > 0).await;
         until(&mut views, "the last address", |view| view.find(at("10.5.0.249")).is_some()).await;

@@ -1,6 +1,7 @@
 //! A fresh network namespace for each test, on the kernel of this machine.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+use std::io::Write;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,13 @@ pub(crate) fn run(program: &str, words: &str) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {words}: {errors}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs many `ip` commands in one process, each of which has to succeed.
+pub(crate) fn ip_all(commands: impl Iterator<Item = String>) {
+    let mut batch = tempfile::NamedTempFile::new().unwrap();
+    commands.for_each(|command| writeln!(batch, "{command}").unwrap());
+    ip(&format!("-batch {}", batch.path().display()));
 }
 
 /// An uplink NAME with the other end pNAME, both up.
