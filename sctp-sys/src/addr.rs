@@ -1,7 +1,7 @@
 //! Socket addresses as the kernel's SCTP reads and writes them: packed lists and `sockaddr_storage`.
 //!
 //! A packed list is `sockaddr_in` (16 octets) and `sockaddr_in6` (28 octets) back to back. IPv4-mapped
-//! IPv6 addresses are IPv4 to SCTP; both directions treat them so.
+//! IPv6 addresses are IPv4 to SCTP; both directions treat them so ([`canonical`]).
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -28,12 +28,17 @@ pub enum AddrError {
     Family(u16),
 }
 
-/// An address with an IPv4-mapped IPv6 address turned into the IPv4 address that it stands for.
+/// An address in the one form in which it can be compared: an IPv4-mapped IPv6 address turned into the IPv4
+/// address that it stands for, without flow label, and with an interface only if it is link-local (the
+/// kernel gives the same address now with, now without).
 pub fn canonical(addr: SocketAddr) -> SocketAddr {
     match addr {
         SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
             Some(v4) => SocketAddr::new(v4.into(), v6.port()),
-            None => addr,
+            None => {
+                let scope = if v6.ip().is_unicast_link_local() { v6.scope_id() } else { 0 };
+                SocketAddrV6::new(*v6.ip(), v6.port(), 0, scope).into()
+            }
         },
         SocketAddr::V4(_) => addr,
     }
@@ -81,10 +86,9 @@ pub fn read(bytes: &[u8]) -> Result<(SocketAddr, usize), AddrError> {
             let b: &[u8; V6_LEN] = bytes.first_chunk().ok_or(truncated(V6_LEN))?;
             let mut ip = [0; 16];
             ip.copy_from_slice(&b[8..24]);
-            let flow = u32::from_ne_bytes([b[4], b[5], b[6], b[7]]);
             let scope = u32::from_ne_bytes([b[24], b[25], b[26], b[27]]);
             let port = u16::from_be_bytes([b[2], b[3]]);
-            let addr = SocketAddrV6::new(Ipv6Addr::from(ip), port, flow, scope);
+            let addr = SocketAddrV6::new(Ipv6Addr::from(ip), port, 0, scope);
             Ok((canonical(addr.into()), V6_LEN))
         }
         _ => Err(AddrError::Family(family)),
@@ -161,6 +165,14 @@ mod tests {
         let mut bytes = vec![10, 0, 0, 9, 0, 0, 0, 0];
         bytes.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1, 0, 0, 0, 0]);
         assert_eq!(unpack(&bytes, 1).unwrap(), ["192.0.2.1:9".parse().unwrap()]);
+    }
+
+    #[test]
+    fn an_address_is_the_same_from_whatever_interface_unless_link_local() {
+        assert_eq!(canonical("[2001:db8::1%3]:5".parse().unwrap()), "[2001:db8::1]:5".parse().unwrap());
+        let local = "[fe80::1%3]:5".parse().unwrap();
+        assert_eq!(canonical(local), local);
+        assert_eq!(unpack(&pack(&[local]), 1).unwrap(), [local]);
     }
 
     #[test]

@@ -416,7 +416,7 @@ impl Socket {
         Ok(rustix::fs::fstat(&self.fd)?.st_ino)
     }
 
-    /// The addresses of this end; see [`sockopt::local_addrs`].
+    /// The addresses of this end; see [`sockopt::local_addrs`] (0: the endpoint's).
     ///
     /// # Errors
     /// See there.

@@ -27,8 +27,9 @@ pub fn bindx_remove(fd: BorrowedFd<'_>, addrs: &[SocketAddr]) -> io::Result<()> 
 }
 
 /// The addresses of this end of an association, or with [`FUTURE_ASSOC`](super::FUTURE_ASSOC) those of
-/// the endpoint (for a wildcard: all of the host). An address being added is listed from the call on, one
-/// being deleted until the peer's answer. IPv4-mapped addresses are returned as IPv4.
+/// the endpoint (for a wildcard: all of the host), **also on one-to-one sockets**: there
+/// [`status`](super::status) tells the association's number. An address being added is listed from the
+/// call on, one being deleted until the peer's answer. IPv4-mapped addresses are returned as IPv4.
 ///
 /// # Errors
 /// EINVAL: no such association.

@@ -90,7 +90,7 @@ pub fn set_assoc_params(fd: BorrowedFd<'_>, assoc: AssocId, params: AssocParams)
 pub struct PeerAddrParams {
     /// The peer's address; `None`: all paths of the association, or the endpoint's defaults.
     pub address: Option<SocketAddr>,
-    /// Between heartbeats on an idle path, in milliseconds.
+    /// Between heartbeats on an idle path, in milliseconds; the kernel rounds up to its tick.
     pub heartbeat_interval: u32,
     /// Whether idle paths are probed.
     pub heartbeats: Option<bool>,

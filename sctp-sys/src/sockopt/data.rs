@@ -110,6 +110,24 @@ pub fn set_recv_rcvinfo(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     set_flag(fd, abi::SCTP_RECVRCVINFO, on)
 }
 
+/// The number told to peers about the layer above (RFC 5061, 4.2.6).
+///
+/// # Errors
+/// The system's.
+pub fn adaptation_layer(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut v = 0u32;
+    get(fd, IPPROTO_SCTP, abi::SCTP_ADAPTATION_LAYER, &mut v)?;
+    Ok(v)
+}
+
+/// Sets [`adaptation_layer`], for future associations.
+///
+/// # Errors
+/// The system's.
+pub fn set_adaptation_layer(fd: BorrowedFd<'_>, indication: u32) -> io::Result<()> {
+    set(fd, IPPROTO_SCTP, abi::SCTP_ADAPTATION_LAYER, &indication)
+}
+
 /// Whether IPv4 addresses are handed out IPv4-mapped on IPv6 sockets (RFC 6458, 8.1.15).
 ///
 /// # Errors

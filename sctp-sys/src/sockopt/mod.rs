@@ -2,7 +2,7 @@
 //!
 //! All take a borrowed descriptor, so that they serve this crate's [`Socket`](crate::socket::Socket), a
 //! descriptor from another library and an adopted duplicate alike. On one-to-one sockets the association
-//! is ignored by the kernel. Errors are the system's, unchanged; where a number has a meaning of its own
+//! is ignored by the kernel, except in [`local_addrs`]. Errors are the system's, unchanged; where a number has a meaning of its own
 //! it is said.
 
 mod address;
