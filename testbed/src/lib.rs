@@ -1,1 +1,13 @@
-//! The testbed.
+//! The testbed: networks in namespaces, programs that send over them, hosts that move, and what became of it.
+
+pub mod clock;
+pub mod guest;
+pub mod link;
+pub mod measure;
+pub mod netns;
+pub mod process;
+pub mod result;
+pub mod rtnl;
+pub mod scenario;
+pub mod topology;
+pub mod traffic;

@@ -1,0 +1,153 @@
+//! Booting the guest and running one command in it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::kernel::Kernel;
+use super::{INSIDE, Options};
+
+/// Modules loaded before the command runs; nftables loads the rest on demand.
+const MODULES: [&str; 7] = ["sctp", "sctp_diag", "veth", "dummy", "sch_netem", "nf_tables", "af_packet"];
+
+/// Boots the kernel, runs the command as root, and returns its exit status.
+pub(super) fn boot(kernel: &Kernel, options: &Options, command: &[OsString]) -> Result<i32> {
+    let own;
+    let share = match &options.share {
+        Some(path) => {
+            fs::create_dir_all(path)?;
+            path.as_path()
+        }
+        None => {
+            own = tempfile::tempdir()?;
+            own.path()
+        }
+    };
+    let share = share.canonicalize()?;
+    fs::write(share.join(".guest"), script(kernel, command)?)?;
+    // Software emulation now and then fails to boot; a command that has not started may be tried again.
+    for attempt in 0..3 {
+        for file in [".status", ".started"] {
+            let _ = fs::remove_file(share.join(file));
+        }
+        let ended = emulate(kernel, options, &share)?;
+        if let Ok(status) = fs::read_to_string(share.join(".status")) {
+            return status.trim().parse().context("the guest's exit status");
+        }
+        if share.join(".started").exists() {
+            if ended == Ended::TooLong {
+                eprintln!("testbed: the guest took longer than {} s", options.limit.as_secs());
+                return Ok(124);
+            }
+            break;
+        }
+        if attempt < 2 {
+            eprintln!("testbed: the guest did not boot; once more");
+        }
+    }
+    let console = fs::read_to_string(share.join(".console")).unwrap_or_default();
+    let tail: Vec<&str> = console.lines().rev().take(8).collect();
+    bail!(
+        "the guest ended without a word; its console's last lines:\n{}",
+        tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+    )
+}
+
+/// What the guest's first process does after the file systems are there.
+fn script(kernel: &Kernel, command: &[OsString]) -> Result<Vec<u8>> {
+    let quoted = |text: &[u8]| {
+        let mut quoted = vec![b'\''];
+        for &byte in text {
+            match byte {
+                b'\'' => quoted.extend_from_slice(b"'\\''"),
+                byte => quoted.push(byte),
+            }
+        }
+        quoted.push(b'\'');
+        quoted
+    };
+    let mut script = Vec::new();
+    for name in ["PATH", "HOME"] {
+        let value = std::env::var_os(name).unwrap_or_default();
+        script.write_all(format!("export {name}=").as_bytes())?;
+        script.write_all(&quoted(value.as_bytes()))?;
+        script.push(b'\n');
+    }
+    writeln!(script, "export TERM=dumb {INSIDE}=1")?;
+    if let Ok(filter) = std::env::var("RUST_LOG") {
+        writeln!(script, "export RUST_LOG='{}'", filter.replace('\'', ""))?;
+    }
+    script.write_all(b"mkdir -p /dev/pts /dev/shm /run/netns\nmount -t devpts devpts /dev/pts\nmount -t tmpfs tmpfs /dev/shm\nmount --bind ")?;
+    script.write_all(&quoted(kernel.modules.as_os_str().as_bytes()))?;
+    script.write_all(b" /lib/modules\nexec </dev/null >/dev/ttyS0 2>&1\nstty -F /dev/ttyS0 -onlcr 2>/dev/null\nip link set lo up\n")?;
+    writeln!(
+        script,
+        "for m in {}; do modprobe $m 2>/dev/null || echo \"testbed: the guest's kernel has no module $m\"; done",
+        MODULES.join(" ")
+    )?;
+    script.write_all(b"touch /share/.started\ncd ")?;
+    script.write_all(&quoted(std::env::current_dir()?.as_os_str().as_bytes()))?;
+    script.push(b'\n');
+    for word in command {
+        script.write_all(&quoted(word.as_bytes()))?;
+        script.push(b' ');
+    }
+    script.write_all(b"\necho $? > /share/.status\nsync\necho o > /proc/sysrq-trigger\nsleep 10\n")?;
+    Ok(script)
+}
+
+#[derive(PartialEq, Eq)]
+enum Ended {
+    ByItself,
+    TooLong,
+}
+
+/// Ends the emulator with this process, however that ends.
+struct Emulator(Child);
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn emulate(kernel: &Kernel, options: &Options, share: &Path) -> Result<Ended> {
+    let device = |path: &Path| path.display().to_string().replace(',', ",,");
+    let mut command = Command::new("qemu-system-x86_64");
+    command.args([
+        "-accel",
+        "tcg,thread=multi",
+        "-cpu",
+        "max",
+        "-display",
+        "none",
+        "-nodefaults",
+        "-no-reboot",
+    ]);
+    command.args(["-smp", &options.cpus.to_string(), "-m", &options.memory.to_string()]);
+    command.args(["-serial", "stdio", "-serial", &format!("file:{}", device(&share.join(".console")))]);
+    command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&kernel.initrd);
+    command.args(["-append", "console=ttyS1 panic=-1 quiet mitigations=off"]);
+    command.args(["-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"]);
+    command.args(["-device", "virtio-9p-pci,fsdev=host,mount_tag=host"]);
+    command.args(["-fsdev", &format!("local,id=share,path={},security_model=none", device(share))]);
+    command.args(["-device", "virtio-9p-pci,fsdev=share,mount_tag=share"]);
+    let mut emulator = Emulator(command.stdin(Stdio::null()).spawn().context("qemu-system-x86_64")?);
+    let end = Instant::now() + options.limit;
+    loop {
+        if emulator.0.try_wait()?.is_some() {
+            return Ok(Ended::ByItself);
+        }
+        if Instant::now() >= end {
+            return Ok(Ended::TooLong);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,76 @@
+//! The guest: a small virtual machine whose kernel has SCTP, for hosts whose kernel has none. No KVM is needed:
+//! software emulation boots in a few seconds.
+//!
+//! The guest sees this machine's file system read-only under a throw-away overlay, so everything built or installed
+//! here runs there; only the share directory (`/share` in the guest) is written through. The kernel is Debian's own,
+//! unpacked into the cache and not installed.
+
+mod boot;
+mod kernel;
+mod packages;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+pub use kernel::Series;
+pub use packages::require;
+
+/// Set in the guest, and to be set by whoever wants no guest: commands run where they are.
+pub const INSIDE: &str = "ROAM_TESTBED_INSIDE";
+
+/// How a command is to be run in the guest.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which kernel.
+    pub kernel: Series,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Processors.
+    pub cpus: u32,
+    /// The longest that the command may take, boot included.
+    pub limit: Duration,
+    /// What is `/share` in the guest; a fresh temporary directory when not given.
+    pub share: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            kernel: Series::default(),
+            memory: 2048,
+            cpus: 2,
+            limit: Duration::from_secs(3600),
+            share: None,
+        }
+    }
+}
+
+/// Whether commands that need SCTP can run right here: as root, on a kernel that can open an SCTP socket.
+#[must_use]
+pub fn native() -> bool {
+    std::env::var_os(INSIDE).is_some()
+        || (nix::unistd::geteuid().is_root() && sctp_sys::probe::Probe::look().sctp)
+}
+
+/// Runs a command in the guest; its output comes out here. Returns its exit status, 124 if it took too long.
+///
+/// # Errors
+/// Something that the guest needs cannot be had, or it does not boot.
+pub fn run(options: &Options, command: &[OsString]) -> Result<i32> {
+    let kernel = kernel::prepare(&options.kernel)?;
+    boot::boot(&kernel, options, command)
+}
+
+/// Runs this very program with other arguments in the guest.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_self(options: &Options, arguments: &[OsString]) -> Result<i32> {
+    let program = std::env::current_exe().context("this program's own path")?;
+    let mut command = vec![program.into_os_string()];
+    command.extend_from_slice(arguments);
+    run(options, &command)
+}

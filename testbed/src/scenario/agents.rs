@@ -1,0 +1,337 @@
+//! Who looks after the associations: the registrar and `roamd` on the hosts, or a setting of the kernel.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use roam_agent::control::protocol::{Reply, Request};
+use roam_agent::control::{AssociationReport, AssociationState, Client, StatusReport};
+use sctp_sys::Family;
+
+use crate::clock;
+use crate::process::Program;
+use crate::result::Agent;
+use crate::topology::{self, Host, Network};
+
+/// The port of the registrar (RFC 5352).
+const REGISTRAR_PORT: u16 = 3863;
+/// How long a daemon may take to answer after its start.
+const START: Duration = Duration::from_secs(30);
+
+/// How a program's sockets are told from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sockets {
+    /// By their own ports.
+    Ports(Vec<u16>),
+    /// By the program that holds them; its port is not known beforehand.
+    Executable(PathBuf),
+}
+
+/// What the two daemons are told of the programs.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    /// Client's and server's sockets.
+    pub(super) sockets: [Sockets; 2],
+    /// Whose programs are pool elements.
+    pub(super) registered: Vec<Host>,
+}
+
+/// The configuration of one host's daemon.
+pub(super) fn configuration(plan: &Plan, host: Host, runtime: &Path, registrar: SocketAddr) -> String {
+    let mut text = format!("[agent]\nruntime_dir = {:?}\n", runtime.display().to_string());
+    let [own, other] = match host {
+        Host::A => [(Host::A, &plan.sockets[0]), (Host::B, &plan.sockets[1])],
+        Host::B => [(Host::B, &plan.sockets[1]), (Host::A, &plan.sockets[0])],
+    };
+    for (key, _) in keys(own.1) {
+        let _ = write!(text, "\n[[manage]]\n{key}\n");
+    }
+    if plan.registered.contains(&own.0) {
+        for (index, (key, _)) in keys(own.1).into_iter().enumerate() {
+            let _ = write!(text, "\n[[element]]\nhandle = {:?}\n{key}\n", handle(own.0, index));
+        }
+    }
+    for (index, (_, port)) in keys(other.1).into_iter().enumerate() {
+        let _ = write!(text, "\n[[peer]]\nhandle = {:?}\n", handle(other.0, index));
+        if let Some(port) = port {
+            let _ = writeln!(text, "port = {port}");
+        }
+    }
+    let _ = write!(text, "\n[registrars]\nstatic = [\"{registrar}\"]\n");
+    text
+}
+
+fn keys(sockets: &Sockets) -> Vec<(String, Option<u16>)> {
+    match sockets {
+        Sockets::Ports(ports) => ports.iter().map(|port| (format!("port = {port}"), Some(*port))).collect(),
+        Sockets::Executable(path) => vec![(format!("executable = {:?}", path.display().to_string()), None)],
+    }
+}
+
+fn handle(host: Host, index: usize) -> String {
+    let name = format!("host-{}", host.name().to_lowercase());
+    if index == 0 { name } else { format!("{name}-{index}") }
+}
+
+/// The registrar and the daemons of one round.
+#[derive(Debug)]
+pub(super) struct Agents<'a> {
+    network: &'a Network,
+    agent: Agent,
+    directory: PathBuf,
+    plan: Plan,
+    registrar: Option<Program>,
+    daemons: [Option<Program>; 2],
+}
+
+impl<'a> Agents<'a> {
+    pub(super) fn new(network: &'a Network, agent: Agent, directory: &Path, plan: Plan) -> Self {
+        let directory = directory.to_owned();
+        Self { network, agent, directory, plan, registrar: None, daemons: [None, None] }
+    }
+
+    /// What has to be there before the first program: Add-IP, the registrar and the daemons of these hosts.
+    pub(super) fn prepare(&mut self, hosts: &[Host]) -> Result<()> {
+        for host in Host::ALL {
+            let settings: &[(&str, &str)] = match self.agent {
+                // roamd switches Add-IP on by itself.
+                Agent::Roam if hosts.contains(&host) => &[],
+                Agent::Roam | Agent::None => &[("addip_enable", "1"), ("auth_enable", "1")],
+                Agent::AutoAsconf => {
+                    &[("addip_enable", "1"), ("auth_enable", "1"), ("default_auto_asconf", "1")]
+                }
+            };
+            self.network.host(host).enter(|| {
+                settings.iter().try_for_each(|(name, value)| {
+                    fs::write(format!("/proc/sys/net/sctp/{name}"), value).map_err(|cause| {
+                        io::Error::new(
+                            cause.kind(),
+                            format!("net.sctp.{name} (is the module sctp loaded?): {cause}"),
+                        )
+                    })
+                })
+            })?;
+        }
+        if self.agent == Agent::Roam {
+            self.start_registrar()?;
+        }
+        hosts.iter().try_for_each(|&host| self.start(host))
+    }
+
+    pub(super) fn start_registrar(&mut self) -> Result<()> {
+        if self.agent != Agent::Roam {
+            return Ok(());
+        }
+        let mut command = Command::new(beside("roam-registrar")?);
+        for family in [Family::V4, Family::V6] {
+            let listen = SocketAddr::new(topology::registrar_address(family), REGISTRAR_PORT);
+            command.arg("--listen").arg(listen.to_string());
+        }
+        command.arg("--runtime-dir").arg(self.directory.join("registrar"));
+        let log = self.directory.join("registrar.log");
+        let said = fs::read(&log).map_or(0, |bytes| bytes.len());
+        let mut program = Program::start(self.network.registrar(), "roam-registrar", &log, &mut command)?;
+        clock::until("the start of roam-registrar", START, || {
+            let text = program.output();
+            if text.get(said..).is_some_and(|text| text.contains("listening on")) {
+                return Some(Ok(()));
+            }
+            program.ended().map(|status| Err(anyhow::anyhow!("roam-registrar ended at once: {status}")))
+        })??;
+        self.registrar = Some(program);
+        Ok(())
+    }
+
+    pub(super) fn stop_registrar(&mut self) {
+        if let Some(mut registrar) = self.registrar.take() {
+            registrar.stop(Duration::from_secs(5));
+        }
+    }
+
+    fn runtime(&self, host: Host) -> PathBuf {
+        self.directory.join(format!("roamd-{}", host.name()))
+    }
+
+    /// Starts a host's daemon and waits until it answers.
+    pub(super) fn start(&mut self, host: Host) -> Result<()> {
+        if self.agent != Agent::Roam {
+            return Ok(());
+        }
+        let runtime = self.runtime(host);
+        let registrar = SocketAddr::new(topology::registrar_address(self.network.family()), REGISTRAR_PORT);
+        let file = self.directory.join(format!("roamd-{}.toml", host.name()));
+        fs::write(&file, configuration(&self.plan, host, &runtime, registrar))?;
+        let log = self.directory.join(format!("roamd-{}.log", host.name()));
+        let mut command = Command::new(beside("roamd")?);
+        command.arg("--config").arg(&file).env("NO_COLOR", "1");
+        let name = format!("roamd at {}", host.name());
+        let mut program = Program::start(self.network.host(host), &name, &log, &mut command)?;
+        clock::until(&format!("the start of {name}"), START, || {
+            if let Some(status) = program.ended() {
+                return Some(Err(anyhow::anyhow!("{name} ended at once: {status}\n{}", program.output())));
+            }
+            status(&runtime).map(|_| Ok(()))
+        })??;
+        self.daemons[host as usize] = Some(program);
+        Ok(())
+    }
+
+    /// Kills a host's daemon with SIGKILL.
+    pub(super) fn kill(&mut self, host: Host) {
+        if let Some(mut daemon) = self.daemons[host as usize].take() {
+            daemon.kill();
+        }
+    }
+
+    /// Whether all daemons that run are at rest: at least so many associations looked after, all settled, all
+    /// own pool elements registered.
+    pub(super) fn settled(&self, associations: usize) -> bool {
+        Host::ALL.into_iter().filter(|&host| self.daemons[host as usize].is_some()).all(|host| {
+            let registered = status(&self.runtime(host)).is_some_and(|report| {
+                report.elements.iter().all(|element| element.registered)
+                    && (report.elements.is_empty() || report.registrar.is_some())
+            });
+            let found = self.associations(host);
+            registered
+                && found.len() >= associations
+                && found.iter().all(|association| association.state == AssociationState::Settled)
+        })
+    }
+
+    /// What a host's daemon says of its associations.
+    fn associations(&self, host: Host) -> Vec<AssociationReport> {
+        match ask(&self.runtime(host), Request::Associations) {
+            Some(Reply::Associations(reports)) => reports,
+            _ => Vec::new(),
+        }
+    }
+
+    /// What the daemons say of themselves, for a message.
+    pub(super) fn describe(&self) -> String {
+        let mut text = String::new();
+        for host in Host::ALL.into_iter().filter(|&host| self.daemons[host as usize].is_some()) {
+            let _ = writeln!(text, "roamd at {}:", host.name());
+            let Some(report) = status(&self.runtime(host)) else {
+                let _ = writeln!(text, "  does not answer");
+                continue;
+            };
+            for element in &report.elements {
+                let _ = writeln!(
+                    text,
+                    "  element {} registered: {} at {:?} {}",
+                    element.handle, element.registered, element.addresses, element.why
+                );
+            }
+            for problem in &report.problems {
+                let _ = writeln!(text, "  problem: {problem}");
+            }
+            for report in self.associations(host) {
+                let _ = writeln!(
+                    text,
+                    "  association {}-{} {} local {:?} peer {:?}: {}",
+                    report.local_port, report.peer_port, report.state, report.local, report.peer, report.why
+                );
+            }
+        }
+        text
+    }
+
+    /// A daemon or the registrar that ended by itself.
+    pub(super) fn check(&mut self) -> Result<()> {
+        for program in self.daemons.iter_mut().flatten().chain(&mut self.registrar) {
+            if let Some(status) = program.ended() {
+                bail!("{} ended by itself: {status}", program.name());
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the daemons in good order, then the registrar.
+    pub(super) fn stop(&mut self) {
+        for daemon in self.daemons.iter_mut().flatten() {
+            daemon.signal(nix::sys::signal::Signal::SIGTERM);
+        }
+        for daemon in &mut self.daemons {
+            if let Some(mut daemon) = daemon.take() {
+                daemon.stop(Duration::from_secs(10));
+            }
+        }
+        self.stop_registrar();
+    }
+}
+
+fn ask(runtime: &Path, request: Request) -> Option<Reply> {
+    Client::connect(runtime).ok()?.ask(request).ok()
+}
+
+fn status(runtime: &Path) -> Option<StatusReport> {
+    match ask(runtime, Request::Status)? {
+        Reply::Status(report) => Some(*report),
+        _ => None,
+    }
+}
+
+/// The program of this name that was built together with this one.
+fn beside(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("this program's own path")?;
+    let path = own.with_file_name(name);
+    if !path.exists() {
+        bail!("{} is not there: build it (cargo build -p roam-agent -p roam-registrar)", path.display());
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roam_agent::config::Config;
+
+    fn plan() -> Plan {
+        Plan {
+            sockets: [Sockets::Ports(vec![7001, 7002]), Sockets::Ports(vec![7000])],
+            registered: Host::ALL.to_vec(),
+        }
+    }
+
+    fn parsed(plan: &Plan, host: Host) -> Config {
+        let registrar = SocketAddr::new(topology::registrar_address(Family::V6), REGISTRAR_PORT);
+        let text = configuration(plan, host, Path::new("/tmp/x/roamd"), registrar);
+        Config::parse(Path::new("roamd.toml"), &text).unwrap()
+    }
+
+    #[test]
+    fn the_daemon_takes_the_configuration_that_is_written_for_it() {
+        let config = parsed(&plan(), Host::A);
+        assert_eq!(config.manage.map(|manage| manage.len()), Some(2));
+        assert_eq!(config.elements.len(), 2);
+        assert_eq!(config.peers[0].handle, "host-b");
+        assert_eq!(config.registrars.fixed[0].to_string(), "[fd00:9::2]:3863");
+    }
+
+    #[test]
+    fn what_is_one_hosts_element_is_the_others_peer() {
+        let (a, b) = (parsed(&plan(), Host::A), parsed(&plan(), Host::B));
+        let elements: Vec<_> = a.elements.iter().map(|element| (&element.handle, element.port)).collect();
+        let peers: Vec<_> = b.peers.iter().map(|peer| (&peer.handle, peer.port)).collect();
+        assert_eq!(elements, peers);
+    }
+
+    #[test]
+    fn a_host_that_is_not_registered_still_looks_for_its_peer() {
+        let config = parsed(&Plan { registered: vec![Host::B], ..plan() }, Host::A);
+        assert_eq!((config.elements.len(), config.peers.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_program_whose_port_is_not_known_is_told_by_its_executable() {
+        let client = Sockets::Executable("/usr/bin/socat".into());
+        let plan = Plan { sockets: [client, Sockets::Ports(vec![7000])], ..plan() };
+        assert_eq!(parsed(&plan, Host::A).elements[0].executable, Some("/usr/bin/socat".into()));
+        assert_eq!(parsed(&plan, Host::B).peers[0].port, None);
+    }
+}

@@ -1,0 +1,132 @@
+//! Scenarios: what programs there are, how they are bound, and what happens to their hosts.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `table`, `real` | the scenarios |
+//! | `agents` | who looks after the associations: the registrar and `roamd`, or a setting of the kernel |
+//! | `programs` | the built-in traffic program, or any other |
+//! | `engine` | one round: network, agents, programs, steps |
+//! | `run` | a whole scenario: its rounds, and what came of them |
+//! | `command` | `roam-testbed run` and `list` |
+
+mod agents;
+pub mod command;
+mod engine;
+mod programs;
+mod real;
+mod run;
+mod table;
+
+use std::time::Duration;
+
+use sctp_sys::Family;
+
+use crate::topology::{Host, Place};
+
+pub use run::{Options, kernel, run};
+pub use table::{MAIN_SIX, all, find};
+
+/// How a program binds its socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// To its host's first address.
+    Explicit,
+    /// To two addresses in its host's first network.
+    Several,
+    /// To none, which is all.
+    Wildcard,
+}
+
+/// Something that happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// These addresses go, all at the same moment.
+    Down(Vec<Place>),
+    /// These addresses come, all at the same moment.
+    Up(Vec<Place>),
+    /// Time passes.
+    Pass(Duration),
+    /// A message sent after all this comes back in every association, and the agents have nothing left to do.
+    Recover,
+    /// The agent of a host is killed with SIGKILL.
+    KillAgent(Host),
+    /// The agent of a host is started (again).
+    StartAgent(Host),
+    /// The registrar is ended.
+    StopRegistrar,
+    /// The registrar is started again.
+    StartRegistrar,
+    /// The programs are started and their association is up. Every plan has it once.
+    StartPrograms,
+}
+
+/// The programs at the two ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Programs {
+    /// The built-in traffic program, with so many associations.
+    Traffic(u16),
+    /// Command lines with {local}, {peer}, {port}, {in} (a file of so many octets) and {out}.
+    Foreign {
+        /// At host A.
+        client: String,
+        /// At host B.
+        server: String,
+        /// Octets of {in}; after the run {out} has to be identical. 0: no files.
+        file: u64,
+    },
+}
+
+/// One round of a scenario: a network of its own and what happens in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round {
+    /// What distinguishes it from the others; may be empty.
+    pub label: String,
+    /// How the client at A is bound.
+    pub client: Binding,
+    /// How the server at B is bound.
+    pub server: Binding,
+    /// The hosts with an agent.
+    pub agents: Vec<Host>,
+    /// The hosts whose programs are pool elements.
+    pub registered: Vec<Host>,
+    /// What happens.
+    pub steps: Vec<Step>,
+}
+
+/// A scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scenario {
+    /// Its name, as `run` takes it.
+    pub name: String,
+    /// What it shows, in a sentence.
+    pub shows: String,
+    /// Addresses of the mobile hosts.
+    pub family: Ip,
+    /// The programs.
+    pub programs: Programs,
+    /// Loss in percent, unless the command line says otherwise.
+    pub loss_percent: f64,
+    /// The links' rate in kbit/s.
+    pub rate_kbit: Option<u32>,
+    /// What happens.
+    pub rounds: Vec<Round>,
+}
+
+/// The address family of a scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ip {
+    /// IPv4.
+    V4,
+    /// IPv6, with duplicate address detection.
+    V6,
+}
+
+impl Ip {
+    /// The same for sockets.
+    pub const fn family(self) -> Family {
+        match self {
+            Self::V4 => Family::V4,
+            Self::V6 => Family::V6,
+        }
+    }
+}

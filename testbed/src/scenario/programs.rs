@@ -1,0 +1,340 @@
+//! The programs whose associations are at stake: the built-in traffic program, or any other.
+
+use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+use sctp_sys::diag;
+use sctp_sys::sockopt::AssocState;
+
+use super::agents::Sockets;
+use super::{Binding, Programs, Round};
+use crate::clock::{self, Nanos, Waited};
+use crate::process::Program;
+use crate::topology::{A1, A1B, B1, Host, Network, Place};
+use crate::traffic::{ClientRecord, Progress, ServerRecord};
+
+/// The server's port.
+pub(super) const SERVER_PORT: u16 = 7000;
+/// The port of the client's first association.
+pub(super) const CLIENT_PORT: u16 = 7001;
+/// How long programs may take to set their associations up, on a slow emulated machine.
+const START: Duration = Duration::from_secs(60);
+
+/// The addresses that a program at the place is told to bind.
+fn local(network: &Network, binding: Binding, first: Place, second: Place) -> Vec<IpAddr> {
+    let family = network.family();
+    match binding {
+        Binding::Explicit => vec![first.address(family)],
+        Binding::Several => vec![first.address(family), second.address(family)],
+        Binding::Wildcard => vec![match family {
+            sctp_sys::Family::V4 => IpAddr::from([0; 4]),
+            sctp_sys::Family::V6 => IpAddr::from([0; 16]),
+        }],
+    }
+}
+
+/// The two programs of a round, running.
+pub(super) struct Running {
+    client: Program,
+    server: Program,
+    directory: PathBuf,
+    builtin: bool,
+    /// How far the client's output has been read.
+    read: u64,
+    progress: Option<Progress>,
+    /// When {out} grew.
+    grew: Vec<Nanos>,
+    size: u64,
+    associations: usize,
+}
+
+/// What the programs gave in the end.
+#[derive(Debug, Default)]
+pub(super) struct Yield {
+    /// The built-in client's account.
+    pub(super) client: Option<ClientRecord>,
+    /// The built-in server's account.
+    pub(super) server: Option<ServerRecord>,
+    /// When {out} grew (foreign programs).
+    pub(super) grew: Vec<Nanos>,
+    /// What went wrong at the end; none: all is well.
+    pub(super) wrong: Option<String>,
+}
+
+/// How the programs' sockets are told from others, for the daemons.
+pub(super) fn sockets(programs: &Programs) -> Result<[Sockets; 2]> {
+    Ok(match programs {
+        Programs::Traffic(count) => {
+            let ports = (CLIENT_PORT..CLIENT_PORT + count).collect();
+            [Sockets::Ports(ports), Sockets::Ports(vec![SERVER_PORT])]
+        }
+        Programs::Foreign { client, server, .. } => {
+            [executable(client)?, executable(server)?].map(Sockets::Executable)
+        }
+    })
+}
+
+/// The program that a command line starts.
+fn executable(line: &str) -> Result<PathBuf> {
+    let mut words = line.split_ascii_whitespace().skip_while(|word| *word == "exec");
+    let name = words.next().context("an empty command")?;
+    let found = if name.contains('/') {
+        Some(PathBuf::from(name))
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|directory| directory.join(name)).find(|path| path.is_file())
+    };
+    let found = found.with_context(|| format!("{name} is not installed"))?;
+    found.canonicalize().with_context(|| format!("the program {name}"))
+}
+
+impl Running {
+    /// Starts the server, waits until it listens, starts the client and waits until its associations are up.
+    pub(super) fn start(
+        network: &Network,
+        programs: &Programs,
+        round: &Round,
+        directory: &Path,
+        patience: Duration,
+    ) -> Result<Self> {
+        let server_local = local(network, round.server, B1, B1);
+        let client_local = local(network, round.client, A1, A1B);
+        let peer = B1.address(network.family());
+        let (mut server, mut client, associations) = match programs {
+            Programs::Traffic(count) => {
+                let own = std::env::current_exe()?;
+                let traffic = |role: &str, local: &[IpAddr], port: u16| {
+                    let mut command = Command::new(&own);
+                    let json = directory.join(format!("{role}.json"));
+                    let local: Vec<_> = local.iter().map(ToString::to_string).collect();
+                    command.args(["traffic", role, "--local", &local.join(","), "--port", &port.to_string()]);
+                    command.arg("--json").arg(json);
+                    command
+                };
+                let server = traffic("server", &server_local, SERVER_PORT);
+                let mut client = traffic("client", &client_local, CLIENT_PORT);
+                client.args(["--peer", &peer.to_string(), "--peer-port", &SERVER_PORT.to_string()]);
+                client.args(["--count", &count.to_string(), "--patience", &patience.as_secs().to_string()]);
+                (server, client, usize::from(*count))
+            }
+            Programs::Foreign { client, server, file } => {
+                if *file > 0 {
+                    write_input(&directory.join("in"), *file)?;
+                }
+                let shell = |line: &str, local: &[IpAddr]| {
+                    let mut command = Command::new("sh");
+                    command.arg("-c").arg(filled(line, local, peer, directory)).current_dir(directory);
+                    command
+                };
+                (shell(server, &server_local), shell(client, &client_local), 1)
+            }
+        };
+        let log = |name: &str| directory.join(format!("{name}.log"));
+        let mut server = Program::start(network.host(Host::B), "the server", &log("server"), &mut server)?;
+        clock::until("a listening server", START, || {
+            if let Some(status) = server.ended() {
+                return Some(Err(anyhow::anyhow!("the server ended at once: {status}\n{}", server.output())));
+            }
+            let snapshot = network.host(Host::B).enter(diag::snapshot_by_sock_diag).ok()?;
+            let listens =
+                |endpoint: &diag::EndpointEntry| endpoint.listening && endpoint.local_port == SERVER_PORT;
+            snapshot.endpoints.iter().any(listens).then_some(Ok(()))
+        })??;
+        let mut client = Program::start(network.host(Host::A), "the client", &log("client"), &mut client)?;
+        clock::until("associations", START, || {
+            if let Some(status) = client.ended() {
+                return Some(Err(anyhow::anyhow!("the client ended at once: {status}\n{}", client.output())));
+            }
+            let snapshot = network.host(Host::A).enter(diag::snapshot_by_sock_diag).ok()?;
+            let up = |entry: &&diag::AssociationEntry| {
+                entry.state == AssocState::Established && entry.peer_port == SERVER_PORT
+            };
+            (snapshot.associations.iter().filter(up).count() >= associations).then_some(Ok(()))
+        })??;
+        Ok(Self {
+            client,
+            server,
+            directory: directory.to_owned(),
+            builtin: matches!(programs, Programs::Traffic(_)),
+            read: 0,
+            progress: None,
+            grew: Vec::new(),
+            size: 0,
+            associations,
+        })
+    }
+
+    pub(super) const fn associations(&self) -> usize {
+        self.associations
+    }
+
+    /// Looks how far the programs have come. To be called often.
+    pub(super) fn look(&mut self) -> Option<Progress> {
+        if self.builtin {
+            self.look_at_client();
+        } else if let Ok(out) = fs::metadata(self.directory.join("out")) {
+            if out.len() > self.size {
+                self.size = out.len();
+                self.grew.push(clock::now());
+            }
+        }
+        self.progress
+    }
+
+    /// The client's last whole line.
+    fn look_at_client(&mut self) {
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = fs::File::open(self.client.log())?;
+            file.seek(SeekFrom::Start(self.read))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = read().unwrap_or_default();
+        let Some(end) = bytes.iter().rposition(|&byte| byte == b'\n') else { return };
+        self.read += end as u64 + 1;
+        let last =
+            bytes[..end].rsplit(|&byte| byte == b'\n').find_map(|line| serde_json::from_slice(line).ok());
+        self.progress = last.or(self.progress);
+    }
+
+    /// Whether something sent after `since` has come back, or arrived, in every association.
+    pub(super) fn reached(&mut self, since: Nanos) -> bool {
+        match (self.look(), self.builtin) {
+            (Some(progress), true) => progress.reached > since,
+            (None, true) => false,
+            // A foreign program that is through has nothing left to send.
+            (_, false) => self.grew.last().is_some_and(|&at| at > since) || self.client.ended().is_some(),
+        }
+    }
+
+    /// When something was last heard.
+    pub(super) fn heard(&self) -> Nanos {
+        if self.builtin {
+            self.progress.map_or(0, |progress| progress.heard)
+        } else {
+            self.grew.last().copied().unwrap_or(0)
+        }
+    }
+
+    /// Whether the client has no association left, or is gone.
+    pub(super) fn over(&mut self) -> bool {
+        let lost = self.progress.is_some_and(|progress| progress.lost as usize >= self.associations);
+        (self.builtin && lost) || self.client.ended().is_some()
+    }
+
+    /// Has the client end (a foreign one ends by itself), then the server, and gives their accounts.
+    pub(super) fn finish(mut self, patience: Duration) -> Result<Yield> {
+        if !self.builtin {
+            return self.finish_foreign(patience);
+        }
+        self.client.signal(Signal::SIGTERM);
+        // The client itself knows when nothing more is to come.
+        let status = self.client.wait(patience.saturating_mul(3) + Duration::from_secs(60))?;
+        self.server.signal(Signal::SIGTERM);
+        let server_status = self.server.wait(Duration::from_secs(30))?;
+        let mut given = Yield::default();
+        for (status, program) in [(status, &self.client), (server_status, &self.server)] {
+            if !status.success() {
+                let text = program.output();
+                let last = text.lines().filter(|line| !line.starts_with('{')).next_back().unwrap_or_default();
+                given.wrong = Some(format!("{} ended with {status}: {last}", program.name()));
+            }
+        }
+        given.client = read_json(&self.directory.join("client.json"));
+        given.server = read_json(&self.directory.join("server.json"));
+        Ok(given)
+    }
+
+    fn finish_foreign(mut self, patience: Duration) -> Result<Yield> {
+        let mut wrong = None;
+        let mut since = clock::now();
+        let ended = loop {
+            match clock::until("", Duration::from_millis(100), || self.client.ended()) {
+                Ok(status) => break Some(status),
+                Err(Waited::Interrupted) => bail!("interrupted"),
+                Err(Waited::TooLong { .. }) => {}
+            }
+            self.look();
+            since = since.max(self.heard());
+            if clock::ms_between(since, clock::now()) > patience.as_millis() as f64 {
+                break None;
+            }
+        };
+        match ended {
+            None => wrong = Some("the client did not come to its end".to_owned()),
+            Some(status) if !status.success() => {
+                wrong = Some(format!("the client ended with {status}: {}", last_line(&self.client)));
+            }
+            Some(_) => {}
+        }
+        // A server that serves one client ends by itself; another one is asked to.
+        if wrong.is_some() || self.server.wait(Duration::from_secs(5)).is_err() {
+            self.server.stop(Duration::from_secs(5));
+        }
+        self.look();
+        let (input, output) = (self.directory.join("in"), self.directory.join("out"));
+        if wrong.is_none() && input.exists() {
+            let (sent, received) = (fs::read(input)?, fs::read(output).unwrap_or_default());
+            if sent != received {
+                wrong = Some(format!(
+                    "{} of {} octets were received, or not the same",
+                    received.len(),
+                    sent.len()
+                ));
+            }
+        }
+        Ok(Yield { grew: self.grew, wrong, ..Yield::default() })
+    }
+}
+
+fn last_line(program: &Program) -> String {
+    program.output().lines().next_back().unwrap_or_default().to_owned()
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(file: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(file).ok()?).ok()
+}
+
+/// A command line with its places filled in.
+fn filled(line: &str, local: &[IpAddr], peer: IpAddr, directory: &Path) -> String {
+    let local: Vec<_> = local.iter().map(ToString::to_string).collect();
+    line.replace("{local}", &local.join(","))
+        .replace("{peer}", &peer.to_string())
+        .replace("{port}", &SERVER_PORT.to_string())
+        .replace("{in}", &directory.join("in").display().to_string())
+        .replace("{out}", &directory.join("out").display().to_string())
+}
+
+/// A file in which no block is like another.
+fn write_input(path: &Path, octets: u64) -> Result<()> {
+    use rand::{RngExt as _, SeedableRng as _};
+    let mut bytes = vec![0; usize::try_from(octets)?];
+    rand_chacha::ChaCha8Rng::seed_from_u64(octets).fill(&mut bytes[..]);
+    Ok(fs::write(path, bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_places_of_a_command_line_are_filled_in() {
+        let local = ["10.1.0.2".parse().unwrap()];
+        let line =
+            filled("x {local}:1 {peer}:{port} {out}", &local, "10.3.0.2".parse().unwrap(), Path::new("/d"));
+        assert_eq!(line, "x 10.1.0.2:1 10.3.0.2:7000 /d/out");
+    }
+
+    #[test]
+    fn the_program_of_a_command_line_is_found_through_the_path() {
+        assert_eq!(executable("exec sh -c x").unwrap(), Path::new("/bin/sh").canonicalize().unwrap());
+        assert!(executable("no-such-program-here x").is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! The built-in traffic program: an ordinary SCTP program that knows nothing of Roam and tunes nothing. The
+//! client sends numbered messages, the server echoes them.
+#![expect(clippy::disallowed_methods, reason = "a program that sends at a steady pace")]
+
+mod client;
+mod message;
+mod record;
+mod server;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use sctp_sys::{Family, Socket, Style};
+
+pub use record::{AssociationRecord, ClientRecord, Progress, ServerRecord};
+
+/// Client or server.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Sends numbered messages and counts their echoes, until SIGTERM.
+    Client(client::Arguments),
+    /// Echoes what it receives, until SIGTERM.
+    Server(server::Arguments),
+}
+
+/// The shape of the program's sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Shape {
+    /// One socket for each association, as with TCP.
+    #[default]
+    OneToOne,
+    /// One socket for all.
+    OneToMany,
+}
+
+impl Shape {
+    const fn style(self) -> Style {
+        match self {
+            Self::OneToOne => Style::OneToOne,
+            Self::OneToMany => Style::OneToMany,
+        }
+    }
+}
+
+/// What client and server have in common.
+#[derive(Debug, Clone, Args)]
+struct Common {
+    /// Own addresses; the wildcard (0.0.0.0 or ::) stands for all, present and future.
+    #[arg(long, value_delimiter = ',', required = true)]
+    local: Vec<IpAddr>,
+    /// Own port; with several sockets, the first one's.
+    #[arg(long)]
+    port: u16,
+    /// One socket for each association, or one for all.
+    #[arg(long, value_enum, default_value_t)]
+    shape: Shape,
+    /// Where the result goes, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+impl Common {
+    /// A socket bound to all that `local` says, with this port.
+    fn socket(&self, port: u16) -> std::io::Result<Socket> {
+        let first = SocketAddr::new(self.local[0], port);
+        let socket = Socket::new(self.shape.style(), Family::of(first))?;
+        socket.bind(first)?;
+        if self.local.len() > 1 {
+            let others: Vec<_> =
+                self.local[1..].iter().map(|&address| SocketAddr::new(address, port)).collect();
+            socket.bindx_add(&others)?;
+        }
+        sctp_sys::sockopt::set_events(
+            std::os::fd::AsFd::as_fd(&socket),
+            &[sctp_sys::event::EventType::AssocChange],
+        )?;
+        Ok(socket)
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// A socket cannot be had, the server is not there, or the result cannot be written.
+pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Client(arguments) => client::run(arguments).await,
+            Command::Server(arguments) => server::run(arguments).await,
+        }
+    })?;
+    // Sockets close in good order, and whoever still waits for one is let go.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn terminated() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
