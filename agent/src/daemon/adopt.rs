@@ -51,6 +51,10 @@ impl Daemon {
         local_port: u16,
         executable: Option<&std::path::Path>,
     ) -> bool {
+        // The associations with registrars are the registrar's client's, which moves by registering anew.
+        if handle.pid.cast_unsigned() == std::process::id() {
+            return false;
+        }
         match self.by_hand.get(&handle.pid) {
             Some(&adopted) => adopted,
             None => self.config.manages(&SocketFacts { local_port, pid: handle.pid, uid, executable }),
@@ -101,7 +105,9 @@ impl Daemon {
         let (assoc, facts) = if one_to_many {
             association_of(fd, found).ok_or("the association ended while it was looked at")?
         } else {
-            (0, facts::read(fd, 0).map_err(|error| format!("its addresses cannot be read: {error}"))?)
+            // Without its identifier the kernel would speak of the endpoint, which may be bound to more.
+            let assoc = sockopt::status(fd, 0).map_err(|error| format!("its state cannot be read: {error}"))?.assoc;
+            (assoc, facts::read(fd, assoc).map_err(|error| format!("its addresses cannot be read: {error}"))?)
         };
         let text = |error: std::io::Error| error.to_string();
         let binding = facts::binding(fd).map_err(text)?;
@@ -161,11 +167,11 @@ impl Daemon {
         );
         self.story.adopted(&self.associations[&key]);
         if add_ip {
+            let usable = self.usable();
+            self.tell(key, Input::Usable(usable));
             if let Some(addresses) = self.where_is_peer_of(&key) {
                 self.tell(key, Input::Located(addresses));
             }
-            let usable = self.usable();
-            self.tell(key, Input::Usable(usable));
         }
         Ok(key)
     }
