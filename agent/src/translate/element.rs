@@ -26,6 +26,7 @@ fn parts(rule: &Rule) -> (&'static str, &'static str, Pair, Vec<IpAddr>, Option<
         Rule::Block { pair, source } => ("block4", "block6", pair, vec![source], None),
         Rule::OutSource { pair, from, to } => ("out_src4", "out_src6", pair, vec![from], Some(to)),
         Rule::OutDestination { pair, from, to } => ("out_dst4", "out_dst6", pair, vec![from], Some(to)),
+        Rule::AnswerTo { pair, from, to } => ("answer4", "answer6", pair, vec![from], Some(to)),
         Rule::InSource { pair, from, to } => ("in_src4", "in_src6", pair, vec![from], Some(to)),
         Rule::InDestination { pair, from, to } => ("in_dst4", "in_dst6", pair, vec![from], Some(to)),
     }
