@@ -158,6 +158,10 @@ impl Planner {
                     "no answer was seen: another ASCONF shows how far the peer is",
                 )
             }
+            Some(Own::Deleting(at)) => (
+                at.max(self.own.repeated(now).unwrap_or(at)) + self.long(),
+                "it is usable again: was it deleted?",
+            ),
             _ => return,
         };
         let (due, tries) = self

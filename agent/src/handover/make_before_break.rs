@@ -152,7 +152,12 @@ impl Planner {
             self.refused_to_go.remove(&address);
         }
         self.own.set(address, Own::Deleting(now));
-        self.events |= self.identity.binding == Binding::Wildcard;
+        if self.identity.binding == Binding::Wildcard {
+            // That the copy goes is the event.
+            self.events = true;
+            self.held.remove(&address);
+            self.via.remove(&address);
+        }
         self.push(Action::Remove(address), "the address is gone, the peer shall forget it");
         self.wake_at(now + self.tuning.retry);
     }
@@ -241,18 +246,15 @@ impl Planner {
         self.push(Action::SetPeerPrimary(address), reason);
     }
 
-    /// Lets go of held addresses that the association no longer has, or that the host has again.
+    /// Lets go of held addresses that the association no longer has, or that the host has again. That one of the
+    /// latter goes would be an event that asks for a deletion, so no socket may be looking.
     fn let_go_of_held(&mut self) {
         let needless = |held: &IpAddr| {
             !self.facts.local.contains(held)
-                || self.usable.contains(held) && self.own.get(*held) == Some(Own::Confirmed)
+                || self.usable.contains(held) && self.own.get(*held) == Some(Own::Confirmed) && !self.events
         };
         let gone: Vec<_> = self.held.iter().copied().filter(needless).collect();
         for address in gone {
-            if self.events {
-                // Its vanishing would be an event that asks for a deletion.
-                self.events_off("a copy of an address goes that is not to be deleted");
-            }
             self.held.remove(&address);
             self.via.remove(&address);
             self.push(Action::Release(address), "nothing needs it any more");

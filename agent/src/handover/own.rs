@@ -178,6 +178,7 @@ impl OwnAddresses {
                     (Change::Add(_) | Change::SetPrimary(_), None, Own::Adding | Own::Answered) => {
                         if trusted { Own::Confirmed } else { Own::Answered }
                     }
+                    (Change::SetPrimary(_), None, Own::Deleting(_)) => Own::Kept,
                     (Change::Add(_), Some(_), Own::Adding | Own::Answered) => Own::Refused,
                     (Change::Delete(_), Some(_), Own::Deleting(_)) => Own::Kept,
                     // A deletion is done when the kernel's list says so.

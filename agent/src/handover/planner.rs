@@ -260,7 +260,8 @@ impl Planner {
         }
         if self.usable.is_empty() && self.stranded.is_none() {
             // Where an association is found is where its peer sends to.
-            self.preferred = usable.first().copied().filter(|first| self.own.get(*first) == Some(Own::Confirmed));
+            self.preferred =
+                usable.first().copied().filter(|first| self.own.get(*first) == Some(Own::Confirmed));
         }
         self.usable = usable;
     }
@@ -302,6 +303,9 @@ impl Planner {
                 if let Some(Own::Deleting(_)) = self.own.get(*address) {
                     let kept = self.refused_to_go.contains(address);
                     self.own.set(*address, if kept { Own::Kept } else { Own::Confirmed });
+                    if self.identity.binding == Binding::Wildcard {
+                        self.held.insert(*address);
+                    }
                     self.deleted.insert(*address, now);
                 }
             }

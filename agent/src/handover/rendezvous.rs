@@ -149,19 +149,14 @@ impl Rendezvous {
         for from in known(facts, v6).filter(|&peer| peer != present) {
             rules.insert(Rule::OutDestination { pair, from, to: present });
         }
-        // Once the kernel knows an address, packets from it need no disguise; a Delete that seemed to come from the
-        // address it deletes would be refused.
-        let anchor =
-            facts.primary.filter(|primary| primary.is_ipv6() == v6).or_else(|| known(facts, v6).next());
-        if let Some(to) = anchor {
-            for from in self.candidates(now, facts, v6).into_iter().filter(|&from| !facts.has_peer(from)) {
-                rules.insert(Rule::InSource { pair, from, to });
-            }
+        for from in self.candidates(now, facts, v6) {
+            let_in(pair, facts, from, rules);
         }
     }
 
     /// Answers go where the peer's last ASCONF came from: the kernel knows better only when it answers for the first
-    /// time. Returns when to look again.
+    /// time. And an ASCONF from there is let in, whose address parameter may be an address that the peer has deleted
+    /// since it made it. Returns when to look again.
     pub(super) fn answer_rules(
         &self,
         now: Instant,
@@ -177,7 +172,18 @@ impl Rendezvous {
         for from in known(facts, to.is_ipv6()) {
             rules.insert(Rule::AnswerTo { pair, from, to });
         }
+        let_in(pair, facts, to, rules);
         Some(at + SIGHTED)
+    }
+}
+
+/// What comes from an address that the kernel does not know seems to come from one that it does. One that it knows
+/// needs no disguise, and a Delete that seemed to come from the address it deletes would be refused.
+fn let_in(pair: Pair, facts: &Facts, from: IpAddr, rules: &mut BTreeSet<Rule>) {
+    let v6 = from.is_ipv6();
+    let primary = facts.primary.filter(|primary| primary.is_ipv6() == v6);
+    if let Some(to) = primary.or_else(|| known(facts, v6).next()).filter(|_| !facts.has_peer(from)) {
+        rules.insert(Rule::InSource { pair, from, to });
     }
 }
 

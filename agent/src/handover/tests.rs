@@ -370,7 +370,8 @@ fn answers_go_where_the_peers_last_asconf_came_from() {
     let mut host = Host::at(&[old()], Binding::Explicit);
     host.tell(Input::PeerAsconf { from: moved_peer() });
     let answer = Rule::AnswerTo { pair: PAIR, from: peer(), to: moved_peer() };
-    assert_eq!(host.rules, BTreeSet::from([answer]), "answers, and nothing else");
+    let way_in = Rule::InSource { pair: PAIR, from: moved_peer(), to: peer() };
+    assert_eq!(host.rules, BTreeSet::from([answer, way_in]), "answers, and nothing else");
     host.wait(Duration::from_secs(3));
     assert_eq!(host.rules, BTreeSet::new());
     host.tell(Input::PeerAsconf { from: moved_peer() });
