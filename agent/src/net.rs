@@ -1,7 +1,7 @@
 //! The host's network: from netlink to the addresses that may be used, and why the others may not.
 //!
 //! Netlink messages ([`event`]) are applied to a [`snapshot`]; [`usable`] judges each address; an unequal
-//! [`view`] is published by the [`monitor`]; [`diff`] says in words what changed.
+//! [`view`] is published by the [`monitor`]; [`mod@diff`] says in words what changed.
 
 mod ask;
 pub mod diff;

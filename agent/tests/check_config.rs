@@ -1,0 +1,58 @@
+//! `roamd --check-config`: exit status and message, with nothing started.
+
+use std::process::{Command, Output};
+
+fn check(text: &str) -> (Output, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("agent.toml");
+    std::fs::write(&file, text).unwrap();
+    let roamd = Command::new(env!("CARGO_BIN_EXE_roamd"))
+        .args(["--check-config", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    (roamd, directory)
+}
+
+#[test]
+fn a_valid_file_passes() {
+    let (output, _) = check("[agent]\noffline = \"1m\"\n[[manage]]\nport = 7000\n");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_mistake_is_told_with_its_place_and_what_is_allowed() {
+    for (text, place, allowed) in [
+        ("[agent]\n\nofline = \"1m\"\n", "agent.toml:3:1: agent.ofline", "`offline`"),
+        ("[agent]\nmanage_routes = 1\n", "agent.toml:2:17: agent.manage_routes", "a boolean"),
+        ("[agent]\npoll = \"1h\"\n", "agent.toml:2:8: agent.poll", "10ms to 60s"),
+        ("[[manage]\nport = 1\n", "agent.toml:1:", "]"),
+    ] {
+        let (output, directory) = check(text);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        let expected = directory.path().join(place).display().to_string();
+        assert!(message.contains(&expected) && message.contains(allowed), "{message}");
+    }
+}
+
+#[test]
+fn a_bad_configuration_starts_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("agent.toml");
+    let run = directory.path().join("run");
+    std::fs::write(&file, format!("[agent]\nruntime_dir = \"{}\"\nx = 1\n", run.display())).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_roamd")).arg("--config").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!run.exists());
+}
+
+#[test]
+fn a_file_that_is_not_there_is_an_error() {
+    let output = Command::new(env!("CARGO_BIN_EXE_roamd"))
+        .args(["--check-config", "--config", "/nowhere/agent.toml"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere/agent.toml: cannot be read"));
+}
