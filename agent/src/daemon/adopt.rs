@@ -40,6 +40,8 @@ impl Daemon {
             self.let_go(key, "the association has ended", false);
         }
         self.unmanageable.retain(|key, _| alive.contains(key));
+        let peers = self.associations.values().flat_map(|managed| managed.planner.facts().peers.iter());
+        self.monitor.set_peers(peers.map(|&(peer, _)| peer).collect());
         self.tend_listeners(endpoints);
     }
 

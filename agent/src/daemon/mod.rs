@@ -1,5 +1,5 @@
 //! The daemon's one loop: what the host's network, the wire, the registrar and people say goes in, the planners
-//! decide, [`Host`] and the sockets are changed.
+//! decide, the host and the sockets are changed.
 //!
 //! | file | what |
 //! |---|---|
