@@ -16,6 +16,9 @@ use crate::translate::Rule;
 /// How long a peer's address counts as new.
 pub(super) const FRESH: Duration = Duration::from_secs(5);
 
+/// How long it takes at most until rules that were planned are in force.
+pub(super) const RULES_TAKE: Duration = Duration::from_millis(20);
+
 impl Planner {
     /// Plans for an association that has no usable confirmed address.
     pub(super) fn stranded(&mut self, now: Instant) {
@@ -49,6 +52,7 @@ impl Planner {
                 "no address is usable: no timer shall be far away when one comes",
             );
             self.show_rules(
+                now,
                 self.waiting_rules(),
                 "no address is usable: nothing leaves, nothing unknown enters",
             );
@@ -59,16 +63,16 @@ impl Planner {
         }
         let known = self.own.listed(target);
         let rules = self.moving_rules(now, target);
-        if !known {
+        if self.own.get(target).is_none() {
             // The way out is laid before the address is asked for, the way in opens after it: a packet for an address
             // that the association does not have would be answered with ABORT.
             let mut guarded = rules.clone();
             guarded.insert(Rule::Guard(self.identity.pair));
-            self.show_rules(guarded, "what leaves shall seem to come from where the host is");
+            self.show_rules(now, guarded, "what leaves shall seem to come from where the host is");
         }
         self.set_timers(Timers::Moving, "an ASCONF is about to leave");
         self.ask_for(now, target);
-        self.show_rules(rules, &format!("the association moves to {target}"));
+        self.show_rules(now, rules, &format!("the association moves to {target}"));
         if known {
             self.learn(now, target);
         }

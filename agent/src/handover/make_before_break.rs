@@ -23,7 +23,7 @@ impl Planner {
             self.arrive(now, alive);
         }
         let rules = self.settling_rules(now, alive);
-        self.show_rules(rules, "the peer has answered: everything may flow");
+        self.show_rules(now, rules, "the peer has answered: everything may flow");
         self.set_timers(Timers::Calm, "the association is reachable");
         if arrived && let Some(primary) = self.facts.primary {
             self.push(Action::Heartbeat(primary), "a path that answers is used at once");

@@ -145,7 +145,8 @@ impl OwnAddresses {
         }
         for &(_, change) in &changes {
             if let Change::Delete(address) = change
-                && let Some(state @ (Own::Confirmed | Own::Kept)) = self.states.get_mut(&address)
+                && let Some(state) = self.states.get_mut(&address)
+                && !matches!(state, Own::Deleting(_) | Own::Refused)
             {
                 // The kernel deletes on its own where it reacts to address events.
                 *state = Own::Deleting(now);

@@ -17,8 +17,8 @@ pub struct Saved {
     pub held: BTreeSet<IpAddr>,
     /// Rules installed.
     pub rules: BTreeSet<Rule>,
-    /// Own addresses not yet confirmed by the peer.
-    pub unconfirmed: BTreeSet<IpAddr>,
+    /// Own addresses that the peer has accepted. Others that the association has may be on their way.
+    pub confirmed: BTreeSet<IpAddr>,
     /// Own addresses whose deletion was asked for.
     pub deleting: BTreeSet<IpAddr>,
     /// Own addresses whose deletion was refused.
@@ -68,6 +68,8 @@ pub struct Planner {
     pub(super) refused_to_go: BTreeSet<IpAddr>,
     /// Until when packets to the peer's old addresses are sent on to its new one.
     pub(super) peer_settles: Option<Instant>,
+    /// When packets were last kept out.
+    guarded: Option<Instant>,
     /// Until when an ABORT may be an answer to what was sent before the peer knew the new address.
     pub(super) deaf_to_aborts: Option<Instant>,
     /// A swap is under way.
@@ -108,6 +110,7 @@ impl Planner {
             deleted: BTreeMap::new(),
             refused_to_go: BTreeSet::new(),
             peer_settles: None,
+            guarded: None,
             deaf_to_aborts: None,
             swapping: None,
             timers: Some(Timers::Calm),
@@ -125,8 +128,10 @@ impl Planner {
     #[must_use]
     pub fn resume(now: Instant, identity: Identity, facts: Facts, tuning: Tuning, saved: Saved) -> Self {
         let mut planner = Self::new(now, identity, facts, tuning);
+        let all = planner.facts.local.clone();
         let states = [
-            (&saved.unconfirmed, Own::Adding),
+            (&all, Own::Adding),
+            (&saved.confirmed, Own::Confirmed),
             (&saved.deleting, Own::Deleting(now)),
             (&saved.kept, Own::Kept),
             (&saved.refused, Own::Refused),
@@ -150,22 +155,29 @@ impl Planner {
         planner
     }
 
-    /// What the next daemon needs to carry on.
+    /// What the next daemon needs to carry on; the default, if it needs nothing.
     #[must_use]
     pub fn saved(&self) -> Saved {
         let those = |wanted: fn(Own) -> bool| {
             self.own.all().filter(|&(_, state)| wanted(state)).map(|(address, _)| address).collect()
         };
-        Saved {
+        let saved = Saved {
             held: self.held.clone(),
             rules: self.rules.clone(),
-            unconfirmed: those(|state| matches!(state, Own::Adding | Own::Answered)),
+            confirmed: those(|state| state == Own::Confirmed),
             deleting: those(|state| matches!(state, Own::Deleting(_))),
             kept: those(|state| state == Own::Kept),
             refused: those(|state| state == Own::Refused),
             events: self.events,
             peer_at: self.rendezvous.proven(),
+        };
+        // Of a settled association nothing has to be known.
+        if (Saved { confirmed: BTreeSet::new(), ..saved.clone() }) == Saved::default()
+            && self.own.all().all(|(_, state)| state == Own::Confirmed)
+        {
+            return Saved::default();
         }
+        saved
     }
 
     /// Takes an input and plans what follows from it.
@@ -178,7 +190,9 @@ impl Planner {
                 self.probed = self.probed.map(|(at, _)| (at, 0));
             }
             Input::OwnAnswer { serial, errors, from } => {
-                let trusted = self.facts.has_peer(from);
+                let trusted = self.facts.has_peer(from)
+                    && !self.guarded(now)
+                    && !self.rendezvous.exposed(now, &self.facts);
                 self.own.answer(serial, &errors, from, trusted);
             }
             Input::PeerAsconf { from } => self.rendezvous.sighted(now, from),
@@ -238,7 +252,8 @@ impl Planner {
     /// Gives up everything that was added to the host for this association: what the daemon does before it stops or
     /// lets the association go.
     pub fn release(&mut self) {
-        self.show_rules(BTreeSet::new(), "the association is let go");
+        self.rules.clear();
+        self.push(Action::Rules(BTreeSet::new()), "the association is let go");
         for address in std::mem::take(&mut self.held) {
             self.push(Action::Release(address), "the association is let go");
         }
@@ -368,12 +383,21 @@ impl Planner {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 
-    pub(super) fn show_rules(&mut self, rules: BTreeSet<Rule>, reason: &str) {
+    pub(super) fn show_rules(&mut self, now: Instant, rules: BTreeSet<Rule>, reason: &str) {
         if rules != self.rules || !self.rules_shown {
             self.rules_shown = true;
+            if self.rules.contains(&Rule::Guard(self.identity.pair)) {
+                self.guarded = Some(now);
+            }
             self.rules = rules.clone();
             self.push(Action::Rules(rules), reason);
         }
+    }
+
+    /// Whether the kernel may not have got what was seen on the wire, because it was kept out.
+    fn guarded(&self, now: Instant) -> bool {
+        self.rules.contains(&Rule::Guard(self.identity.pair))
+            || self.guarded.is_some_and(|until| now < until + super::hold::RULES_TAKE)
     }
 
     pub(super) fn set_timers(&mut self, timers: Timers, reason: &str) {

@@ -106,6 +106,14 @@ impl Rendezvous {
         candidates
     }
 
+    /// Whether our ASCONFs may have gone to somebody of whom only others say that it is the peer: somebody like that
+    /// could forge an answer, from whatever address.
+    pub(super) fn exposed(&self, now: Instant, facts: &Facts) -> bool {
+        [false, true]
+            .into_iter()
+            .any(|v6| self.candidates(now, facts, v6).into_iter().any(|address| !facts.has_peer(address)))
+    }
+
     /// Where packets to the peer's addresses go now, while the peer has not answered.
     pub(super) fn attempt(&self, now: Instant, facts: &Facts, v6: bool) -> Option<IpAddr> {
         let candidates = self.candidates(now, facts, v6);

@@ -128,6 +128,7 @@ impl Host {
     }
 
     fn answered(&mut self, serial: u32, from: IpAddr) {
+        self.wait(Duration::from_millis(30));
         self.tell(Input::OwnAnswer { serial, errors: Vec::new(), from });
     }
 
