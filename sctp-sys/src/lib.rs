@@ -22,6 +22,7 @@ mod inbox;
 pub mod probe;
 pub mod socket;
 pub mod sockopt;
+mod syscall;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "tokio")]

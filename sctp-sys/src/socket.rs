@@ -3,7 +3,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +11,7 @@ use crate::abi::{self, IPPROTO_SCTP};
 use crate::event::Notification;
 use crate::inbox::{Inbox, Piece, Whole};
 use crate::sockopt::{self, AssocId};
+use crate::syscall::{check, message, own, retry};
 use crate::{addr, cmsg};
 
 pub use crate::inbox::MessageInfo;
@@ -467,52 +468,10 @@ fn read_rcvinfo(data: &[u8], info: &mut MessageInfo) {
     info.assoc = u32_at(offset_of!(R, assoc_id)).cast_signed();
 }
 
-/// A message header over a name, one vector and control data.
-pub(crate) fn message(name: &mut [u8], iov: &mut libc::iovec, control: &mut [u8]) -> libc::msghdr {
-    // SAFETY: msghdr is integers and pointers, for which zero bits are a value.
-    let mut msg: libc::msghdr = unsafe { std::mem::zeroed() };
-    if !name.is_empty() {
-        msg.msg_name = name.as_mut_ptr().cast();
-        msg.msg_namelen = name.len() as libc::socklen_t;
-    }
-    msg.msg_iov = iov;
-    msg.msg_iovlen = 1;
-    if !control.is_empty() {
-        msg.msg_control = control.as_mut_ptr().cast();
-        msg.msg_controllen = control.len();
-    }
-    msg
-}
-
 /// An address that the kernel wrote; 0.0.0.0:0 when it wrote none.
 fn read_name(name: &[u8], len: libc::socklen_t) -> SocketAddr {
     let name = &name[..(len as usize).min(name.len())];
     addr::read(name).map_or_else(|_| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0), |(addr, _)| addr)
-}
-
-pub(crate) fn check(done: libc::c_int) -> io::Result<()> {
-    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// Calls again while signals interrupt.
-pub(crate) fn retry<T: PartialOrd + Default>(mut call: impl FnMut() -> T) -> io::Result<T> {
-    loop {
-        let done = call();
-        if done >= T::default() {
-            return Ok(done);
-        }
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
-}
-
-/// Takes a descriptor that a system call has just made.
-pub(crate) fn own(fd: RawFd) -> io::Result<OwnedFd> {
-    check(fd)?;
-    // SAFETY: a system call has just returned it to us; nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 impl From<OwnedFd> for Socket {

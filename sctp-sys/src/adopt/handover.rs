@@ -8,7 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::is_sctp;
 use crate::cmsg;
-use crate::socket::{Socket, message, retry};
+use crate::socket::Socket;
+use crate::syscall::{message, retry};
 
 /// Most sockets in one hand-over.
 pub const MAX_SOCKETS: usize = 64;

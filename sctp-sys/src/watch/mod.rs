@@ -19,8 +19,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::abi::Plain;
 use crate::cmsg;
-use crate::socket::{check, message, own, retry};
 use crate::sockopt;
+use crate::syscall::{check, message, own, retry};
 
 pub use chunk::{AsconfParam, Cause, Seen, walk};
 pub use filter::{Instruction, filter};

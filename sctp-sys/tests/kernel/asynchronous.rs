@@ -98,7 +98,7 @@ fn a_slow_reader_makes_the_sender_wait_and_loses_nothing() {
         let client = Arc::new(wrap(socket(Style::OneToOne, Family::V4)));
         sockopt::set_send_buffer(client.as_fd(), 20_000).unwrap();
         client.connect(peer).await.unwrap();
-        const COUNT: u32 = 500;
+        const COUNT: u32 = 150;
         let sender = tokio::spawn({
             let client = Arc::clone(&client);
             async move {

@@ -145,7 +145,7 @@ fn large_messages_arrive_whole_however_they_are_cut() {
                 client.connect(peer).unwrap();
                 client
             });
-            const ROUNDS: usize = 8;
+            const ROUNDS: usize = 4;
             const LEN: usize = 150_000;
             std::thread::scope(|scope| {
                 for (seed, client) in clients.iter().enumerate() {
