@@ -115,6 +115,13 @@ impl Planner {
     /// Asks for the target, and again when nothing came of it.
     pub(super) fn ask_for(&mut self, now: Instant, target: IpAddr) {
         let asked = self.asked.filter(|&(address, _)| address == target).map(|(_, at)| at);
+        if let Some(until) = self.rest.filter(|&until| now < until) {
+            if self.events {
+                self.events_off("an address that is still needed would be deleted");
+            }
+            self.wake_at(until);
+            return;
+        }
         match (self.own.get(target), self.identity.binding) {
             (None, binding) => {
                 let due = asked.map_or(now, |at| at + self.tuning.retry);

@@ -62,6 +62,8 @@ pub struct Planner {
     pub(super) probed: Option<(Instant, u32)>,
     /// A wildcard socket reacts to address events at present.
     pub(super) events: bool,
+    /// Until when the kernel has an event that asks for the deletion of an address that is still needed.
+    pub(super) rest: Option<Instant>,
     /// When deletions were last asked for.
     pub(super) deleted: BTreeMap<IpAddr, Instant>,
     /// Addresses whose deletion was refused before it was asked for again.
@@ -107,6 +109,7 @@ impl Planner {
             asked: None,
             probed: None,
             events: false,
+            rest: None,
             deleted: BTreeMap::new(),
             refused_to_go: BTreeSet::new(),
             peer_settles: None,
@@ -266,6 +269,11 @@ impl Planner {
     }
 
     fn take_usable(&mut self, now: Instant, usable: Vec<IpAddr>) {
+        let vanishes = |held: &IpAddr| self.usable.contains(held) && !usable.contains(held);
+        if self.identity.binding == Binding::Wildcard && self.held.iter().any(vanishes) {
+            // The copy that is there already makes no event that would undo this one.
+            self.rest = Some(now + self.tuning.tick);
+        }
         for (address, _) in self.own.all() {
             if usable.contains(&address) {
                 self.vanished.remove(&address);
