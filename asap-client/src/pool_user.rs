@@ -1,4 +1,4 @@
-//! A pool user's side of ASAP: who is in which pool (RFC 5352 §3.3, §3.5).
+//! A pool user's side of ASAP: who is in which pool (RFC 5352 §3.3).
 //!
 //! One machine for all pools of a host, over one home registrar. Pools are asked for once, or subscribed to with the S
 //! bit; a registrar that grants it (A bit) sends a new response whenever the pool changes. Where it does not, the pool
@@ -31,13 +31,6 @@ pub enum Input<'a> {
         handle: PoolHandle,
         /// Whether somebody waits.
         on: bool,
-    },
-    /// An element could not be reached: tell the registrar. Once per event; lost without a home.
-    Unreachable {
-        /// Its pool.
-        handle: PoolHandle,
-        /// Its identifier.
-        id: u32,
     },
     /// There is a (new) home registrar.
     Home,
@@ -141,12 +134,17 @@ impl PoolUser {
         self.pools.get(handle)?.last.as_ref().map(|(at, answer)| (*at, answer))
     }
 
+    /// Is any pool subscribed to or being asked for?
+    pub fn is_active(&self) -> bool {
+        self.pools.values().any(|pool| pool.wanted || pool.once)
+    }
+
     /// Is the registrar going to tell of changes of this pool?
     pub fn is_subscribed(&self, handle: &PoolHandle) -> bool {
         self.pools.get(handle).is_some_and(|pool| pool.granted)
     }
 
-    /// Is there a request that has not been answered?
+    /// Have all requests been answered?
     pub fn is_settled(&self) -> bool {
         self.pools.values().all(|pool| pool.t1.is_none())
     }
@@ -180,11 +178,6 @@ impl PoolUser {
                     if pool.t1.is_none() {
                         self.ask(now, &handle);
                     }
-                }
-            }
-            Input::Unreachable { handle, id } => {
-                if self.home {
-                    self.outputs.push_back(Output::Send(Message::EndpointUnreachable { handle, id }));
                 }
             }
             Input::Home => {

@@ -4,8 +4,11 @@
 //! addresses of the association (RFC 5352 §2.2.1), and a new association is quicker than moving an old one. The
 //! registrar that was home before is tried first, and what is to be said to it is handed over with the connection, so
 //! that it travels with the COOKIE-ECHO. The old association is kept until its successor has taken over.
+//!
+//! A client has two of these, one for its elements and one for its users: Linux sends one message with the COOKIE-ECHO,
+//! not two, and neither registration nor resolution shall wait a round trip for the other.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -19,7 +22,7 @@ const MOST_ACCEPTED: usize = 16;
 /// What happens to the home association.
 #[derive(Clone, Debug)]
 pub(super) enum Input {
-    /// The host's addresses are now these.
+    /// The host's addresses are now these, each once.
     Local(Vec<IpAddr>),
     /// The home does not answer: look for another.
     Hunt,
@@ -56,13 +59,7 @@ pub(super) enum Output {
     /// This is the home now: say everything to it. It need not be up.
     Home(LinkId),
     /// There is none.
-    HomeLost {
-        was_up: bool,
-    },
-    /// The home is up, at this place in the list.
-    HomeUp(Option<usize>),
-    /// The host has no address.
-    Offline,
+    HomeLost,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +83,7 @@ pub(super) struct Home {
     registrars: Vec<Vec<SocketAddr>>,
     hunt: Hunt,
     local: Vec<IpAddr>,
+    /// The next number for a port or link; the other home's are between.
     next: u64,
     port: Option<PortId>,
     /// What each port is bound to.
@@ -99,13 +97,18 @@ pub(super) struct Home {
 }
 
 impl Home {
-    pub(super) fn new(registrars: Vec<Vec<SocketAddr>>, timers: Timers, seed: Option<u64>) -> Self {
+    pub(super) fn new(
+        registrars: Vec<Vec<SocketAddr>>,
+        timers: Timers,
+        seed: Option<u64>,
+        first: u64,
+    ) -> Self {
         Self {
             hunt: Hunt::new(registrars.len(), timers.clone(), seed),
             timers,
             registrars,
             local: Vec::new(),
-            next: 0,
+            next: first,
             port: None,
             ports: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -114,10 +117,6 @@ impl Home {
             retire: None,
             outputs: VecDeque::new(),
         }
-    }
-
-    pub(super) fn local(&self) -> &[IpAddr] {
-        &self.local
     }
 
     /// The home association, up or not.
@@ -130,6 +129,11 @@ impl Home {
         self.home.and_then(|home| self.links.get(&home)).is_some_and(|link| link.state == State::Up)
     }
 
+    /// The place in the list of the registrar that is home, if it is up.
+    pub(super) fn registrar(&self) -> Option<usize> {
+        self.last.filter(|_| self.is_up())
+    }
+
     /// Are there predecessors that wait for [`Input::Settled`]?
     pub(super) fn has_predecessors(&self) -> bool {
         self.links.values().any(|link| link.state == State::Retiring)
@@ -137,6 +141,19 @@ impl Home {
 
     pub(super) fn knows(&self, link: LinkId) -> bool {
         self.links.contains_key(&link)
+    }
+
+    /// Are these the addresses that it works from?
+    pub(super) fn is_at(&self, local: &[IpAddr]) -> bool {
+        self.local == local
+    }
+
+    pub(super) fn has_outputs(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
+    pub(super) fn has_port(&self, port: PortId) -> bool {
+        self.ports.contains_key(&port)
     }
 
     pub(super) fn handle(&mut self, now: Instant, input: Input) {
@@ -180,14 +197,13 @@ impl Home {
     }
 
     fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+        let number = self.next;
+        self.next += 2;
+        number
     }
 
-    fn set_local(&mut self, now: Instant, mut local: Vec<IpAddr>) {
-        let mut seen = BTreeSet::new();
-        local.retain(|address| seen.insert(*address));
-        if seen.iter().eq(self.local.iter().collect::<BTreeSet<_>>()) {
+    fn set_local(&mut self, now: Instant, local: Vec<IpAddr>) {
+        if local == self.local {
             return;
         }
         self.local = local;
@@ -195,7 +211,7 @@ impl Home {
         self.leave_home();
         self.port = None;
         if self.local.is_empty() {
-            return self.outputs.push_back(Output::Offline);
+            return;
         }
         self.bind();
         self.steer(now, hunt::Input::Start { prefer: self.last, avoid: None });
@@ -216,7 +232,7 @@ impl Home {
             Some(link) if was_up => link.state = State::Retiring,
             _ => self.close(home),
         }
-        self.outputs.push_back(Output::HomeLost { was_up });
+        self.outputs.push_back(Output::HomeLost);
     }
 
     fn close(&mut self, link: LinkId) {
@@ -296,7 +312,6 @@ impl Home {
             self.outputs.push_back(Output::Home(id));
         }
         self.last = registrar;
-        self.outputs.push_back(Output::HomeUp(registrar));
         if self.has_predecessors() {
             self.retire = Some(now + self.timers.retire);
         }
@@ -306,7 +321,7 @@ impl Home {
         let Some(link) = self.links.remove(&id) else { return };
         if self.home == Some(id) {
             self.home = None;
-            self.outputs.push_back(Output::HomeLost { was_up: link.state == State::Up });
+            self.outputs.push_back(Output::HomeLost);
         }
         match (link.state, link.registrar) {
             (State::Connecting, Some(registrar)) => self.steer(now, hunt::Input::Failed(registrar)),

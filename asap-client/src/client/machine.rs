@@ -1,7 +1,7 @@
-//! The client's machine: the home association, the elements and the user, put together.
+//! The client's machine: the home associations, the elements and the user, put together.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::home::{self, Home};
@@ -39,8 +39,14 @@ impl Element {
 #[derive(Debug)]
 pub struct Client {
     timers: Timers,
-    registrars: Vec<Vec<std::net::SocketAddr>>,
-    home: Home,
+    registrars: Vec<Vec<SocketAddr>>,
+    local: Vec<IpAddr>,
+    /// The elements' home.
+    pe: Home,
+    /// The users' home.
+    pu: Home,
+    /// The registrar that was last said to be home.
+    told: Option<usize>,
     elements: BTreeMap<ElementId, Element>,
     user: PoolUser,
     outputs: VecDeque<Output>,
@@ -51,8 +57,11 @@ impl Client {
     pub fn new(config: Config) -> Self {
         let Config { registrars, timers, seed } = config;
         Self {
-            home: Home::new(registrars.clone(), timers.clone(), seed),
+            pe: Home::new(registrars.clone(), timers.clone(), seed, 1),
+            pu: Home::new(registrars.clone(), timers.clone(), seed, 2),
             registrars,
+            local: Vec::new(),
+            told: None,
             elements: BTreeMap::new(),
             user: PoolUser::new(timers.clone()),
             timers,
@@ -60,9 +69,9 @@ impl Client {
         }
     }
 
-    /// Is the association to a home registrar up?
+    /// Is the elements' association to their home registrar up?
     pub fn is_home_up(&self) -> bool {
-        self.home.is_up()
+        self.pe.is_up()
     }
 
     /// The last answer about a pool and when it came.
@@ -96,13 +105,15 @@ impl Client {
                 self.user.handle(now, pool_user::Input::Resolve { handle, fresh });
             }
             Input::Unreachable { handle, id } => {
-                self.user.handle(now, pool_user::Input::Unreachable { handle, id });
+                let link = self.pu.home().or(self.pe.home());
+                self.send(link, &Message::EndpointUnreachable { handle, id });
             }
-            Input::Up(link) => self.home.handle(now, home::Input::Up(link)),
-            Input::Down(link) => self.home.handle(now, home::Input::Down(link)),
-            Input::Restarted(link) => self.home.handle(now, home::Input::Restarted(link)),
+            Input::Up(link) => self.owner(link).handle(now, home::Input::Up(link)),
+            Input::Down(link) => self.owner(link).handle(now, home::Input::Down(link)),
+            Input::Restarted(link) => self.owner(link).handle(now, home::Input::Restarted(link)),
             Input::Accepted { link, port, peer } => {
-                self.home.handle(now, home::Input::Accepted { link, port, peer });
+                let home = if self.pe.has_port(port) { &mut self.pe } else { &mut self.pu };
+                home.handle(now, home::Input::Accepted { link, port, peer });
             }
             Input::Received(link, bytes) => self.received(now, link, &bytes),
         }
@@ -111,7 +122,8 @@ impl Client {
 
     /// Lets expired timers act.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.home.handle_timeout(now);
+        self.pe.handle_timeout(now);
+        self.pu.handle_timeout(now);
         for element in self.elements.values_mut() {
             element.machine.handle_timeout(now);
         }
@@ -127,7 +139,7 @@ impl Client {
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let elements = self.elements.values().map(|element| element.machine.poll_timeout());
-        earliest(elements.chain([self.home.poll_timeout(), self.user.poll_timeout()]))
+        earliest(elements.chain([self.pe.poll_timeout(), self.pu.poll_timeout(), self.user.poll_timeout()]))
     }
 
     fn event(&mut self, event: Event) {
@@ -140,17 +152,41 @@ impl Client {
         }
     }
 
+    /// The home that a link is, or was, of.
+    fn owner(&mut self, link: LinkId) -> &mut Home {
+        if self.pe.knows(link) { &mut self.pe } else { &mut self.pu }
+    }
+
     fn local(&mut self, now: Instant, local: Vec<IpAddr>) {
-        let before = self.home.local().to_vec();
-        self.home.handle(now, home::Input::Local(local));
-        if self.home.local() == before {
+        let set = |addresses: &[IpAddr]| addresses.iter().copied().collect::<BTreeSet<_>>();
+        if set(&local) == set(&self.local) {
             return;
         }
+        let mut seen = BTreeSet::new();
+        self.local = local;
+        self.local.retain(|address| seen.insert(*address));
+        if self.local.is_empty() {
+            self.event(Event::Offline);
+        }
         // Nothing of what follows is for the old home.
-        self.home_lost(now);
-        let local = self.home.local();
         for element in self.elements.values_mut() {
-            serve(now, element, local);
+            element.machine.handle(now, pool_element::Input::HomeLost);
+            serve(now, element, &self.local);
+        }
+        self.user.handle(now, pool_user::Input::HomeLost);
+        self.go_home(now);
+    }
+
+    /// Has a home wherever one is needed.
+    fn go_home(&mut self, now: Instant) {
+        let needs = [!self.elements.is_empty(), self.user.is_active()];
+        for (home, needed) in [&mut self.pe, &mut self.pu].into_iter().zip(needs) {
+            if needed {
+                home.handle(now, home::Input::Local(self.local.clone()));
+            } else if !home.is_at(&self.local) {
+                home.handle(now, home::Input::Local(Vec::new()));
+                home.handle(now, home::Input::Settled);
+            }
         }
     }
 
@@ -160,13 +196,13 @@ impl Client {
             (element.config, element.leaving) = (config, false);
         } else {
             let mut machine = PoolElement::new(config.handle.clone(), config.id, self.timers.clone());
-            if self.home.home().is_some() {
+            if self.pe.home().is_some() {
                 machine.handle(now, pool_element::Input::Home);
             }
             self.elements.insert(id.clone(), Element { config, machine, leaving: false });
         }
         if let Some(element) = self.elements.get_mut(&id) {
-            serve(now, element, self.home.local());
+            serve(now, element, &self.local);
         }
     }
 
@@ -180,65 +216,80 @@ impl Client {
         }
     }
 
-    fn home_lost(&mut self, now: Instant) {
-        for element in self.elements.values_mut() {
-            element.machine.handle(now, pool_element::Input::HomeLost);
-        }
-        self.user.handle(now, pool_user::Input::HomeLost);
-    }
-
-    fn new_home(&mut self, now: Instant) {
-        for element in self.elements.values_mut() {
-            element.machine.handle(now, pool_element::Input::Home);
-        }
-        self.user.handle(now, pool_user::Input::Home);
-    }
-
     /// Passes on what the parts want, until none wants anything.
     fn pump(&mut self, now: Instant) {
+        self.go_home(now);
         loop {
-            while let Some(output) = self.home.poll_output() {
-                self.follow_home(now, output);
+            while let Some(output) = self.pe.poll_output() {
+                self.follow_pe(now, output);
             }
-            let hunt = self.follow_elements() | self.follow_user();
-            if hunt {
-                self.home.handle(now, home::Input::Hunt);
+            while let Some(output) = self.pu.poll_output() {
+                self.follow_pu(now, output);
+            }
+            if self.follow_elements() {
+                self.pe.handle(now, home::Input::Hunt);
                 continue;
             }
-            let settled = self.elements.values().all(|element| element.machine.is_settled());
-            if settled && self.home.is_up() && self.home.has_predecessors() {
-                self.home.handle(now, home::Input::Settled);
+            if self.follow_user() {
+                self.pu.handle(now, home::Input::Hunt);
                 continue;
             }
-            return;
+            let settled =
+                [self.elements.values().all(|element| element.machine.is_settled()), self.user.is_settled()];
+            for (home, settled) in [&mut self.pe, &mut self.pu].into_iter().zip(settled) {
+                if settled && home.is_up() && home.has_predecessors() {
+                    home.handle(now, home::Input::Settled);
+                }
+            }
+            if !self.pe.has_outputs() && !self.pu.has_outputs() {
+                break;
+            }
+        }
+        let registrar = self.pe.registrar().or(self.pu.registrar());
+        if registrar != self.told {
+            self.told = registrar;
+            self.event(match registrar {
+                Some(listed) => Event::Home { registrar: self.registrars[listed].clone() },
+                None => Event::HomeLost,
+            });
         }
     }
 
-    fn follow_home(&mut self, now: Instant, output: home::Output) {
-        match output {
-            home::Output::Bind { port, local } => self.outputs.push_back(Output::Bind { port, local }),
-            home::Output::Unbind(port) => self.outputs.push_back(Output::Unbind(port)),
-            home::Output::Open { link, port, remote } => {
-                self.outputs.push_back(Output::Open { link, port, remote });
-            }
-            home::Output::Close(link) => self.outputs.push_back(Output::Close(link)),
-            home::Output::Home(_) => {
-                self.new_home(now);
-                self.follow_elements();
-                self.follow_user();
-            }
-            home::Output::HomeLost { was_up } => {
-                self.home_lost(now);
-                if was_up {
-                    self.event(Event::HomeLost);
-                }
-            }
-            home::Output::HomeUp(registrar) => {
-                let registrar = registrar.map(|listed| self.registrars[listed].clone()).unwrap_or_default();
-                self.event(Event::Home { registrar });
-            }
-            home::Output::Offline => self.event(Event::Offline),
+    fn follow_pe(&mut self, now: Instant, output: home::Output) {
+        let input = match output {
+            home::Output::Home(_) => pool_element::Input::Home,
+            home::Output::HomeLost => pool_element::Input::HomeLost,
+            other => return self.follow_home(other),
+        };
+        for element in self.elements.values_mut() {
+            element.machine.handle(now, input.clone());
         }
+        // What is sent is for the home of this moment.
+        if self.follow_elements() {
+            self.pe.handle(now, home::Input::Hunt);
+        }
+    }
+
+    fn follow_pu(&mut self, now: Instant, output: home::Output) {
+        let input = match output {
+            home::Output::Home(_) => pool_user::Input::Home,
+            home::Output::HomeLost => pool_user::Input::HomeLost,
+            other => return self.follow_home(other),
+        };
+        self.user.handle(now, input);
+        if self.follow_user() {
+            self.pu.handle(now, home::Input::Hunt);
+        }
+    }
+
+    fn follow_home(&mut self, output: home::Output) {
+        self.outputs.push_back(match output {
+            home::Output::Bind { port, local } => Output::Bind { port, local },
+            home::Output::Unbind(port) => Output::Unbind(port),
+            home::Output::Open { link, port, remote } => Output::Open { link, port, remote },
+            home::Output::Close(link) => Output::Close(link),
+            home::Output::Home(_) | home::Output::HomeLost => return,
+        });
     }
 
     /// Does any element want another home?
@@ -251,7 +302,7 @@ impl Client {
             {
                 match output {
                     pool_element::Output::Send(message) | pool_element::Output::Answer(message) => {
-                        self.send(self.home.home(), &message);
+                        self.send(self.pe.home(), &message);
                     }
                     pool_element::Output::Hunt => hunt = true,
                     pool_element::Output::Event(event) => self.element_event(&id, event),
@@ -287,7 +338,7 @@ impl Client {
         let mut hunt = false;
         while let Some(output) = self.user.poll_output() {
             match output {
-                pool_user::Output::Send(message) => self.send(self.home.home(), &message),
+                pool_user::Output::Send(message) => self.send(self.pu.home(), &message),
                 pool_user::Output::Hunt => hunt = true,
                 pool_user::Output::Event(pool_user::Event::Pool { handle, answer }) => {
                     self.event(Event::Pool { handle, answer });
@@ -301,7 +352,7 @@ impl Client {
     }
 
     fn received(&mut self, now: Instant, link: LinkId, bytes: &[u8]) {
-        if !self.home.knows(link) {
+        if !self.pe.knows(link) && !self.pu.knows(link) {
             return;
         }
         let decoded = match decode(bytes) {
@@ -316,20 +367,19 @@ impl Client {
         if !decoded.reports.is_empty() {
             self.send(Some(link), &Message::Error(decoded.reports));
         }
-        let at_home = self.home.home() == Some(link);
         match &decoded.message {
             Message::EndpointKeepAlive { home, .. } => self.keep_alive(now, link, *home, &decoded.message),
             Message::RegistrationResponse { handle, id, .. }
             | Message::DeregistrationResponse { handle, id, .. }
-                if at_home =>
+                if self.pe.home() == Some(link) =>
             {
-                self.home.handle(now, home::Input::Heard(link));
+                self.pe.handle(now, home::Input::Heard(link));
                 if let Some(element) = self.elements.get_mut(&(handle.clone(), *id)) {
                     element.machine.handle(now, pool_element::Input::Message(&decoded.message));
                 }
             }
-            Message::HandleResolutionResponse { .. } if at_home => {
-                self.home.handle(now, home::Input::Heard(link));
+            Message::HandleResolutionResponse { .. } if self.pu.home() == Some(link) => {
+                self.pu.handle(now, home::Input::Heard(link));
                 self.user.handle(now, pool_user::Input::Message(&decoded.message));
             }
             Message::Error(causes) => self.event(Event::Error(causes.clone())),
@@ -354,7 +404,7 @@ impl Client {
             self.send(Some(link), answer);
         }
         if ours && home {
-            self.home.handle(now, home::Input::Adopt(link));
+            self.pe.handle(now, home::Input::Adopt(link));
         }
     }
 }

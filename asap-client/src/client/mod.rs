@@ -1,9 +1,10 @@
-//! A host's whole RSerPool client as one machine: one association to the home registrar carries the registrations of
-//! all its elements and the resolutions and subscriptions of all its users.
+//! A host's whole RSerPool client as one machine: the registrations of all its elements, the resolutions and
+//! subscriptions of all its users.
 //!
 //! Whoever drives it makes associations of its outputs: a *port* is a socket bound to some of the host's addresses, a
-//! *link* an association of such a socket. When the host's addresses change, everything is said again over a new link
-//! from the new addresses, registrations and resolutions back to back; none waits for another.
+//! *link* an association of such a socket. When the host's addresses change, everything is said again over new links
+//! from the new addresses. There are two, one for the elements and one for the users, so that registrations and
+//! resolutions travel at the same time, each with the setting up of its association.
 
 mod home;
 mod machine;
@@ -159,7 +160,7 @@ pub enum Output {
 /// What a user may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The association to the home registrar is up.
+    /// There is a home registrar: the elements', or the users' where there are no elements.
     Home {
         /// The registrar as listed.
         registrar: Vec<SocketAddr>,

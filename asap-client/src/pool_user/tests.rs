@@ -254,15 +254,6 @@ fn several_pools_may_be_asked_for_at_once() {
 }
 
 #[test]
-fn an_unreachable_element_is_reported_to_the_home() {
-    let mut world = World::at_home();
-    let report = Message::EndpointUnreachable { handle: pool(), id: 3 };
-    assert_eq!(world.give(Input::Unreachable { handle: pool(), id: 3 }), [Output::Send(report)]);
-    world.give(Input::HomeLost);
-    assert_eq!(world.give(Input::Unreachable { handle: pool(), id: 3 }), []);
-}
-
-#[test]
 fn after_unsubscribing_pushed_responses_are_ignored() {
     let mut world = World::at_home();
     world.subscribe();
