@@ -76,6 +76,9 @@ impl Planner {
         if known {
             self.learn(now, target);
         }
+        if self.own.get(target) == Some(Own::Kept) && self.preferred != Some(target) {
+            self.prefer(target, "the peer has it and may have given it up");
+        }
     }
 
     /// The usable address to move to: of a family that the association has. One that the peer still knows is best,

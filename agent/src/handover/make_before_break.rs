@@ -25,8 +25,11 @@ impl Planner {
         let rules = self.settling_rules(now, alive);
         self.show_rules(now, rules, "the peer has answered: everything may flow");
         self.set_timers(Timers::Calm, "the association is reachable");
-        if arrived && let Some(primary) = self.facts.primary {
-            self.push(Action::Heartbeat(primary), "a path that answers is used at once");
+        self.probe_what_was_given_up(now);
+        if arrived {
+            for (peer, _) in self.facts.peers.clone() {
+                self.push(Action::Heartbeat(peer), "a path that answers is used at once");
+            }
         }
         let done = self.delete_what_is_gone(now, alive) && self.gain(now, alive) && self.leave(now, alive);
         if done && self.events && !self.own.busy(now) {
@@ -241,7 +244,7 @@ impl Planner {
         false
     }
 
-    fn prefer(&mut self, address: IpAddr, reason: &str) {
+    pub(super) fn prefer(&mut self, address: IpAddr, reason: &str) {
         self.preferred = Some(address);
         self.push(Action::SetPeerPrimary(address), reason);
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::own::{Own, OwnAddresses};
 use super::rendezvous::Rendezvous;
-use super::types::{Action, Binding, Facts, Identity, Input, Planned, State, Timers, Tuning};
+use super::types::{Action, Binding, Facts, Identity, Input, PathState, Planned, State, Timers, Tuning};
 use crate::translate::Rule;
 
 /// What of a planner has to outlive its daemon, so that the next one can carry on in the middle of a handover.
@@ -78,6 +78,8 @@ pub struct Planner {
     pub(super) swapping: Option<(IpAddr, Instant)>,
     timers: Option<Timers>,
     fresh_peer: Option<Instant>,
+    /// When a path was last probed because the peer was heard there.
+    heartbeat: Option<Instant>,
     rules: BTreeSet<Rule>,
     /// What is installed is known.
     rules_shown: bool,
@@ -118,6 +120,7 @@ impl Planner {
             swapping: None,
             timers: Some(Timers::Calm),
             fresh_peer: None,
+            heartbeat: None,
             rules: BTreeSet::new(),
             rules_shown: true,
             released: false,
@@ -198,7 +201,10 @@ impl Planner {
                     && !self.rendezvous.exposed(now, &self.facts);
                 self.own.answer(serial, &errors, from, trusted);
             }
-            Input::PeerAsconf { from } => self.rendezvous.sighted(now, from),
+            Input::PeerAsconf { from } => {
+                self.rendezvous.sighted(now, from);
+                self.probe(now, from);
+            }
             Input::Located(addresses) => self.rendezvous.located(addresses),
             Input::Failed { action, error } => self.failed(now, &action, &error),
         }
@@ -314,6 +320,35 @@ impl Planner {
                 "the peer has moved there and what it missed waits for a distant timer",
             );
         }
+    }
+
+    /// The peer was heard at an address of its that the kernel has given up, and would not look at for long.
+    fn probe(&mut self, now: Instant, from: IpAddr) {
+        let given_up =
+            self.facts.peers.iter().any(|&(peer, state)| peer == from && state == PathState::Inactive);
+        if given_up && self.heartbeat.is_none_or(|at| now >= at + self.tuning.retry) {
+            self.heartbeat = Some(now);
+            self.push(Action::Heartbeat(from), "the peer was heard there");
+        }
+    }
+
+    /// Something waits to be acknowledged, and there are paths that the kernel has given up: one of them may be the
+    /// one that works by now.
+    pub(super) fn probe_what_was_given_up(&mut self, now: Instant) {
+        let peers = self.facts.peers.iter();
+        let given_up: Vec<_> =
+            peers.filter(|(_, state)| *state == PathState::Inactive).map(|&(p, _)| p).collect();
+        if given_up.is_empty() || !self.facts.unacknowledged {
+            return;
+        }
+        let due = self.heartbeat.map_or(now, |at| at + 5 * self.tuning.retry);
+        if due <= now {
+            self.heartbeat = Some(now);
+            for peer in given_up {
+                self.push(Action::Heartbeat(peer), "something waits, and this path may work again");
+            }
+        }
+        self.wake_at(due.max(now + self.tuning.retry));
     }
 
     fn failed(&mut self, now: Instant, action: &Action, error: &str) {
