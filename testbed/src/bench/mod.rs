@@ -1,0 +1,240 @@
+//! `roam-testbed bench`: figures of ours beside those of somebody else, taken in the same run.
+
+mod reaction;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::guest;
+use crate::scenario::command::{stop_on_signals, write_json};
+
+/// The arguments of `bench`.
+#[derive(Debug, Clone, Args)]
+pub struct Arguments {
+    /// Names of benches, or `all`, which is also what is meant without any
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Kernel series of the guest, such as 6.12 or 6.1
+    #[arg(long, value_name = "SERIES")]
+    pub kernel: Option<String>,
+    /// Round trip between the hosts, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 20.0)]
+    pub rtt: f64,
+    /// Write the figures here: a list, one object a bench
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Run right here; needs root and a kernel with SCTP
+    #[arg(long, conflicts_with = "guest")]
+    pub native: bool,
+    /// Run in the guest even where the kernel has SCTP
+    #[arg(long)]
+    pub guest: bool,
+}
+
+/// One comparison. What could not be measured is `None` (null).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// The bench's name.
+    pub name: String,
+    /// Of what the figures are so many.
+    pub unit: String,
+    /// Our figure.
+    pub ours: Option<f64>,
+    /// Whom it is compared with.
+    pub peer_name: String,
+    /// Their figure.
+    pub peer: Option<f64>,
+    /// How many times better ours is; above 1 where it is better, whatever the unit.
+    pub ratio: Option<f64>,
+}
+
+/// Which figure is the better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Better {
+    Lower,
+}
+
+impl Figure {
+    fn new(bench: &Bench, ours: Option<f64>, peer: Option<f64>) -> Self {
+        let rounded = |value: f64| (value * 100.0).round() / 100.0;
+        let ratio = match (bench.better, ours, peer) {
+            (Better::Lower, Some(ours), Some(peer)) if ours > 0.0 => Some(rounded(peer / ours)),
+            _ => None,
+        };
+        Self {
+            name: bench.name.to_owned(),
+            unit: bench.unit.to_owned(),
+            ours: ours.map(rounded),
+            peer_name: bench.peer.to_owned(),
+            peer: peer.map(rounded),
+            ratio,
+        }
+    }
+}
+
+/// Ours and the peer's.
+type Pair = (Option<f64>, Option<f64>);
+
+struct Bench {
+    name: &'static str,
+    /// What is measured, in a sentence.
+    what: &'static str,
+    unit: &'static str,
+    better: Better,
+    /// Whom ours is compared with.
+    peer: &'static str,
+    measure: fn(rtt_ms: f64) -> Result<Pair>,
+}
+
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "reaction",
+        what: "From the new address of a stranded host to the first ASCONF on the wire: a program bound to one \
+               address with Roam, beside one bound to all with the kernel's auto-ASCONF, which does nothing for \
+               the other kind.",
+        unit: "ms",
+        better: Better::Lower,
+        peer: "Linux auto-ASCONF",
+        measure: reaction::stranded,
+    },
+    Bench {
+        name: "reaction-wildcard",
+        what: "The same, with programs bound to all addresses on both sides of the comparison.",
+        unit: "ms",
+        better: Better::Lower,
+        peer: "Linux auto-ASCONF",
+        measure: reaction::stranded_wildcard,
+    },
+    Bench {
+        name: "reaction-second-address",
+        what: "From a second address, the first one still being there, to the first ASCONF on the wire; programs \
+               bound to all addresses.",
+        unit: "ms",
+        better: Better::Lower,
+        peer: "Linux auto-ASCONF",
+        measure: reaction::second_address,
+    },
+];
+
+impl Arguments {
+    fn benches(&self) -> Result<Vec<&'static Bench>> {
+        if !(self.rtt.is_finite() && (0.0..=10_000.0).contains(&self.rtt)) {
+            bail!("--rtt {}: 0 to 10000 milliseconds are possible", self.rtt);
+        }
+        if self.names.is_empty() || self.names.iter().any(|name| name == "all") {
+            return Ok(BENCHES.iter().collect());
+        }
+        let find = |name: &String| {
+            BENCHES.iter().find(|bench| bench.name == name).with_context(|| {
+                let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
+                format!("no bench is called {name}; there are {}", names.join(", "))
+            })
+        };
+        self.names.iter().map(find).collect()
+    }
+
+    fn inside(&self, json: &Path) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec!["bench".into()];
+        words.extend(self.names.iter().map(OsString::from));
+        words.extend(["--native".into(), "--rtt".into(), self.rtt.to_string().into()]);
+        words.extend(["--json".into(), json.into()]);
+        words
+    }
+}
+
+/// Measures and prints what came of it: here where the kernel has SCTP and we are root, else in the guest.
+///
+/// # Errors
+/// A name that no bench has, no guest, or interrupted. What could not be measured is an exit status.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let benches = arguments.benches()?;
+    let here = arguments.native || (!arguments.guest && arguments.kernel.is_none() && guest::native());
+    if !here {
+        return in_guest(arguments, benches.len());
+    }
+    stop_on_signals()?;
+    let mut figures = Vec::new();
+    for bench in benches {
+        println!("{}: {}", bench.name, bench.what);
+        let (ours, peer) = (bench.measure)(arguments.rtt)?;
+        let figure = Figure::new(bench, ours, peer);
+        println!("  {}", words(&figure));
+        figures.push(figure);
+        // What is there is kept, whatever the next one brings.
+        if let Some(file) = &arguments.json {
+            write_json(file, &figures)?;
+        }
+    }
+    let whole = figures.iter().all(|figure| figure.ours.is_some());
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn in_guest(arguments: &Arguments, count: usize) -> Result<ExitCode> {
+    let share = tempfile::tempdir()?;
+    let mut options = guest::Options { share: Some(share.path().to_owned()), ..guest::Options::default() };
+    if let Some(kernel) = &arguments.kernel {
+        options.kernel = kernel.parse().map_err(|error| anyhow::anyhow!("--kernel {kernel}: {error}"))?;
+    }
+    options.limit = Duration::from_secs(120 + 600 * count as u64);
+    let status = guest::run_self(&options, &arguments.inside(Path::new("/share/bench.json")))?;
+    if let Some(file) = &arguments.json {
+        let Ok(bytes) = fs::read(share.path().join("bench.json")) else {
+            bail!("the guest measured nothing (exit status {status})");
+        };
+        let figures: Vec<Figure> = serde_json::from_slice(&bytes).context("what the guest wrote")?;
+        write_json(file, &figures)?;
+    }
+    Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)))
+}
+
+fn words(figure: &Figure) -> String {
+    let value = |value: Option<f64>| {
+        value.map_or_else(|| "not measured".to_owned(), |value| format!("{value} {}", figure.unit))
+    };
+    let times = figure.ratio.map(|ratio| format!("; {ratio} times better")).unwrap_or_default();
+    format!("Roam {}, {} {}{times}", value(figure.ours), figure.peer_name, value(figure.peer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(names: &[&str]) -> Arguments {
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        Arguments { names, kernel: None, rtt: 20.0, json: None, native: false, guest: false }
+    }
+
+    #[test]
+    fn a_ratio_above_one_says_that_ours_is_better() {
+        let figure = Figure::new(&BENCHES[0], Some(4.0), Some(500.0));
+        assert_eq!(figure.ratio, Some(125.0));
+        assert_eq!(Figure::new(&BENCHES[0], Some(4.0), Some(2.0)).ratio, Some(0.5));
+    }
+
+    #[test]
+    fn what_could_not_be_measured_is_null_and_has_no_ratio() {
+        let figure = serde_json::to_value(Figure::new(&BENCHES[0], None, Some(500.0))).unwrap();
+        assert!(figure["ours"].is_null() && figure["ratio"].is_null());
+        assert_eq!(figure["peer"], 500.0);
+    }
+
+    #[test]
+    fn the_first_bench_is_the_reaction_and_without_a_name_all_are_meant() {
+        let all = arguments(&[]).benches().unwrap();
+        assert_eq!((all.len(), all[0].name), (BENCHES.len(), "reaction"));
+        assert_eq!(arguments(&["reaction-wildcard"]).benches().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_bench_that_does_not_exist_is_named_with_those_that_do() {
+        let error = arguments(&["no-such"]).benches().err().unwrap().to_string();
+        assert!(error.contains("no-such") && error.contains("reaction"));
+    }
+}
