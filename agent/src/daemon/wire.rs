@@ -25,8 +25,12 @@ impl Daemon {
                 }
                 Seen::AsconfAck { serial, errors, authenticated: true, .. } if !sighting.outgoing => {
                     self.refresh(key);
-                    let answer =
-                        Input::OwnAnswer { serial: *serial, errors: errors.clone(), from: sighting.source };
+                    let answer = Input::OwnAnswer {
+                        serial: *serial,
+                        errors: errors.clone(),
+                        from: sighting.source,
+                        to: sighting.destination,
+                    };
                     self.tell(key, answer);
                 }
                 Seen::Asconf { .. } if !sighting.outgoing => {

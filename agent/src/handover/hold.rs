@@ -215,11 +215,15 @@ impl Planner {
                 rules.extend(peers.map(|destination| Rule::Restrict { pair, source, destination }));
             }
         }
-        if let Some(held) = self.held.iter().copied().find(|held| held.is_ipv6() == v6)
-            && !self.own.listed(target)
-            && self.identity.binding == Binding::Wildcard
-        {
-            rules.insert(Rule::InDestination { pair, from: target, to: held });
+        // Whoever has our other addresses from the registrar reaches the association there, too.
+        let inside =
+            self.held.iter().copied().find(|held| held.is_ipv6() == v6 && self.facts.local.contains(held));
+        if let Some(to) = inside {
+            let here = |address: &&IpAddr| address.is_ipv6() == v6 && !self.own.listed(**address);
+            let asked = |address: &IpAddr| *address == target && self.identity.binding == Binding::Explicit;
+            for &from in self.usable.iter().filter(here).filter(|address| !asked(address)) {
+                rules.insert(Rule::InDestination { pair, from, to });
+            }
         }
         rules
     }

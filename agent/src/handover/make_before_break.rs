@@ -12,7 +12,8 @@ use crate::translate::Rule;
 
 /// How long the peer gets to delete its old address, before packets to it are no longer sent on.
 const PEER_SETTLES: Duration = Duration::from_secs(5);
-/// How long after a handover an ABORT may still be under way that was an answer to something sent in it.
+/// How long after a handover or a deletion an ABORT may still be under way that was an answer to something sent from
+/// an address which the peer did not know yet, or no longer.
 const ABORTS_LINGER: Duration = Duration::from_secs(3);
 
 impl Planner {
@@ -161,6 +162,7 @@ impl Planner {
             self.held.remove(&address);
             self.via.remove(&address);
         }
+        self.deaf_to_aborts = Some(now + ABORTS_LINGER);
         self.push(Action::Remove(address), "the address is gone, the peer shall forget it");
         self.wake_at(now + self.tuning.retry);
     }
@@ -239,6 +241,7 @@ impl Planner {
         let Some(old) = self.leaving.pop_first() else { return true };
         if alive.contains(&old) && alive.iter().any(|&other| other != old) && self.preferred != Some(old) {
             self.own.set(old, Own::Deleting(now));
+            self.deaf_to_aborts = Some(now + ABORTS_LINGER);
             self.push(Action::Remove(old), "the association has moved on before this network goes");
         }
         false

@@ -195,8 +195,10 @@ impl Planner {
                 self.own.sent(now, serial, changes);
                 self.probed = self.probed.map(|(at, _)| (at, 0));
             }
-            Input::OwnAnswer { serial, errors, from } => {
+            Input::OwnAnswer { serial, errors, from, to } => {
+                let let_in = |rule: &Rule| matches!(rule, Rule::InDestination { from, .. } if *from == to);
                 let trusted = self.facts.has_peer(from)
+                    && (self.facts.local.contains(&to) || self.rules.iter().any(let_in))
                     && !self.guarded(now)
                     && !self.rendezvous.exposed(now, &self.facts);
                 self.own.answer(serial, &errors, from, trusted);

@@ -129,7 +129,8 @@ impl Host {
 
     fn answered(&mut self, serial: u32, from: IpAddr) {
         self.wait(Duration::from_millis(30));
-        self.tell(Input::OwnAnswer { serial, errors: Vec::new(), from });
+        let to = *self.local.last().expect("an address");
+        self.tell(Input::OwnAnswer { serial, errors: Vec::new(), from, to });
     }
 
     /// The kernel takes an address up and asks the peer.
@@ -419,6 +420,7 @@ fn no_abort_gets_in_while_the_peer_may_not_know_the_new_address_and_a_while_afte
     assert!(host.rules.contains(&Rule::NoAbortIn(PAIR)));
     let serial = host.add(new());
     host.answered(serial, peer());
+    host.delete(old(), peer());
     assert!(host.rules.contains(&Rule::NoAbortIn(PAIR)));
     host.settle();
     assert!(!host.rules.contains(&Rule::NoAbortIn(PAIR)));
@@ -457,7 +459,7 @@ fn an_address_that_the_peer_refused_to_forget_still_carries_the_association() {
     host.answered(serial, peer());
     let serial = host.sent(Change::Delete(old()));
     host.usable(&[old()]);
-    host.tell(Input::OwnAnswer { serial, errors: vec![(0, 0xa2)], from: peer() });
+    host.tell(Input::OwnAnswer { serial, errors: vec![(0, 0xa2)], from: peer(), to: old() });
     assert!(host.rules.contains(&Rule::OutSource { pair: PAIR, from: new(), to: old() }));
     assert!(!host.restricts(peer()), "the peer knows the address");
 }
@@ -468,7 +470,7 @@ fn an_address_that_the_peer_refused_is_neither_asked_for_again_nor_used() {
     host.usable(&[new(), old()]);
     let serial = host.add(new());
     host.take();
-    host.tell(Input::OwnAnswer { serial, errors: vec![(0, 0xa1)], from: peer() });
+    host.tell(Input::OwnAnswer { serial, errors: vec![(0, 0xa1)], from: peer(), to: old() });
     host.settle();
     assert!(!host.did(&Action::Add(new())));
     host.usable(&[new()]);

@@ -103,6 +103,8 @@ pub enum Input {
         errors: Vec<(u32, u16)>,
         /// The packet's source address on the wire, before any translation.
         from: IpAddr,
+        /// The packet's destination address on the wire, before any translation.
+        to: IpAddr,
     },
     /// An ASCONF of the peer arrived. Not authenticated either: a hint where the peer is, and where the answers to
     /// its ASCONFs have to go (the kernel sends a repeated answer to an address that the peer may have left).
