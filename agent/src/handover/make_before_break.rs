@@ -90,6 +90,10 @@ impl Planner {
         if let Some(at) = self.rendezvous.answer_rules(now, pair, &self.facts, &mut rules) {
             self.wake_at(at);
         }
+        if rules.iter().any(|rule| matches!(rule, Rule::InSource { .. })) {
+            // What is sent on may go to somebody who knows nothing of it.
+            self.deaf_to_aborts = Some(now + ABORTS_LINGER);
+        }
         if let Some(until) = self.deaf_to_aborts.filter(|&until| until > now) {
             self.wake_at(until);
             rules.insert(Rule::NoAbortIn(pair));
