@@ -34,6 +34,7 @@ impl Planner {
         if target != self.target {
             self.target = target;
             self.probed = None;
+            self.carried = false;
             self.own.take_accepted_from();
             self.rendezvous.moved();
         }
@@ -58,7 +59,18 @@ impl Planner {
             );
             return;
         };
-        if let Some(at) = self.rendezvous.take_turns(now, &self.facts, target.is_ipv6()) {
+        if self.own.get(target) != Some(Own::Kept) {
+            self.carried = false;
+        } else if let Some(peer) = self.own.take_accepted_from() {
+            // Found: each knows where the other is.
+            self.carried = true;
+            self.rendezvous.prove(peer);
+            self.peer_settles = None;
+        }
+        self.probe_what_was_given_up(now);
+        if self.carried {
+            // No more looking for it.
+        } else if let Some(at) = self.rendezvous.take_turns(now, &self.facts, target.is_ipv6()) {
             self.wake_at(at);
         }
         let known = self.own.listed(target);
@@ -139,14 +151,24 @@ impl Planner {
             (Some(Own::Adding), binding) if !self.own.listed(target) => {
                 let wildcard = binding == Binding::Wildcard;
                 let due = asked.map_or(now, |at| at + if wildcard { self.tuning.tick } else { self.long() });
-                if due <= now {
-                    self.asked = Some((target, now));
-                    self.push(
-                        if wildcard { Action::MakeEvent(target) } else { Action::Add(target) },
-                        "the kernel has not taken the new address up: once more",
-                    );
+                if due > now {
+                    self.wake_at(due);
+                    return;
                 }
-                self.wake_at(due.max(now + self.tuning.retry));
+                self.asked = Some((target, now));
+                self.wake_at(now + self.tuning.tick);
+                if wildcard && self.copied {
+                    // The event that the copy made is spent, and another takes another copy.
+                    self.events_off("the kernel has not taken the new address up: once more");
+                    self.rest = Some(now + self.tuning.tick);
+                    return;
+                }
+                self.events |= wildcard;
+                self.push(Action::Add(target), "the kernel has not taken the new address up: once more");
+                if wildcard {
+                    self.copied = true;
+                    self.push(Action::MakeEvent(target), "the kernel made no event of the new address");
+                }
             }
             _ => {}
         }
@@ -201,10 +223,14 @@ impl Planner {
         let pair = self.identity.pair;
         let v6 = target.is_ipv6();
         let mut rules = BTreeSet::from([Rule::NoAbortIn(pair)]);
-        let attempt = self.rendezvous.attempt(now, &self.facts, v6);
-        self.rendezvous.rules(now, pair, &self.facts, attempt, &mut rules);
-        if let Some(at) = self.rendezvous.answer_rules(now, pair, &self.facts, &mut rules) {
-            self.wake_at(at);
+        if self.carried {
+            self.peer_rules(now, &mut rules);
+        } else {
+            let attempt = self.rendezvous.attempt(now, &self.facts, v6);
+            self.rendezvous.rules(now, pair, &self.facts, attempt, &mut rules);
+            if let Some(at) = self.rendezvous.answer_rules(now, pair, &self.facts, &mut rules) {
+                self.wake_at(at);
+            }
         }
         // Where the peer's own ASCONF came from, it knows us; and an address that it refused to forget, it knows.
         let open = self.rendezvous.has_met() || self.own.get(target) == Some(Own::Kept);

@@ -70,6 +70,21 @@ impl Planner {
                 rules.insert(Rule::OutSource { pair, from: held, to });
             }
         }
+        self.peer_rules(now, &mut rules);
+        if rules.iter().any(|rule| matches!(rule, Rule::InSource { .. })) {
+            // What is sent on may go to somebody who knows nothing of it.
+            self.deaf_to_aborts = Some(now + ABORTS_LINGER);
+        }
+        if let Some(until) = self.deaf_to_aborts.filter(|&until| until > now) {
+            self.wake_at(until);
+            rules.insert(Rule::NoAbortIn(pair));
+        }
+        rules
+    }
+
+    /// What is still translated between the kernel's addresses of the peer and its present one.
+    pub(super) fn peer_rules(&mut self, now: Instant, rules: &mut BTreeSet<Rule>) {
+        let pair = self.identity.pair;
         if let Some(present) = self.rendezvous.proven() {
             let known = self.facts.peers.iter().find(|&&(peer, _)| peer == present).map(|&(_, state)| state);
             let old_left = self
@@ -83,22 +98,13 @@ impl Planner {
                 self.rendezvous.forget_proof();
                 self.peer_settles = None;
             } else {
-                self.rendezvous.rules(now, pair, &self.facts, Some(present), &mut rules);
+                self.rendezvous.rules(now, pair, &self.facts, Some(present), rules);
                 self.wake_at(settles);
             }
         }
-        if let Some(at) = self.rendezvous.answer_rules(now, pair, &self.facts, &mut rules) {
+        if let Some(at) = self.rendezvous.answer_rules(now, pair, &self.facts, rules) {
             self.wake_at(at);
         }
-        if rules.iter().any(|rule| matches!(rule, Rule::InSource { .. })) {
-            // What is sent on may go to somebody who knows nothing of it.
-            self.deaf_to_aborts = Some(now + ABORTS_LINGER);
-        }
-        if let Some(until) = self.deaf_to_aborts.filter(|&until| until > now) {
-            self.wake_at(until);
-            rules.insert(Rule::NoAbortIn(pair));
-        }
-        rules
     }
 
     /// Deletes addresses that are no longer usable, and those that the kernel no longer sends from. Returns whether

@@ -50,6 +50,10 @@ pub struct Planner {
     pub(super) stranded: Option<Instant>,
     /// The address that a stranded association moves to.
     pub(super) target: Option<IpAddr>,
+    /// The target is one that the peer refused to forget, and the peer has been found.
+    pub(super) carried: bool,
+    /// An event was made by a copy that is still there.
+    pub(super) copied: bool,
     /// When own addresses stopped being usable.
     pub(super) vanished: BTreeMap<IpAddr, Instant>,
     /// The association had one address when the newest one came: it moves, rather than gains a path.
@@ -105,6 +109,8 @@ impl Planner {
             peers_when_stranded: BTreeSet::new(),
             stranded: None,
             target: None,
+            carried: false,
+            copied: false,
             vanished: BTreeMap::new(),
             leaving: BTreeSet::new(),
             preferred: None,
@@ -417,6 +423,7 @@ impl Planner {
 
     pub(super) fn events_off(&mut self, reason: &str) {
         self.events = false;
+        self.copied = false;
         self.push(Action::EventsOff, reason);
     }
 
