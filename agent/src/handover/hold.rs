@@ -42,7 +42,7 @@ impl Planner {
             self.swap(now);
             return;
         }
-        self.hold_one_of_each_family();
+        self.hold_old_addresses();
         let Some(target) = target else {
             if self.events {
                 // The kernel's own reaction to a vanished last address mutes the association.
@@ -87,6 +87,7 @@ impl Planner {
         self.show_rules(now, rules, &format!("the association moves to {target}"));
         if known {
             self.learn(now, target);
+            self.stop_looking(now);
         }
         if self.own.get(target) == Some(Own::Kept) && self.preferred != Some(target) {
             self.prefer(target, "the peer has it and may have given it up");
@@ -108,15 +109,21 @@ impl Planner {
             .or_else(|| usable().next())
     }
 
-    /// One old address of each family stays, as the source that the kernel still accepts.
-    fn hold_one_of_each_family(&mut self) {
+    /// One old address of each family stays, as the source that the kernel still accepts. For a wildcard socket all
+    /// stay: what has vanished the kernel deletes when it looks next, and not what has come back.
+    fn hold_old_addresses(&mut self) {
         for v6 in [false, true] {
             let via = self.target.filter(|target| target.is_ipv6() == v6);
             let fits = |address: &IpAddr| address.is_ipv6() == v6 && !self.usable.contains(address);
-            let sources: Vec<_> = self.own.confirmed().filter(fits).collect();
-            let held = sources.iter().copied().find(|source| self.held.contains(source));
-            let Some(address) = held.or_else(|| sources.first().copied()) else { continue };
-            if held.is_none() || self.via.get(&address) != via.as_ref() {
+            let mut sources: Vec<_> = self.own.confirmed().filter(fits).collect();
+            sources.sort_by_key(|source| !self.held.contains(source));
+            if self.identity.binding == Binding::Explicit {
+                sources.truncate(1);
+            }
+            for address in sources {
+                if self.held.contains(&address) && self.via.get(&address) == via.as_ref() {
+                    continue;
+                }
                 self.held.insert(address);
                 match via {
                     Some(via) => self.via.insert(address, via),
@@ -130,11 +137,7 @@ impl Planner {
     /// Asks for the target, and again when nothing came of it.
     pub(super) fn ask_for(&mut self, now: Instant, target: IpAddr) {
         let asked = self.asked.filter(|&(address, _)| address == target).map(|(_, at)| at);
-        if let Some(until) = self.rest.filter(|&until| now < until) {
-            if self.events {
-                self.events_off("an address that is still needed would be deleted");
-            }
-            self.wake_at(until);
+        if self.must_rest(now) {
             return;
         }
         match (self.own.get(target), self.identity.binding) {
@@ -157,7 +160,7 @@ impl Planner {
                 }
                 self.asked = Some((target, now));
                 self.wake_at(now + self.tuning.tick);
-                if wildcard && self.copied {
+                if wildcard && self.copied.is_some() {
                     // The event that the copy made is spent, and another takes another copy.
                     self.events_off("the kernel has not taken the new address up: once more");
                     self.rest = Some(now + self.tuning.tick);
@@ -166,12 +169,28 @@ impl Planner {
                 self.events |= wildcard;
                 self.push(Action::Add(target), "the kernel has not taken the new address up: once more");
                 if wildcard {
-                    self.copied = true;
+                    self.copied = Some(target);
                     self.push(Action::MakeEvent(target), "the kernel made no event of the new address");
                 }
             }
             _ => {}
         }
+    }
+
+    /// Whether the kernel has an event, or may have, that asks for the deletion of an address that is not to be
+    /// deleted now: until it has passed over that, a wildcard socket must not look.
+    pub(super) fn must_rest(&mut self, now: Instant) -> bool {
+        if self.identity.binding == Binding::Explicit {
+            return false;
+        }
+        let gone = self.own.confirmed().filter(|address| !self.held.contains(address));
+        let events = gone.filter_map(|address| self.vanished.get(&address)).map(|&at| at + self.tuning.tick);
+        let Some(until) = events.chain(self.rest).max().filter(|&until| now < until) else { return false };
+        if self.events {
+            self.events_off("an address that is still needed would be deleted");
+        }
+        self.wake_at(until);
+        true
     }
 
     /// How long to wait for what ought to have happened at once.

@@ -32,10 +32,8 @@ impl Planner {
                 self.push(Action::Heartbeat(peer), "a path that answers is used at once");
             }
         }
-        let done = self.delete_what_is_gone(now, alive) && self.gain(now, alive) && self.leave(now, alive);
-        if done && self.events && !self.own.busy(now) {
-            self.events_off("the association has settled");
-        }
+        let _ = self.delete_what_is_gone(now, alive) && self.gain(now, alive) && self.leave(now, alive);
+        self.stop_looking(now);
         self.let_go_of_held();
     }
 
@@ -157,6 +155,9 @@ impl Planner {
         }
         if self.identity.binding == Binding::Wildcard && !self.held.contains(&address) {
             self.prepare_to_vanish(now, address);
+            return;
+        }
+        if self.must_rest(now) {
             return;
         }
         self.deleted.insert(address, now);

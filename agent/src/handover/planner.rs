@@ -52,8 +52,8 @@ pub struct Planner {
     pub(super) target: Option<IpAddr>,
     /// The target is one that the peer refused to forget, and the peer has been found.
     pub(super) carried: bool,
-    /// An event was made by a copy that is still there.
-    pub(super) copied: bool,
+    /// The address of which an event was made by a copy that is still there.
+    pub(super) copied: Option<IpAddr>,
     /// When own addresses stopped being usable.
     pub(super) vanished: BTreeMap<IpAddr, Instant>,
     /// The association had one address when the newest one came: it moves, rather than gains a path.
@@ -110,7 +110,7 @@ impl Planner {
             stranded: None,
             target: None,
             carried: false,
-            copied: false,
+            copied: None,
             vanished: BTreeMap::new(),
             leaving: BTreeSet::new(),
             preferred: None,
@@ -283,8 +283,8 @@ impl Planner {
     }
 
     fn take_usable(&mut self, now: Instant, usable: Vec<IpAddr>) {
-        let vanishes = |held: &IpAddr| self.usable.contains(held) && !usable.contains(held);
-        if self.identity.binding == Binding::Wildcard && self.held.iter().any(vanishes) {
+        let vanishes = |copy: &IpAddr| self.usable.contains(copy) && !usable.contains(copy);
+        if self.identity.binding == Binding::Wildcard && self.held.iter().chain(&self.copied).any(vanishes) {
             // The copy that is there already makes no event that would undo this one.
             self.rest = Some(now + self.tuning.tick);
         }
@@ -423,8 +423,28 @@ impl Planner {
 
     pub(super) fn events_off(&mut self, reason: &str) {
         self.events = false;
-        self.copied = false;
+        self.copied = None;
         self.push(Action::EventsOff, reason);
+    }
+
+    /// A wildcard socket looks no longer than until the kernel has acted on the event that was made for it.
+    pub(super) fn stop_looking(&mut self, now: Instant) {
+        if !self.events {
+            return;
+        }
+        let awaited: Vec<Instant> = self
+            .own
+            .all()
+            .filter_map(|(address, state)| match state {
+                Own::Adding if !self.own.listed(address) => Some(now + self.tuning.retry),
+                Own::Deleting(at) => Some(at + self.tuning.tick).filter(|&until| now < until),
+                _ => None,
+            })
+            .collect();
+        match awaited.into_iter().min() {
+            Some(at) => self.wake_at(at),
+            None => self.events_off("the kernel has acted on the event"),
+        }
     }
 
     pub(super) fn push(&mut self, action: Action, reason: impl Into<String>) {
