@@ -1,11 +1,17 @@
 //! The testbed: networks in namespaces, programs that send over them, hosts that move, and what became of it.
 
+pub mod bench;
+mod capture;
+pub mod check;
+pub mod checkout;
 pub mod clock;
+pub mod demo;
 pub mod guest;
 pub mod link;
 pub mod measure;
 pub mod netns;
 pub mod process;
+pub mod report;
 pub mod result;
 pub mod rtnl;
 pub mod scenario;

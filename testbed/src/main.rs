@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use roam_testbed::{scenario, traffic};
+use roam_testbed::{bench, check, checkout, demo, guest, report, scenario, traffic};
 
 /// Shows that SCTP associations live through every kind of handover, on the real kernel.
 #[derive(Debug, Parser)]
@@ -17,10 +17,23 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Both ends move at the same moment, without and with Roam.
+    Demo(demo::Arguments),
     /// The scenarios and what each shows.
     List,
     /// Run scenarios.
     Run(scenario::command::Arguments),
+    /// Figures of ours beside those of others.
+    Bench(bench::Arguments),
+    /// Run all tests and scenarios.
+    Check(check::Arguments),
+    /// Runs as a table and as a page.
+    Report(report::Arguments),
+    /// Run a command in the guest, whose kernel has SCTP.
+    Guest(guest::command::Arguments),
+    /// What `check` runs on a kernel with SCTP.
+    #[command(hide = true)]
+    Inside(check::Inside),
     /// The built-in traffic program.
     #[command(hide = true, subcommand)]
     Traffic(traffic::Command),
@@ -29,7 +42,13 @@ enum What {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         What::List => scenario::command::list(),
-        What::Run(arguments) => scenario::command::run(&arguments),
+        What::Demo(arguments) => demo::run(&arguments),
+        What::Run(arguments) => checkout::build_programs().and_then(|()| scenario::command::run(&arguments)),
+        What::Bench(arguments) => checkout::build_programs().and_then(|()| bench::run(&arguments)),
+        What::Check(arguments) => check::run(&arguments),
+        What::Report(arguments) => report::run(&arguments),
+        What::Guest(arguments) => guest::command::run(&arguments),
+        What::Inside(arguments) => check::inside(&arguments),
         What::Traffic(command) => traffic::run(&command),
     };
     outcome.unwrap_or_else(|error| {

@@ -4,14 +4,15 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::process::Child;
 
 use anyhow::{Context, Result, bail};
 
 use super::kernel::Kernel;
+use super::packages::{program, search_path};
 use super::{INSIDE, Options};
+use crate::clock::{self, Waited};
 
 /// Modules loaded before the command runs; nftables loads the rest on demand.
 const MODULES: [&str; 7] = ["sctp", "sctp_diag", "veth", "dummy", "sch_netem", "nf_tables", "af_packet"];
@@ -73,8 +74,8 @@ fn script(kernel: &Kernel, command: &[OsString]) -> Result<Vec<u8>> {
         quoted
     };
     let mut script = Vec::new();
-    for name in ["PATH", "HOME"] {
-        let value = std::env::var_os(name).unwrap_or_default();
+    let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
+    for (name, value) in [("PATH", search_path()), ("HOME", home)] {
         script.write_all(format!("export {name}=").as_bytes())?;
         script.write_all(&quoted(value.as_bytes()))?;
         script.push(b'\n');
@@ -83,7 +84,7 @@ fn script(kernel: &Kernel, command: &[OsString]) -> Result<Vec<u8>> {
     if let Ok(filter) = std::env::var("RUST_LOG") {
         writeln!(script, "export RUST_LOG='{}'", filter.replace('\'', ""))?;
     }
-    script.write_all(b"mkdir -p /dev/pts /dev/shm /run/netns\nmount -t devpts devpts /dev/pts\nmount -t tmpfs tmpfs /dev/shm\nmount --bind ")?;
+    script.write_all(b"mkdir -p /dev/pts /dev/shm /run/netns\nmount -t devpts devpts /dev/pts\nmount -t tmpfs tmpfs /dev/shm\nmount --bind /host")?;
     script.write_all(&quoted(kernel.modules.as_os_str().as_bytes()))?;
     script.write_all(b" /lib/modules\nexec </dev/null >/dev/ttyS0 2>&1\nstty -F /dev/ttyS0 -onlcr 2>/dev/null\nip link set lo up\n")?;
     writeln!(
@@ -91,8 +92,19 @@ fn script(kernel: &Kernel, command: &[OsString]) -> Result<Vec<u8>> {
         "for m in {}; do modprobe $m 2>/dev/null || echo \"testbed: the guest's kernel has no module $m\"; done",
         MODULES.join(" ")
     )?;
+    let directory = std::env::current_dir()?;
+    for hidden in hidden(&directory, &std::env::current_exe()?) {
+        let name = quoted(hidden.as_os_str().as_bytes());
+        script.write_all(b"mkdir -p ")?;
+        script.write_all(&name)?;
+        script.write_all(b"\nmount --bind /host")?;
+        script.write_all(&name)?;
+        script.push(b' ');
+        script.write_all(&name)?;
+        script.push(b'\n');
+    }
     script.write_all(b"touch /share/.started\ncd ")?;
-    script.write_all(&quoted(std::env::current_dir()?.as_os_str().as_bytes()))?;
+    script.write_all(&quoted(directory.as_os_str().as_bytes()))?;
     script.push(b'\n');
     for word in command {
         script.write_all(&quoted(word.as_bytes()))?;
@@ -102,13 +114,26 @@ fn script(kernel: &Kernel, command: &[OsString]) -> Result<Vec<u8>> {
     Ok(script)
 }
 
+/// Of the working directory and the directory in which this program was built, those that the guest's own /tmp and
+/// /run would hide, the outer one alone where one is in the other.
+fn hidden(directory: &Path, program: &Path) -> Vec<PathBuf> {
+    // target/PROFILE/roam-testbed: the whole target directory, since tests lie deeper.
+    let built = program.ancestors().nth(2).filter(|built| built.parent().is_some());
+    let mut found: Vec<&Path> = [Some(directory), built].into_iter().flatten().collect();
+    let own = |path: &Path| path.starts_with("/tmp") || path.starts_with("/run");
+    found.retain(|path| path.parent().is_some_and(own));
+    found.sort();
+    found.dedup_by(|inner, outer| inner.starts_with(*outer));
+    found.into_iter().map(Path::to_owned).collect()
+}
+
 #[derive(PartialEq, Eq)]
 enum Ended {
     ByItself,
     TooLong,
 }
 
-/// Ends the emulator with this process, however that ends.
+/// Ends the emulator with this process; if this process is killed, setpriv's signal does it.
 struct Emulator(Child);
 
 impl Drop for Emulator {
@@ -120,7 +145,8 @@ impl Drop for Emulator {
 
 fn emulate(kernel: &Kernel, options: &Options, share: &Path) -> Result<Ended> {
     let device = |path: &Path| path.display().to_string().replace(',', ",,");
-    let mut command = Command::new("qemu-system-x86_64");
+    let mut command = program("setpriv");
+    command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
     command.args([
         "-accel",
         "tcg,thread=multi",
@@ -139,15 +165,26 @@ fn emulate(kernel: &Kernel, options: &Options, share: &Path) -> Result<Ended> {
     command.args(["-device", "virtio-9p-pci,fsdev=host,mount_tag=host"]);
     command.args(["-fsdev", &format!("local,id=share,path={},security_model=none", device(share))]);
     command.args(["-device", "virtio-9p-pci,fsdev=share,mount_tag=share"]);
-    let mut emulator = Emulator(command.stdin(Stdio::null()).spawn().context("qemu-system-x86_64")?);
-    let end = Instant::now() + options.limit;
-    loop {
-        if emulator.0.try_wait()?.is_some() {
-            return Ok(Ended::ByItself);
-        }
-        if Instant::now() >= end {
-            return Ok(Ended::TooLong);
-        }
-        std::thread::sleep(Duration::from_millis(50));
+    let mut emulator = Emulator(command.spawn().context("qemu-system-x86_64")?);
+    match clock::until("the guest", options.limit, || emulator.0.try_wait().transpose()) {
+        Ok(status) => status.map(|_| Ended::ByItself).context("the emulator"),
+        Err(Waited::TooLong { .. }) => Ok(Ended::TooLong),
+        Err(interrupted) => Err(interrupted.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkout_that_the_guests_own_directories_would_hide_is_shown_again() {
+        let of = |directory: &str, program: &str| hidden(Path::new(directory), Path::new(program));
+        assert!(of("/work/roam", "/work/roam/target/guest/roam-testbed").is_empty());
+        assert_eq!(of("/tmp/roam", "/tmp/roam/target/guest/roam-testbed"), [Path::new("/tmp/roam")]);
+        let both = of("/tmp/roam", "/run/target/guest/roam-testbed");
+        assert_eq!(both, [Path::new("/run/target"), Path::new("/tmp/roam")]);
+        // /tmp itself stays the guest's own.
+        assert!(of("/tmp", "/usr/bin/roam-testbed").is_empty());
     }
 }

@@ -10,8 +10,9 @@ use std::process::{Command, Stdio};
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::fcntl::{Flock, FlockArg};
 
-use super::packages::{apt, require};
+use super::packages::{apt, find, program, require};
 
 /// A kernel series, as `6.12`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,15 +65,20 @@ pub(super) fn prepare(series: &Series) -> Result<Kernel> {
         ("ip", "iproute2"),
         ("tc", "iproute2"),
         ("nft", "nftables"),
+        ("setpriv", "util-linux"),
     ])?;
     let cache = cache_directory()?.join(series.to_string());
     let done = cache.join("initrd");
-    if !done.exists() {
+    let ready =
+        || done.exists() && fs::read_to_string(cache.join("initrd.d/init")).is_ok_and(|init| init == INIT);
+    if !ready() {
         // Several may want it at once; the first makes it, the others wait.
         fs::create_dir_all(cache_directory()?)?;
-        let lock = fs::File::create(cache.with_extension("lock"))?;
-        lock.lock()?;
-        if !done.exists() {
+        let mut lock = cache.clone().into_os_string();
+        lock.push(".lock");
+        let lock = fs::File::create(lock)?;
+        let _locked = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+        if !ready() {
             make(series, &cache)?;
         }
     }
@@ -115,11 +121,11 @@ fn make(series: &Series, cache: &Path) -> Result<()> {
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
         .context("apt-get download left no package")?;
-    run(Command::new("dpkg").arg("-x").arg(&archive).arg(&root))?;
+    run(program("dpkg").arg("-x").arg(&archive).arg(&root))?;
     fs::remove_file(archive)?;
     let release = only_entry(&root.join("lib/modules"))?;
     let release = release.file_name().context("the kernel's release")?.to_string_lossy().into_owned();
-    run(Command::new("depmod").arg("-b").arg(&root).arg(&release))?;
+    run(program("depmod").arg("-b").arg(&root).arg(&release))?;
     initrd(cache, &root, &release)
 }
 
@@ -138,7 +144,7 @@ fn offered_instead() -> Result<String> {
 }
 
 fn newest(pattern: &str) -> Result<Option<String>> {
-    let output = Command::new("apt-cache")
+    let output = program("apt-cache")
         .args(["search", "--names-only", pattern])
         .stdin(Stdio::null())
         .output()
@@ -159,7 +165,7 @@ fn numbers(name: &str) -> Vec<u64> {
 }
 
 fn download(package: &str, into: &Path) -> Result<()> {
-    let status = Command::new("apt-get")
+    let status = program("apt-get")
         .args(["download", "-qq", package])
         .current_dir(into)
         .stdin(Stdio::null())
@@ -187,7 +193,8 @@ mount -t 9p -o trans=virtio,version=9p2000.L,cache=loose,ro,msize=262144 host /r
 mount -t tmpfs tmpfs /rw; mkdir /rw/upper /rw/work
 mount -t overlay -o lowerdir=/ro,upperdir=/rw/upper,workdir=/rw/work overlay /new
 mount --move /proc /new/proc; mount --move /dev /new/dev
-mkdir -p /new/sys /new/run /new/share /new/tmp /new/lib/modules
+mkdir -p /new/sys /new/run /new/share /new/tmp /new/lib/modules /new/host
+mount --bind /ro /new/host
 mount -t sysfs sys /new/sys; mount -t tmpfs tmpfs /new/run; mount -t tmpfs tmpfs /new/tmp
 mount -t 9p -o trans=virtio,version=9p2000.L,cache=none,msize=262144 share /new/share
 exec switch_root /new /bin/bash /share/.guest
@@ -198,14 +205,11 @@ fn initrd(cache: &Path, root: &Path, release: &str) -> Result<()> {
     for directory in ["bin", "proc", "dev", "mods", "ro", "rw", "new"] {
         fs::create_dir_all(tree.join(directory))?;
     }
-    let busybox = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-        .map(|directory| directory.join("busybox"))
-        .find(|path| path.is_file())
-        .context("busybox")?;
+    let busybox = find("busybox").context("busybox")?;
     fs::copy(busybox, tree.join("bin/busybox"))?;
     let mut order: Vec<String> = Vec::new();
     for module in MODULES {
-        let output = Command::new("modprobe")
+        let output = program("modprobe")
             .arg("-d")
             .arg(root)
             .args(["-S", release, "--show-depends", module])
@@ -235,7 +239,7 @@ fn initrd(cache: &Path, root: &Path, release: &str) -> Result<()> {
     fs::set_permissions(tree.join("init"), fs::Permissions::from_mode(0o755))?;
     let partial = cache.join("initrd.new");
     let archive = "find . | cpio -o -H newc 2>/dev/null | gzip -1";
-    let output = Command::new("sh").args(["-c", archive]).current_dir(&tree).stdin(Stdio::null()).output()?;
+    let output = program("sh").args(["-c", archive]).current_dir(&tree).stdin(Stdio::null()).output()?;
     ensure!(output.status.success(), "the initial RAM disk could not be packed");
     fs::File::create(&partial)?.write_all(&output.stdout)?;
     fs::rename(partial, cache.join("initrd"))?;
@@ -255,7 +259,7 @@ fn unpack(from: &Path, to: &Path) -> Result<()> {
             return Ok(());
         }
     };
-    let output = Command::new(tool).arg("-dc").arg(from).stdin(Stdio::null()).output()?;
+    let output = program(tool).arg("-dc").arg(from).stdin(Stdio::null()).output()?;
     ensure!(output.status.success(), "{} cannot be unpacked", from.display());
     fs::write(to, output.stdout)?;
     Ok(())

@@ -6,6 +6,7 @@
 //! unpacked into the cache and not installed.
 
 mod boot;
+pub mod command;
 mod kernel;
 mod packages;
 

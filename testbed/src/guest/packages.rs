@@ -1,6 +1,7 @@
 //! Programs that the testbed needs and Debian has.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
@@ -31,10 +32,31 @@ fn installed(program: &str) -> bool {
     if program.contains('/') {
         return Path::new(program).exists();
     }
+    find(program).is_some()
+}
+
+/// Where to look for programs: PATH, and where the administrator's are, which not everybody's PATH names.
+fn directories() -> impl Iterator<Item = PathBuf> {
     let paths = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&paths)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
-        .any(|directory| directory.join(program).is_file())
+    let paths: Vec<PathBuf> = std::env::split_paths(&paths).collect();
+    paths.into_iter().chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from))
+}
+
+/// The value of PATH for everything that is started.
+pub(super) fn search_path() -> OsString {
+    std::env::join_paths(directories()).unwrap_or_default()
+}
+
+/// Where a program is.
+pub(super) fn find(program: &str) -> Option<PathBuf> {
+    directories().map(|directory| directory.join(program)).find(|path| path.is_file())
+}
+
+/// A program to be started, without standard input.
+pub(super) fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.env("PATH", search_path()).stdin(Stdio::null());
+    command
 }
 
 fn install(packages: &[&str]) -> Result<()> {
@@ -48,11 +70,7 @@ fn install(packages: &[&str]) -> Result<()> {
 /// # Errors
 /// It is missing, or failed; its words are in the error.
 pub(super) fn apt(arguments: &[&str]) -> Result<()> {
-    let output = Command::new("apt-get")
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdin(Stdio::null())
-        .output();
+    let output = program("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").output();
     match output {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => bail!(
@@ -61,5 +79,23 @@ pub(super) fn apt(arguments: &[&str]) -> Result<()> {
             String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or("it gave no reason")
         ),
         Err(error) => bail!("apt-get cannot be run ({error}); install by hand what the README names"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_not_installed() {
+        assert!(installed("sh") && installed("/bin/sh"));
+        assert!(!installed("no-such-program-here") && !installed("/no/such/file"));
+        require(&[("sh", "no-such-package")]).unwrap();
+    }
+
+    #[test]
+    fn the_administrators_programs_are_looked_for_whatever_the_path() {
+        assert!(directories().any(|directory| directory == Path::new("/usr/sbin")));
+        assert!(search_path().to_string_lossy().contains("/usr/sbin"));
     }
 }

@@ -1,0 +1,268 @@
+//! `roam-testbed check`: every test there is, and the scenarios, on the kernels; one count at the end.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `inside` | what is done on a kernel with SCTP |
+//! | `stream` | running a program with a time limit |
+//! | `tally` | counting what the test harness says |
+
+mod inside;
+mod stream;
+mod tally;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::checkout::Checkout;
+use crate::guest::{self, Series};
+use crate::result::Outcome;
+use crate::scenario::command::{stop_on_signals, write_json};
+use crate::{clock, scenario};
+use inside::{Plan, Results};
+use stream::stream;
+use tally::Tally;
+
+/// What tests and scenarios need besides what the guest needs: a program or file, and the package that has it.
+const NEEDED: [(&str, &str); 11] = [
+    ("cc", "gcc"),
+    ("/usr/include/stdio.h", "libc6-dev"),
+    ("/usr/include/linux/sctp.h", "linux-libc-dev"),
+    ("/usr/include/netinet/sctp.h", "libsctp-dev"),
+    ("/usr/include/usrsctp.h", "libusrsctp-dev"),
+    ("socat", "socat"),
+    ("rspserver", "rsplib-services"),
+    ("rspterminal", "rsplib-tools"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("setpriv", "util-linux"),
+];
+
+/// The kernel that everything runs on.
+const MAIN_KERNEL: &str = "6.12";
+/// The kernel that the main scenarios run on, too.
+const OTHER_KERNEL: &str = "6.1";
+
+/// The arguments of `check`.
+#[derive(Debug, Clone, Args)]
+pub struct Arguments {
+    /// Everything on both kernels
+    #[arg(long)]
+    all: bool,
+    /// Write the figures of all scenarios with the course of events here
+    #[arg(long, value_name = "FILE")]
+    course: Option<PathBuf>,
+    /// In place of kernel 6.12 take the running one; needs root and SCTP
+    #[arg(long, conflicts_with = "guest")]
+    native: bool,
+    /// Take the guest even where the running kernel has SCTP
+    #[arg(long)]
+    guest: bool,
+}
+
+/// The arguments of what is run in the guest.
+#[derive(Debug, Clone, Args)]
+pub struct Inside {
+    /// What to do.
+    plan: PathBuf,
+    /// What came of it.
+    results: PathBuf,
+}
+
+/// What passed, and what did not.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Count {
+    passed: usize,
+    failed: Vec<Failure>,
+}
+
+/// Something that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Failure {
+    name: String,
+    why: String,
+}
+
+impl Count {
+    fn fail(&mut self, name: impl Into<String>, why: &str) {
+        self.failed.push(Failure { name: name.into(), why: tally::shortened(why) });
+    }
+
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed.extend(other.failed);
+    }
+
+    /// What is told at the end; its last line is the count.
+    fn summary(&self) -> String {
+        let mut text = String::new();
+        for Failure { name, why } in &self.failed {
+            text += &format!("FAILED {name}: {why}\n");
+        }
+        text + &format!("{} passed, {} failed", self.passed, self.failed.len())
+    }
+}
+
+/// Checks everything and prints the count.
+///
+/// # Errors
+/// Interrupted, or not started by cargo. All else is counted as a failure.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let Some(checkout) = Checkout::here()? else {
+        bail!("`check` builds the tests: start it from a checkout, as `cargo testbed check`");
+    };
+    let mut count = Count::default();
+    let mut outcomes = Vec::new();
+    match check(arguments, &checkout, &mut count, &mut outcomes) {
+        Err(error) if error.downcast_ref() == Some(&clock::Waited::Interrupted) => return Err(error),
+        Err(error) => count.fail("the check itself", &format!("{error:#}")),
+        Ok(()) => {}
+    }
+    if let Some(file) = &arguments.course
+        && let Err(error) = write_json(file, &outcomes)
+    {
+        count.fail("writing the course of events", &format!("{error:#}"));
+    }
+    println!("{}", count.summary());
+    Ok(if count.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn check(
+    arguments: &Arguments,
+    checkout: &Checkout,
+    count: &mut Count,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<()> {
+    let begin = clock::now();
+    let tell = |what: &str| {
+        let minutes = clock::ms_between(begin, clock::now()) / 60_000.0;
+        println!("check: {what} ({minutes:.1} min since the start)");
+    };
+    guest::require(&NEEDED)?;
+    tell("building the tests for the kernel and the programs");
+    let programs = checkout.kernel_tests()?;
+    // Last, so that the programs are those without the tests' features.
+    checkout.programs()?;
+    let plan = |everything: bool| Plan {
+        programs: if everything { programs.clone() } else { Vec::new() },
+        scenarios: if everything {
+            scenario::all().into_iter().map(|scenario| scenario.name).collect()
+        } else {
+            scenario::MAIN_SIX.map(str::to_owned).into()
+        },
+    };
+
+    tell("the tests that run on any kernel (cargo test --workspace)");
+    count.add(host_tests(checkout)?);
+
+    let native = arguments.native || (!arguments.guest && guest::native());
+    for (series, everything) in [(MAIN_KERNEL, true), (OTHER_KERNEL, arguments.all)] {
+        let plan = plan(everything);
+        let tests = plan.programs.len();
+        let here = native && series == MAIN_KERNEL;
+        let place = if here { "here".to_owned() } else { format!("in the guest, on kernel {series}") };
+        tell(&format!("{tests} test programs and {} scenarios {place}", plan.scenarios.len()));
+        match on_kernel(&plan, (!here).then_some(series)) {
+            Ok((counted, played)) => {
+                count.add(counted);
+                outcomes.extend(played);
+            }
+            Err(error) if error.downcast_ref() == Some(&clock::Waited::Interrupted) => return Err(error),
+            Err(error) => count.fail(format!("the tests {place}"), &format!("{error:#}")),
+        }
+    }
+    tell("done");
+    Ok(())
+}
+
+/// `cargo test --workspace`, its output passed through.
+fn host_tests(checkout: &Checkout) -> Result<Count> {
+    let mut tally = Tally::default();
+    let mut cargo = checkout.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    let limit = Duration::from_secs(3600);
+    let status = stream(&mut cargo, limit, |line| tally.line(line))?;
+    let mut count = Count { passed: tally.passed, failed: Vec::new() };
+    for failed in tally.failed {
+        count.fail(failed.name, &failed.why);
+    }
+    match status {
+        None => count.fail("cargo test --workspace", "it took longer than an hour"),
+        Some(status) if !status.success() && count.failed.is_empty() => {
+            count.fail("cargo test --workspace", &format!("{status}; its own words are above"));
+        }
+        Some(_) => {}
+    }
+    Ok(count)
+}
+
+/// Carries the plan out, here or in the guest.
+fn on_kernel(plan: &Plan, series: Option<&str>) -> Result<(Count, Vec<Outcome>)> {
+    let share = tempfile::tempdir()?;
+    let (plan_file, results_file) = (share.path().join("plan.json"), share.path().join("results.json"));
+    std::fs::write(&plan_file, serde_json::to_vec(plan)?)?;
+    let ended = match series {
+        None => {
+            stop_on_signals()?;
+            inside::run(&plan_file, &results_file)?;
+            String::new()
+        }
+        Some(series) => {
+            let options = guest::Options {
+                kernel: series.parse::<Series>().map_err(anyhow::Error::msg)?,
+                share: Some(share.path().to_owned()),
+                limit: limit(plan),
+                ..guest::Options::default()
+            };
+            let words = ["inside", "/share/plan.json", "/share/results.json"].map(Into::into);
+            match guest::run_self(&options, &words)? {
+                124 => "the guest took too long".to_owned(),
+                status => format!("it ended with exit status {status}"),
+            }
+        }
+    };
+    let results = match std::fs::read(&results_file) {
+        Ok(bytes) => serde_json::from_slice(&bytes).context("the results")?,
+        Err(_) => Results::default(),
+    };
+    Ok((results.count(plan, &ended), results.outcomes))
+}
+
+/// How long the guest may take: much longer than it does.
+fn limit(plan: &Plan) -> Duration {
+    Duration::from_secs(120 + 600 * plan.programs.len() as u64 + 120 * plan.scenarios.len() as u64)
+}
+
+/// What `check` has run in the guest.
+///
+/// # Errors
+/// The plan cannot be read or the results cannot be written.
+pub fn inside(arguments: &Inside) -> Result<ExitCode> {
+    inside::run(Path::new(&arguments.plan), Path::new(&arguments.results))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_the_count_and_failures_are_named_before_it() {
+        let mut count = Count { passed: 3, failed: Vec::new() };
+        assert_eq!(count.summary(), "3 passed, 0 failed");
+        count.fail("scenario x", "two messages are missing");
+        assert_eq!(count.summary(), "FAILED scenario x: two messages are missing\n3 passed, 1 failed");
+    }
+
+    #[test]
+    fn counts_add_up() {
+        let mut count = Count { passed: 3, failed: Vec::new() };
+        let mut other = Count { passed: 4, failed: Vec::new() };
+        other.fail("a", "b");
+        count.add(other);
+        assert_eq!((count.passed, count.failed.len()), (7, 1));
+    }
+}
