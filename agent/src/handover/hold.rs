@@ -137,6 +137,13 @@ impl Planner {
     /// Asks for the target, and again when nothing came of it.
     pub(super) fn ask_for(&mut self, now: Instant, target: IpAddr) {
         let asked = self.asked.filter(|&(address, _)| address == target).map(|(_, at)| at);
+        if self.identity.binding == Binding::Wildcard && !self.own.listed(target) && self.held.remove(&target)
+        {
+            // With a copy of it there already, no event can be made of it.
+            self.via.remove(&target);
+            self.rest = Some(now + self.tuning.tick);
+            self.push(Action::Release(target), "it is to be added anew");
+        }
         if self.must_rest(now) {
             return;
         }

@@ -147,6 +147,7 @@ impl OwnAddresses {
             if let Change::Delete(address) = change
                 && let Some(state) = self.states.get_mut(&address)
                 && !matches!(state, Own::Deleting(_) | Own::Refused)
+                && self.listed.contains(&address)
             {
                 // The kernel deletes on its own where it reacts to address events.
                 *state = Own::Deleting(now);
