@@ -13,6 +13,8 @@ use roam_agent::control::protocol::{Reply, Request};
 use roam_agent::control::{AssociationReport, AssociationState, Client, StatusReport};
 use sctp_sys::Family;
 
+use super::story::Story;
+use crate::capture;
 use crate::clock;
 use crate::process::Program;
 use crate::result::Agent;
@@ -87,12 +89,19 @@ pub(super) struct Agents<'a> {
     plan: Plan,
     registrar: Option<Program>,
     daemons: [Option<Program>; 2],
+    story: Story,
 }
 
 impl<'a> Agents<'a> {
-    pub(super) fn new(network: &'a Network, agent: Agent, directory: &Path, plan: Plan) -> Self {
+    pub(super) fn new(
+        network: &'a Network,
+        agent: Agent,
+        directory: &Path,
+        plan: Plan,
+        story: Story,
+    ) -> Self {
         let directory = directory.to_owned();
-        Self { network, agent, directory, plan, registrar: None, daemons: [None, None] }
+        Self { network, agent, directory, plan, registrar: None, daemons: [None, None], story }
     }
 
     /// What has to be there before the first program: Add-IP, the registrar and the daemons of these hosts.
@@ -177,6 +186,7 @@ impl<'a> Agents<'a> {
             }
             status(&runtime).map(|_| Ok(()))
         })??;
+        capture::follow(runtime, host, &self.story);
         self.daemons[host as usize] = Some(program);
         Ok(())
     }

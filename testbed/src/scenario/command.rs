@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use nix::sys::signal::{SigSet, Signal};
 
 use super::{Options, Scenario};
 use crate::clock;
 use crate::guest;
 use crate::result::{Agent, Outcome, RunResult};
+use crate::traffic;
 
 /// The arguments of `run`.
 #[derive(Debug, Clone, Args)]
@@ -129,7 +129,7 @@ pub fn outcomes(arguments: &Arguments) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for scenario in &scenarios {
         let outcome = super::run(scenario, &options)?;
-        print_result(&outcome.result);
+        print_outcome(&outcome);
         outcomes.push(outcome);
         // What is there is kept, whatever the next run brings.
         write(arguments, &outcomes)?;
@@ -176,19 +176,30 @@ pub fn write_json<T: serde::Serialize>(file: &Path, list: &[T]) -> Result<()> {
 }
 
 /// SIGINT and SIGTERM end all waits, so that everything is taken down in good order.
-fn stop_on_signals() -> io::Result<()> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
-    signals.add(Signal::SIGTERM);
-    signals.thread_block()?;
+///
+/// # Errors
+/// The system's.
+pub(crate) fn stop_on_signals() -> io::Result<()> {
+    // A blocked signal would stay blocked in every program that is started; a handler does not.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::spawn(move || {
-        let _ = signals.wait();
-        clock::interrupt();
+        runtime.block_on(async {
+            if traffic::terminated().await.is_ok() {
+                clock::interrupt();
+            }
+        });
     });
     Ok(())
 }
 
-fn print_result(result: &RunResult) {
+fn print_outcome(outcome: &Outcome) {
+    let result = &outcome.result;
+    if !outcome.course.parts.is_empty() {
+        println!("  what the (last) overhead is made of, from the moment at which both ends had an address:");
+        for (what, ms) in &outcome.course.parts {
+            println!("  {ms:8.1} ms  until {what}");
+        }
+    }
     let verdict = if result.passed { "passed" } else { "failed" };
     let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0} ms"));
     println!(

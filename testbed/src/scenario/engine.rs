@@ -7,21 +7,14 @@ use anyhow::{Context, Result};
 
 use super::agents::{Agents, Plan};
 use super::programs::{self, Running, Yield};
+use super::story::{Event, Story};
 use super::{Programs, Round, Scenario, Step};
+use crate::capture::Capture;
 use crate::clock::{self, Nanos, Waited};
 use crate::link::Conditions;
 use crate::measure::{Outage, Outages, Window};
 use crate::result::Agent;
 use crate::topology::{Host, Network, Place};
-
-/// What has happened, with its time.
-#[derive(Debug, Clone)]
-pub(super) struct Event {
-    pub(super) at: Nanos,
-    pub(super) host: &'static str,
-    pub(super) kind: &'static str,
-    pub(super) what: String,
-}
 
 /// What a round gave.
 #[derive(Debug, Default)]
@@ -48,8 +41,8 @@ pub(super) struct Stage<'a> {
     pub(super) conditions: Conditions,
     /// Logs and other files of the round.
     pub(super) directory: &'a Path,
-    /// Is told what happens, as it happens.
-    pub(super) tell: &'a dyn Fn(&Event),
+    /// Tell what happens.
+    pub(super) tell: bool,
 }
 
 struct Play<'a> {
@@ -61,7 +54,7 @@ struct Play<'a> {
     windows: Vec<Window>,
     /// The begin of a handover that has not yet recovered.
     moving: Option<Nanos>,
-    events: Vec<Event>,
+    story: Story,
 }
 
 /// Plays one round. Everything that it started or made has ended and is gone afterwards.
@@ -72,7 +65,9 @@ pub(super) fn play(stage: &Stage<'_>, scenario: &Scenario, round: &Round) -> Res
     let network =
         Network::build(scenario.family.family(), &stage.conditions).context("building the network")?;
     let plan = Plan { sockets: programs::sockets(&scenario.programs)?, registered: round.registered.clone() };
-    let agents = Agents::new(&network, stage.agent, stage.directory, plan);
+    let story = Story::new(stage.tell);
+    let capture = Capture::start(&network, &story).context("watching the wire")?;
+    let agents = Agents::new(&network, stage.agent, stage.directory, plan, story.clone());
     let mut play = Play {
         stage,
         network: &network,
@@ -81,7 +76,7 @@ pub(super) fn play(stage: &Stage<'_>, scenario: &Scenario, round: &Round) -> Res
         outages: Outages::default(),
         windows: Vec::new(),
         moving: None,
-        events: Vec::new(),
+        story: story.clone(),
     };
     play.agents.prepare(&round.agents)?;
     let mut broken = None;
@@ -101,42 +96,35 @@ pub(super) fn play(stage: &Stage<'_>, scenario: &Scenario, round: &Round) -> Res
         broken = play.agents.check().err().map(|error| format!("{error:#}"));
     }
     if let Some(broken) = &broken {
-        play.note("-", "testbed", format!("given up: {broken}"));
+        story.note("-", "testbed", format!("given up: {broken}"));
         if stage.agent == Agent::Roam {
             let description = play.agents.describe();
-            play.note("-", "agent", description);
+            story.note("-", "agent", description);
         }
     }
     let mut programs = Yield::default();
     if let Some(running) = play.running.take() {
         // What has already been silent for long is not waited for again.
         let patience = if broken.is_some() { Duration::from_secs(1) } else { patience(stage.agent) };
+        story.tell();
         programs = running.finish(patience)?;
     }
     if let Some(from) = play.moving.take() {
         play.windows.push(Window { from, to: clock::now() });
     }
     play.agents.stop();
+    drop(capture);
+    story.tell();
     Ok(Played {
         programs,
         outages: play.outages.found().to_vec(),
         windows: play.windows,
-        events: play.events,
+        events: story.events(),
         broken,
     })
 }
 
 impl Play<'_> {
-    fn note(&mut self, host: &'static str, kind: &'static str, what: String) {
-        self.note_at(clock::now(), host, kind, what);
-    }
-
-    fn note_at(&mut self, at: Nanos, host: &'static str, kind: &'static str, what: String) {
-        let event = Event { at, host, kind, what };
-        (self.stage.tell)(&event);
-        self.events.push(event);
-    }
-
     fn step(&mut self, step: &Step, programs: &Programs, round: &Round) -> Result<()> {
         match step {
             Step::Down(places) => self.down(places)?,
@@ -146,25 +134,25 @@ impl Play<'_> {
             Step::KillAgent(host) => {
                 if self.stage.agent == Agent::Roam {
                     self.agents.kill(*host);
-                    self.note(host.name(), "testbed", "roamd is killed (SIGKILL)".to_owned());
+                    self.story.note(host.name(), "testbed", "roamd is killed (SIGKILL)".to_owned());
                 }
             }
             Step::StartAgent(host) => {
                 if self.stage.agent == Agent::Roam {
-                    self.note(host.name(), "testbed", "roamd is started".to_owned());
+                    self.story.note(host.name(), "testbed", "roamd is started".to_owned());
                     self.agents.start(*host)?;
                 }
             }
             Step::StopRegistrar => {
                 if self.stage.agent == Agent::Roam {
                     self.agents.stop_registrar();
-                    self.note("G", "testbed", "the registrar is ended".to_owned());
+                    self.story.note("G", "testbed", "the registrar is ended".to_owned());
                 }
             }
             Step::StartRegistrar => {
                 if self.stage.agent == Agent::Roam {
                     self.agents.start_registrar()?;
-                    self.note("G", "testbed", "the registrar is there again".to_owned());
+                    self.story.note("G", "testbed", "the registrar is there again".to_owned());
                 }
             }
             Step::StartPrograms => {
@@ -173,7 +161,7 @@ impl Play<'_> {
                 let associations = running.associations();
                 self.running = Some(running);
                 let words = if associations == 1 { "association is" } else { "associations are" };
-                self.note("-", "program", format!("{associations} {words} up"));
+                self.story.note("-", "program", format!("{associations} {words} up"));
                 self.recover()?;
             }
         }
@@ -193,7 +181,7 @@ impl Play<'_> {
             self.begin(at);
             self.outages.down(place, at);
             let address = place.address(self.network.family());
-            self.note_at(
+            self.story.note_at(
                 at,
                 place.host.name(),
                 "link",
@@ -211,7 +199,7 @@ impl Play<'_> {
         for (at, place) in come {
             self.outages.up(place, at);
             let address = place.address(self.network.family());
-            self.note_at(
+            self.story.note_at(
                 at,
                 place.host.name(),
                 "link",
@@ -252,8 +240,10 @@ impl Play<'_> {
         match self.running.as_mut() {
             None => clock::pass(time)?,
             Some(running) => {
+                let story = &self.story;
                 let looked = clock::until("", time, || {
                     running.look();
+                    story.tell();
                     None::<()>
                 });
                 if looked == Err(Waited::Interrupted) {
@@ -298,8 +288,9 @@ impl Play<'_> {
         }
         if let Some(from) = self.moving.take() {
             self.windows.push(Window { from, to: now });
-            self.note_at(now, "-", "program", "the association has recovered".to_owned());
+            self.story.note_at(now, "-", "program", "the association has recovered".to_owned());
         }
+        self.story.tell();
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 //! | `agents` | who looks after the associations: the registrar and `roamd`, or a setting of the kernel |
 //! | `programs` | the built-in traffic program, or any other |
 //! | `engine` | one round: network, agents, programs, steps |
+//! | `story` | what happens, noted and told |
 //! | `run` | a whole scenario: its rounds, and what came of them |
 //! | `command` | `roam-testbed run` and `list` |
 
@@ -15,6 +16,7 @@ mod engine;
 mod programs;
 mod real;
 mod run;
+mod story;
 mod table;
 
 use std::time::Duration;
@@ -23,6 +25,7 @@ use sctp_sys::Family;
 
 use crate::topology::{Host, Place};
 
+pub(crate) use story::Story;
 pub use run::{Options, kernel, run};
 pub use table::{MAIN_SIX, all, find};
 

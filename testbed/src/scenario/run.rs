@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::engine::{self, Event, Played, Stage};
+use super::engine::{self, Played, Stage};
 use super::{Programs, Scenario};
 use crate::clock::{Nanos, ms_between};
 use crate::link::Conditions;
@@ -55,14 +55,8 @@ pub fn run(scenario: &Scenario, options: &Options) -> Result<Outcome> {
         if options.tell {
             println!("{}{label}, agent {}", scenario.name, options.agent);
         }
-        let begin = crate::clock::now();
-        let tell = |event: &Event| {
-            if options.tell {
-                let at = ms_between(begin, event.at) / 1000.0;
-                println!("  {at:8.3} s  {} {:7} {}", event.host, event.kind, event.what.trim_end());
-            }
-        };
-        let stage = Stage { agent: options.agent, conditions, directory: directory.path(), tell: &tell };
+        let stage =
+            Stage { agent: options.agent, conditions, directory: directory.path(), tell: options.tell };
         let account = match engine::play(&stage, &scenario, round) {
             Ok(played) => {
                 course = course_of(&played);
@@ -246,6 +240,7 @@ fn course_of(played: &Played) -> Course {
         };
         association.sent.iter().enumerate().map(times).collect()
     });
+    let parts = parts(played);
     let end = played.windows.last().map_or(zero, |window| window.to);
     Course {
         happenings,
@@ -255,8 +250,33 @@ fn course_of(played: &Played) -> Course {
             .iter()
             .map(|outage| (at(outage.from), at(outage.to.unwrap_or(end))))
             .collect(),
-        parts: Vec::new(),
+        parts,
     }
+}
+
+/// What the last handover's overhead is made of: what was seen on the wire from the moment at which both ends had
+/// an address, until the first echo.
+fn parts(played: &Played) -> Vec<(String, f64)> {
+    let association = played.programs.client.as_ref().and_then(|client| client.associations.first());
+    let (Some(association), Some(window)) = (association, played.windows.last()) else { return Vec::new() };
+    let cost = measure::cost(*window, &played.outages, &arrivals(&association.echoed));
+    let outage = played.outages.iter().rfind(|outage| outage.from >= window.from);
+    let (Some(cost), Some(Some(mut last))) = (cost, outage.map(|outage| outage.to)) else {
+        return Vec::new();
+    };
+    let mut parts = Vec::new();
+    let end = cost.silent_to;
+    let seen = played
+        .events
+        .iter()
+        .filter(|event| event.kind == "wire")
+        .filter(|event| (last..end).contains(&event.at));
+    for event in seen.collect::<Vec<_>>() {
+        parts.push((format!("{}: {}", event.host, event.what), ms_between(last, event.at)));
+        last = event.at;
+    }
+    parts.push(("the first echo".to_owned(), ms_between(last, end)));
+    parts
 }
 
 /// The last lines of what registrar, daemons and programs said.

@@ -67,6 +67,8 @@ impl Common {
     fn socket(&self, port: u16) -> std::io::Result<Socket> {
         let first = SocketAddr::new(self.local[0], port);
         let socket = Socket::new(self.shape.style(), Family::of(first))?;
+        // As programs do that send small messages in time: gathering them would add pauses of a round trip and more.
+        sctp_sys::sockopt::set_nodelay(std::os::fd::AsFd::as_fd(&socket), true)?;
         socket.bind(first)?;
         if self.local.len() > 1 {
             let others: Vec<_> =
@@ -98,7 +100,8 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn terminated() -> std::io::Result<()> {
+/// SIGTERM or SIGINT.
+pub(crate) async fn terminated() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {

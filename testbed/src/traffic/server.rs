@@ -1,6 +1,7 @@
 //! The server: echoes every message in the association that it came in.
 
 use std::cell::RefCell;
+use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
 use anyhow::Context;
@@ -36,6 +37,10 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
                     .run_until(async {
                         loop {
                             let Ok((accepted, _)) = socket.accept().await else { continue };
+                            if let Err(error) = sctp_sys::sockopt::set_nodelay(accepted.as_fd(), true) {
+                                eprintln!("an accepted socket: {error}");
+                                continue;
+                            }
                             record.borrow_mut().accepted += 1;
                             let record = Rc::clone(&record);
                             tokio::task::spawn_local(async move { echo(&accepted, &record, true).await });
