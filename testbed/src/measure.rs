@@ -100,6 +100,16 @@ pub fn cost(window: Window, outages: &[Outage], arrivals: &[Nanos]) -> Option<Co
     Some(Cost { outage_ms, silence_ms: ms_between(silent_from, silent_to), silent_from, silent_to })
 }
 
+/// The rate of a transfer between two times in octets a second; none when it has no two sizes there, or less
+/// than half a second of them. `grew`: sizes in order of time.
+pub fn rate(grew: &[(Nanos, u64)], from: Nanos, to: Nanos) -> Option<f64> {
+    let mut within = grew.iter().filter(|(at, _)| (from..to).contains(at));
+    let (begin, at_begin) = within.next()?;
+    let (end, at_end) = within.next_back()?;
+    let seconds = ms_between(*begin, *end) / 1000.0;
+    (seconds >= 0.5).then(|| (at_end - at_begin) as f64 / seconds)
+}
+
 /// The costliest handover of all, over all associations.
 pub fn worst(windows: &[Window], outages: &[Outage], associations: &[Vec<Nanos>]) -> Option<Cost> {
     let costs = windows
@@ -176,5 +186,13 @@ mod tests {
         late.retain(|at| !(500 * MS..700 * MS).contains(at));
         let worst = worst(&windows, &[], &[steady, late]).unwrap();
         assert_eq!((worst.silent_from, worst.silence_ms), (480 * MS, 220.0));
+    }
+
+    #[test]
+    fn a_rate_needs_half_a_second_of_sizes() {
+        let grew = [(0, 0), (500 * MS, 1000), (1000 * MS, 5000), (1400 * MS, 9000)];
+        assert_eq!(rate(&grew, 0, 600 * MS), Some(2000.0));
+        assert_eq!(rate(&grew, 900 * MS, 2000 * MS), None);
+        assert_eq!(rate(&[], 0, 1), None);
     }
 }

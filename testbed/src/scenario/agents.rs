@@ -21,7 +21,7 @@ use crate::result::Agent;
 use crate::topology::{self, Host, Network};
 
 /// The port of the registrar (RFC 5352).
-const REGISTRAR_PORT: u16 = 3863;
+const REGISTRAR_PORT: u16 = asap_client::wire::PORT;
 /// How long a daemon may take to answer after its start.
 const START: Duration = Duration::from_secs(30);
 
@@ -41,6 +41,8 @@ pub(super) struct Plan {
     pub(super) sockets: [Sockets; 2],
     /// Whose programs are pool elements.
     pub(super) registered: Vec<Host>,
+    /// The programs need the registrar for themselves, too.
+    pub(super) registrar: bool,
 }
 
 /// The configuration of one host's daemon.
@@ -126,16 +128,13 @@ impl<'a> Agents<'a> {
                 })
             })?;
         }
-        if self.agent == Agent::Roam {
+        if self.agent == Agent::Roam || self.plan.registrar {
             self.start_registrar()?;
         }
         hosts.iter().try_for_each(|&host| self.start(host))
     }
 
     pub(super) fn start_registrar(&mut self) -> Result<()> {
-        if self.agent != Agent::Roam {
-            return Ok(());
-        }
         let mut command = Command::new(beside("roam-registrar")?);
         for family in [Family::V4, Family::V6] {
             let listen = SocketAddr::new(topology::registrar_address(family), REGISTRAR_PORT);
@@ -305,6 +304,7 @@ mod tests {
         Plan {
             sockets: [Sockets::Ports(vec![7001, 7002]), Sockets::Ports(vec![7000])],
             registered: Host::ALL.to_vec(),
+            registrar: false,
         }
     }
 

@@ -111,9 +111,13 @@ impl Arguments {
 /// Runs scenarios: here where the kernel has SCTP and we are root, else in the guest.
 ///
 /// # Errors
-/// A name that no scenario has, no guest, or interrupted. A run that fails is an outcome.
+/// A name that no scenario has, a program that cannot be installed, no guest, or interrupted. A run that fails is an
+/// outcome.
 pub fn outcomes(arguments: &Arguments) -> Result<Vec<Outcome>> {
     let scenarios = arguments.scenarios()?;
+    let needed: Vec<_> =
+        scenarios.iter().flat_map(|scenario| super::real::needed(&scenario.name)).copied().collect();
+    guest::require(&needed)?;
     let here = arguments.native || (!arguments.guest && arguments.kernel.is_none() && guest::native());
     if !here {
         return in_guest(arguments);
@@ -217,6 +221,11 @@ fn print_outcome(outcome: &Outcome) {
 /// # Errors
 /// As [`outcomes`].
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    const USAGE: u8 = 2;
+    if let Err(error) = arguments.scenarios() {
+        eprintln!("roam-testbed: {error:#}");
+        return Ok(ExitCode::from(USAGE));
+    }
     let outcomes = outcomes(arguments)?;
     let passed = outcomes.iter().filter(|outcome| outcome.result.passed).count();
     println!("{passed} passed, {} failed", outcomes.len() - passed);

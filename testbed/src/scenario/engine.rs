@@ -35,6 +35,9 @@ pub(super) const fn patience(agent: Agent) -> Duration {
     }
 }
 
+/// How long the traffic flows undisturbed before the first handover and after each.
+const STEADY: Duration = Duration::from_millis(500);
+
 /// Where a round is played.
 pub(super) struct Stage<'a> {
     pub(super) agent: Agent,
@@ -64,7 +67,11 @@ struct Play<'a> {
 pub(super) fn play(stage: &Stage<'_>, scenario: &Scenario, round: &Round) -> Result<Played> {
     let network =
         Network::build(scenario.family.family(), &stage.conditions).context("building the network")?;
-    let plan = Plan { sockets: programs::sockets(&scenario.programs)?, registered: round.registered.clone() };
+    let plan = Plan {
+        sockets: programs::sockets(&scenario.programs)?,
+        registered: round.registered.clone(),
+        registrar: programs::need_registrar(&scenario.programs),
+    };
     let story = Story::new(stage.tell);
     let capture = Capture::start(&network, &story).context("watching the wire")?;
     let agents = Agents::new(&network, stage.agent, stage.directory, plan, story.clone());
@@ -105,9 +112,8 @@ pub(super) fn play(stage: &Stage<'_>, scenario: &Scenario, round: &Round) -> Res
     let mut programs = Yield::default();
     if let Some(running) = play.running.take() {
         // What has already been silent for long is not waited for again.
-        let patience = if broken.is_some() { Duration::from_secs(1) } else { patience(stage.agent) };
         story.tell();
-        programs = running.finish(patience)?;
+        programs = running.finish(patience(stage.agent), broken.is_none())?;
     }
     if let Some(from) = play.moving.take() {
         play.windows.push(Window { from, to: clock::now() });
@@ -163,6 +169,7 @@ impl Play<'_> {
                 let words = if associations == 1 { "association is" } else { "associations are" };
                 self.story.note("-", "program", format!("{associations} {words} up"));
                 self.recover()?;
+                self.pass(STEADY)?;
             }
         }
         Ok(())
@@ -291,6 +298,6 @@ impl Play<'_> {
             self.story.note_at(now, "-", "program", "the association has recovered".to_owned());
         }
         self.story.tell();
-        Ok(())
+        self.pass(STEADY)
     }
 }

@@ -68,15 +68,42 @@ pub enum Step {
 pub enum Programs {
     /// The built-in traffic program, with so many associations.
     Traffic(u16),
-    /// Command lines with {local}, {peer}, {port}, {in} (a file of so many octets) and {out}.
-    Foreign {
-        /// At host A.
-        client: String,
-        /// At host B.
-        server: String,
-        /// Octets of {in}; after the run {out} has to be identical. 0: no files.
-        file: u64,
-    },
+    /// Other programs.
+    Foreign(Foreign),
+}
+
+/// Programs that nobody here wrote, as shell command lines in which {local} (own addresses), {peer}, {port},
+/// {registrar} (address and port), {in} and {out} (files) are filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// At host A.
+    pub client: Line,
+    /// At host B.
+    pub server: Line,
+    /// What {in} holds, and has to be found in {out} in the end.
+    pub input: Input,
+}
+
+/// A command line, and the program in it that has the sockets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// For `sh -c`.
+    pub command: String,
+    /// Its name, looked up in PATH, or its path.
+    pub program: String,
+    /// The port that its socket is bound to, if that is known.
+    pub port: Option<u16>,
+}
+
+/// What foreign programs carry over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// Nothing that we know of.
+    Unknown,
+    /// A file of so many octets; {out} has to be the same.
+    File(u64),
+    /// So many lines; {out} has to have each once, in order, whatever else stands between or before them.
+    Lines(u64),
 }
 
 /// One round of a scenario: a network of its own and what happens in it.

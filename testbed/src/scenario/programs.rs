@@ -2,21 +2,21 @@
 
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
-use sctp_sys::diag;
 use sctp_sys::sockopt::AssocState;
+use sctp_sys::{Family, diag};
 
 use super::agents::Sockets;
-use super::{Binding, Programs, Round};
+use super::{Binding, Input, Line, Programs, Round};
 use crate::clock::{self, Nanos, Waited};
 use crate::process::Program;
-use crate::topology::{A1, A1B, B1, Host, Network, Place};
+use crate::topology::{self, A1, A1B, B1, Host, Network, Place};
 use crate::traffic::{ClientRecord, Progress, ServerRecord};
 
 /// The server's port.
@@ -33,8 +33,8 @@ fn local(network: &Network, binding: Binding, first: Place, second: Place) -> Ve
         Binding::Explicit => vec![first.address(family)],
         Binding::Several => vec![first.address(family), second.address(family)],
         Binding::Wildcard => vec![match family {
-            sctp_sys::Family::V4 => IpAddr::from([0; 4]),
-            sctp_sys::Family::V6 => IpAddr::from([0; 16]),
+            Family::V4 => IpAddr::from([0; 4]),
+            Family::V6 => IpAddr::from([0; 16]),
         }],
     }
 }
@@ -44,13 +44,13 @@ pub(super) struct Running {
     client: Program,
     server: Program,
     directory: PathBuf,
-    builtin: bool,
+    /// What a foreign client carries over; none: the built-in one.
+    foreign: Option<Input>,
     /// How far the client's output has been read.
     read: u64,
     progress: Option<Progress>,
-    /// When {out} grew.
-    grew: Vec<Nanos>,
-    size: u64,
+    /// When {out} grew, and to how many octets.
+    grew: Vec<(Nanos, u64)>,
     associations: usize,
 }
 
@@ -61,8 +61,8 @@ pub(super) struct Yield {
     pub(super) client: Option<ClientRecord>,
     /// The built-in server's account.
     pub(super) server: Option<ServerRecord>,
-    /// When {out} grew (foreign programs).
-    pub(super) grew: Vec<Nanos>,
+    /// When {out} grew (foreign programs), and to how many octets.
+    pub(super) grew: Vec<(Nanos, u64)>,
     /// What went wrong at the end; none: all is well.
     pub(super) wrong: Option<String>,
 }
@@ -74,16 +74,25 @@ pub(super) fn sockets(programs: &Programs) -> Result<[Sockets; 2]> {
             let ports = (CLIENT_PORT..CLIENT_PORT + count).collect();
             [Sockets::Ports(ports), Sockets::Ports(vec![SERVER_PORT])]
         }
-        Programs::Foreign { client, server, .. } => {
-            [executable(client)?, executable(server)?].map(Sockets::Executable)
-        }
+        Programs::Foreign(foreign) => [sockets_of(&foreign.client)?, sockets_of(&foreign.server)?],
     })
 }
 
-/// The program that a command line starts.
-fn executable(line: &str) -> Result<PathBuf> {
-    let mut words = line.split_ascii_whitespace().skip_while(|word| *word == "exec");
-    let name = words.next().context("an empty command")?;
+/// Whether the programs themselves speak to a registrar.
+pub(super) fn need_registrar(programs: &Programs) -> bool {
+    let names = |line: &Line| line.command.contains("{registrar}");
+    matches!(programs, Programs::Foreign(foreign) if names(&foreign.client) || names(&foreign.server))
+}
+
+fn sockets_of(line: &Line) -> Result<Sockets> {
+    Ok(match line.port {
+        Some(port) => Sockets::Ports(vec![port]),
+        None => Sockets::Executable(executable(&line.program)?),
+    })
+}
+
+/// Where a program is.
+fn executable(name: &str) -> Result<PathBuf> {
     let found = if name.contains('/') {
         Some(PathBuf::from(name))
     } else {
@@ -123,16 +132,17 @@ impl Running {
                 client.args(["--count", &count.to_string(), "--patience", &patience.as_secs().to_string()]);
                 (server, client, usize::from(*count))
             }
-            Programs::Foreign { client, server, file } => {
-                if *file > 0 {
-                    write_input(&directory.join("in"), *file)?;
-                }
-                let shell = |line: &str, local: &[IpAddr]| {
+            Programs::Foreign(foreign) => {
+                write_input(&directory.join("in"), foreign.input)?;
+                let shell = |line: &Line, local: &[IpAddr]| {
                     let mut command = Command::new("sh");
-                    command.arg("-c").arg(filled(line, local, peer, directory)).current_dir(directory);
+                    command
+                        .arg("-c")
+                        .arg(filled(&line.command, local, peer, directory))
+                        .current_dir(directory);
                     command
                 };
-                (shell(server, &server_local), shell(client, &client_local), 1)
+                (shell(&foreign.client, &client_local), shell(&foreign.server, &server_local), 1)
             }
         };
         let log = |name: &str| directory.join(format!("{name}.log"));
@@ -161,11 +171,13 @@ impl Running {
             client,
             server,
             directory: directory.to_owned(),
-            builtin: matches!(programs, Programs::Traffic(_)),
+            foreign: match programs {
+                Programs::Traffic(_) => None,
+                Programs::Foreign(foreign) => Some(foreign.input),
+            },
             read: 0,
             progress: None,
             grew: Vec::new(),
-            size: 0,
             associations,
         })
     }
@@ -176,13 +188,12 @@ impl Running {
 
     /// Looks how far the programs have come. To be called often.
     pub(super) fn look(&mut self) -> Option<Progress> {
-        if self.builtin {
+        if self.foreign.is_none() {
             self.look_at_client();
-        } else if let Ok(out) = fs::metadata(self.directory.join("out")) {
-            if out.len() > self.size {
-                self.size = out.len();
-                self.grew.push(clock::now());
-            }
+        } else if let Ok(out) = fs::metadata(self.directory.join("out"))
+            && out.len() > self.grew.last().map_or(0, |(_, size)| *size)
+        {
+            self.grew.push((clock::now(), out.len()));
         }
         self.progress
     }
@@ -206,35 +217,40 @@ impl Running {
 
     /// Whether something sent after `since` has come back, or arrived, in every association.
     pub(super) fn reached(&mut self, since: Nanos) -> bool {
-        match (self.look(), self.builtin) {
-            (Some(progress), true) => progress.reached > since,
-            (None, true) => false,
-            // A foreign program that is through has nothing left to send.
-            (_, false) => self.grew.last().is_some_and(|&at| at > since) || self.client.ended().is_some(),
+        let progress = self.look();
+        match self.foreign {
+            None => progress.is_some_and(|progress| progress.reached > since),
+            // It does not say how far it is, or is through and has nothing left to send.
+            Some(Input::Unknown) => true,
+            Some(_) => self.heard() > since || self.client.ended().is_some(),
         }
     }
 
     /// When something was last heard.
     pub(super) fn heard(&self) -> Nanos {
-        if self.builtin {
-            self.progress.map_or(0, |progress| progress.heard)
-        } else {
-            self.grew.last().copied().unwrap_or(0)
+        match self.foreign {
+            None => self.progress.map_or(0, |progress| progress.heard),
+            Some(_) => self.grew.last().map_or(0, |(at, _)| *at),
         }
     }
 
     /// Whether the client has no association left, or is gone.
     pub(super) fn over(&mut self) -> bool {
         let lost = self.progress.is_some_and(|progress| progress.lost as usize >= self.associations);
-        (self.builtin && lost) || self.client.ended().is_some()
+        lost || self.client.ended().is_some()
     }
 
-    /// Has the client end (a foreign one ends by itself), then the server, and gives their accounts.
-    pub(super) fn finish(mut self, patience: Duration) -> Result<Yield> {
-        if !self.builtin {
-            return self.finish_foreign(patience);
+    /// Has the client end (a foreign one ends by itself), then the server, and gives their accounts. `waits`:
+    /// whether what is missing may still come.
+    pub(super) fn finish(mut self, patience: Duration, waits: bool) -> Result<Yield> {
+        if let Some(input) = self.foreign {
+            return self.finish_foreign(input, if waits { patience } else { Duration::ZERO });
         }
         self.client.signal(Signal::SIGTERM);
+        if !waits && self.client.wait(Duration::from_secs(1)).is_err() {
+            // A second one ends its waiting for missing echoes.
+            self.client.signal(Signal::SIGTERM);
+        }
         // The client itself knows when nothing more is to come.
         let status = self.client.wait(patience.saturating_mul(3) + Duration::from_secs(60))?;
         self.server.signal(Signal::SIGTERM);
@@ -252,16 +268,19 @@ impl Running {
         Ok(given)
     }
 
-    fn finish_foreign(mut self, patience: Duration) -> Result<Yield> {
+    fn finish_foreign(mut self, input: Input, patience: Duration) -> Result<Yield> {
         let mut wrong = None;
         let mut since = clock::now();
         let ended = loop {
-            match clock::until("", Duration::from_millis(100), || self.client.ended()) {
+            let looked = clock::until("", Duration::from_millis(100), || {
+                self.look();
+                self.client.ended()
+            });
+            match looked {
                 Ok(status) => break Some(status),
-                Err(Waited::Interrupted) => bail!("interrupted"),
+                Err(Waited::Interrupted) => return Err(Waited::Interrupted.into()),
                 Err(Waited::TooLong { .. }) => {}
             }
-            self.look();
             since = since.max(self.heard());
             if clock::ms_between(since, clock::now()) > patience.as_millis() as f64 {
                 break None;
@@ -274,24 +293,49 @@ impl Running {
             }
             Some(_) => {}
         }
-        // A server that serves one client ends by itself; another one is asked to.
-        if wrong.is_some() || self.server.wait(Duration::from_secs(5)).is_err() {
+        // A server that serves one client ends by itself, when all has arrived; another one is asked to.
+        let serves_on = matches!(input, Input::Lines(_));
+        let rest =
+            clock::until("", if wrong.is_some() || serves_on { Duration::ZERO } else { patience }, || {
+                self.look();
+                self.server.ended()
+            });
+        if rest.is_err() {
             self.server.stop(Duration::from_secs(5));
         }
         self.look();
-        let (input, output) = (self.directory.join("in"), self.directory.join("out"));
-        if wrong.is_none() && input.exists() {
-            let (sent, received) = (fs::read(input)?, fs::read(output).unwrap_or_default());
-            if sent != received {
-                wrong = Some(format!(
-                    "{} of {} octets were received, or not the same",
-                    received.len(),
-                    sent.len()
-                ));
-            }
+        if wrong.is_none() {
+            wrong = missing(input, &self.directory)?;
         }
         Ok(Yield { grew: self.grew, wrong, ..Yield::default() })
     }
+}
+
+/// What of {in} is not in {out} as it should be.
+fn missing(input: Input, directory: &Path) -> Result<Option<String>> {
+    if input == Input::Unknown {
+        return Ok(None);
+    }
+    let (sent, received) =
+        (fs::read(directory.join("in"))?, fs::read(directory.join("out")).unwrap_or_default());
+    Ok(match input {
+        Input::Lines(_) => lines_missing(&sent, &received),
+        _ if sent == received => None,
+        _ => Some(format!("{} octets were sent, {} received, and not the same", sent.len(), received.len())),
+    })
+}
+
+/// Whether the lines of `received` that have a line of `sent` in them have all of those, once and in order.
+fn lines_missing(sent: &[u8], received: &[u8]) -> Option<String> {
+    let received = String::from_utf8_lossy(received);
+    let sent = String::from_utf8_lossy(sent);
+    let echoes: Vec<_> = received
+        .lines()
+        .filter_map(|line| sent.lines().position(|one| line.trim_end().ends_with(one)))
+        .collect();
+    let wanted: Vec<_> = (0..sent.lines().count()).collect();
+    (echoes != wanted)
+        .then(|| format!("of {} lines {} came back, or not in order", wanted.len(), echoes.len()))
 }
 
 fn last_line(program: &Program) -> String {
@@ -304,19 +348,35 @@ fn read_json<T: serde::de::DeserializeOwned>(file: &Path) -> Option<T> {
 
 /// A command line with its places filled in.
 fn filled(line: &str, local: &[IpAddr], peer: IpAddr, directory: &Path) -> String {
-    let local: Vec<_> = local.iter().map(ToString::to_string).collect();
-    line.replace("{local}", &local.join(","))
+    let own: Vec<_> = local.iter().map(ToString::to_string).collect();
+    line.replace("{local}", &own.join(","))
         .replace("{peer}", &peer.to_string())
         .replace("{port}", &SERVER_PORT.to_string())
+        .replace("{registrar}", &registrar(local[0]).to_string())
         .replace("{in}", &directory.join("in").display().to_string())
         .replace("{out}", &directory.join("out").display().to_string())
 }
 
-/// A file in which no block is like another.
-fn write_input(path: &Path, octets: u64) -> Result<()> {
+/// The registrar, for programs of the same address family.
+fn registrar(like: IpAddr) -> SocketAddr {
+    let family = if like.is_ipv4() { Family::V4 } else { Family::V6 };
+    SocketAddr::new(topology::registrar_address(family), asap_client::wire::PORT)
+}
+
+/// A file in which no block is like another, or numbered lines.
+fn write_input(path: &Path, input: Input) -> Result<()> {
     use rand::{RngExt as _, SeedableRng as _};
-    let mut bytes = vec![0; usize::try_from(octets)?];
-    rand_chacha::ChaCha8Rng::seed_from_u64(octets).fill(&mut bytes[..]);
+    let bytes = match input {
+        Input::Unknown => return Ok(()),
+        Input::File(octets) => {
+            let mut bytes = vec![0; usize::try_from(octets)?];
+            rand_chacha::ChaCha8Rng::seed_from_u64(octets).fill(&mut bytes[..]);
+            bytes
+        }
+        Input::Lines(count) => {
+            (0..count).map(|number| format!("line {number:05}\n")).collect::<String>().into()
+        }
+    };
     Ok(fs::write(path, bytes)?)
 }
 
@@ -334,7 +394,16 @@ mod tests {
 
     #[test]
     fn the_program_of_a_command_line_is_found_through_the_path() {
-        assert_eq!(executable("exec sh -c x").unwrap(), Path::new("/bin/sh").canonicalize().unwrap());
-        assert!(executable("no-such-program-here x").is_err());
+        assert_eq!(executable("sh").unwrap(), Path::new("/bin/sh").canonicalize().unwrap());
+        assert!(executable("no-such-program-here").is_err());
+    }
+
+    #[test]
+    fn every_line_has_to_come_back_once_and_in_order() {
+        let sent = b"line 1\nline 2\n";
+        assert_eq!(lines_missing(sent, b"hello\nP1> line 1\nP1> line 2\n"), None);
+        assert!(lines_missing(sent, b"line 2\nline 1\n").is_some());
+        assert!(lines_missing(sent, b"line 1\nline 1\nline 2\n").is_some());
+        assert!(lines_missing(sent, b"line 1\n").is_some());
     }
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::engine::{self, Played, Stage};
-use super::{Programs, Scenario};
+use super::{Foreign, Input, Line, Programs, Scenario};
 use crate::clock::{Nanos, ms_between};
 use crate::link::Conditions;
-use crate::measure::{self, Cost};
+use crate::measure::{self, Cost, Window};
 use crate::result::{Agent, Course, Happening, MessageTimes, Outcome, RunResult};
 
 /// How scenarios are run.
@@ -40,7 +40,17 @@ impl Default for Options {
 pub fn run(scenario: &Scenario, options: &Options) -> Result<Outcome> {
     let mut scenario = scenario.clone();
     if let Some((client, server)) = &options.foreign {
-        scenario.programs = Programs::Foreign { client: client.clone(), server: server.clone(), file: 0 };
+        let line = |command: &str| Line {
+            command: command.to_owned(),
+            program: command
+                .split_ascii_whitespace()
+                .find(|word| *word != "exec")
+                .unwrap_or_default()
+                .to_owned(),
+            port: None,
+        };
+        let (client, server) = (line(client), line(server));
+        scenario.programs = Programs::Foreign(Foreign { client, server, input: Input::Unknown });
     }
     let conditions = Conditions {
         rtt_ms: options.rtt_ms,
@@ -106,7 +116,7 @@ impl Account {
             Some(client) => {
                 client.associations.iter().map(|association| arrivals(&association.echoed)).collect()
             }
-            None => vec![given.grew.clone()],
+            None => vec![given.grew.iter().map(|(at, _)| *at).collect()],
         };
         account.cost = measure::worst(&played.windows, &played.outages, &arrivals);
         account.wrong = given.wrong.clone().or_else(|| played.broken.clone());
@@ -122,6 +132,8 @@ impl Account {
             account.lost = lost_here.max(given.server.as_ref().map(|server| server.lost));
             let foreign = sum(|association| association.foreign).unwrap_or(0);
             account.wrong = account.fault(foreign).or(account.wrong);
+        } else if let Some(fault) = slower(&played.windows, &given.grew) {
+            account.wrong.get_or_insert(fault);
         } else if matches!(programs, Programs::Traffic(_)) {
             account.wrong.get_or_insert_with(|| "the client left no account".to_owned());
         }
@@ -199,6 +211,16 @@ impl Account {
             why,
         }
     }
+}
+
+/// Whether a transfer has lost its rate in the handovers. The first half second after one belongs to its recovery.
+fn slower(windows: &[Window], grew: &[(Nanos, u64)]) -> Option<String> {
+    let (first, last) = (windows.first()?, windows.last()?);
+    let before = measure::rate(grew, 0, first.from)?;
+    let after = measure::rate(grew, last.to + 500_000_000, Nanos::MAX)?;
+    let kilo = |rate: f64| rate / 1000.0;
+    (after < before / 2.0)
+        .then(|| format!("the rate was {:.0} kB/s before and is {:.0} kB/s after", kilo(before), kilo(after)))
 }
 
 /// The times of all echoes, in order of time.

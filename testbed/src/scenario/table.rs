@@ -13,8 +13,8 @@ pub const MAIN_SIX: [&str; 6] = [
     "break-before-make-client",
     "break-before-make-server",
     "break-before-make-wildcard",
-    "break-before-make-two-addresses",
     "simultaneous",
+    "simultaneous-wildcard",
 ];
 
 /// How long an ordinary outage lasts.
@@ -47,12 +47,12 @@ pub fn find(name: &str) -> Option<Scenario> {
     all().into_iter().find(|scenario| scenario.name == name)
 }
 
-fn round(client: Binding, server: Binding, steps: Vec<Step>) -> Round {
+pub(super) fn round(client: Binding, server: Binding, steps: Vec<Step>) -> Round {
     let (label, both) = (String::new(), Host::ALL.to_vec());
     Round { label, client, server, agents: both.clone(), registered: both, steps }
 }
 
-fn scenario(name: &str, shows: &str, rounds: Vec<Round>) -> Scenario {
+pub(super) fn scenario(name: &str, shows: &str, rounds: Vec<Round>) -> Scenario {
     Scenario {
         name: name.to_owned(),
         shows: shows.to_owned(),
@@ -64,24 +64,24 @@ fn scenario(name: &str, shows: &str, rounds: Vec<Round>) -> Scenario {
     }
 }
 
-fn labelled(label: &str, round: Round) -> Round {
+pub(super) fn labelled(label: &str, round: Round) -> Round {
     Round { label: label.to_owned(), ..round }
 }
 
 /// The programs start, then this happens.
-fn started(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
+pub(super) fn started(steps: impl IntoIterator<Item = Step>) -> Vec<Step> {
     [Up(vec![A1, B1]), StartPrograms].into_iter().chain(steps).collect()
 }
 
-fn make_before_break(from: Place, to: Place) -> Vec<Step> {
+pub(super) fn make_before_break(from: Place, to: Place) -> Vec<Step> {
     vec![Up(vec![to]), Pass(OVERLAP), Down(vec![from]), Recover]
 }
 
-fn break_before_make(from: &[Place], to: &[Place]) -> Vec<Step> {
+pub(super) fn break_before_make(from: &[Place], to: &[Place]) -> Vec<Step> {
     vec![Down(from.to_vec()), Pass(OUTAGE), Up(to.to_vec()), Recover]
 }
 
-fn simultaneous() -> Vec<Step> {
+pub(super) fn simultaneous() -> Vec<Step> {
     break_before_make(&[A1, B1], &[A2, B2])
 }
 

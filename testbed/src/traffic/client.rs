@@ -37,7 +37,7 @@ pub struct Arguments {
     /// Seconds to send; without it until SIGTERM.
     #[arg(long)]
     seconds: Option<u64>,
-    /// Seconds without any echo after which missing ones are given up at the end.
+    /// Seconds without any echo after which missing ones are given up at the end; a second SIGTERM does so at once.
     #[arg(long, default_value_t = 60)]
     patience: u64,
 }
@@ -83,6 +83,7 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             tokio::select! {
                 () = drained(&record, Duration::from_secs(arguments.patience)) => {}
                 () = tell(&record) => {}
+                signal = terminated() => signal?,
             }
             anyhow::Ok(())
         })
