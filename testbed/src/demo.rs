@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -95,9 +95,9 @@ fn perform() -> Result<Vec<Outcome>> {
          First without Roam (the run ends after 30 s of silence):\n"
     );
     let directory = tempfile::tempdir()?;
+    let queue = Mutex::new(others());
     let mut outcomes = std::thread::scope(|scope| {
         let (sender, done) = mpsc::channel();
-        let queue = Mutex::new(others());
         for _ in 0..AT_ONCE {
             let (sender, queue, directory) = (sender.clone(), &queue, directory.path());
             scope.spawn(move || {
@@ -107,7 +107,12 @@ fn perform() -> Result<Vec<Outcome>> {
             });
         }
         drop(sender);
-        let mut outcomes = one(SHOWN, Agent::None)?;
+        let shown = one(SHOWN, Agent::None);
+        if shown.is_err() {
+            // What has not begun need not begin any more.
+            queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        let mut outcomes = shown?;
         println!("\nThe other handovers without Roam, and all of them with the kernel's own auto-ASCONF:\n");
         for outcome in done {
             let outcome = outcome?;
