@@ -15,5 +15,6 @@ pub mod report;
 pub mod result;
 pub mod rtnl;
 pub mod scenario;
+pub mod sim;
 pub mod topology;
 pub mod traffic;

@@ -1,0 +1,240 @@
+//! A host: its kernel, its edge, and the daemon that carries out what the planner wants.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use roam_agent::handover::{Action, Binding, Identity, Input, Planner, Saved, Timers, Tuning};
+use roam_agent::translate::Rule;
+
+use super::kernel::{Begin, Kernel, Refusal};
+use super::packet::{MS, Time};
+
+/// How long address events that are not meant for the kernel take to pass.
+const REST: Time = 500 * MS;
+
+/// Virtual time as the planner sees it.
+#[expect(clippy::disallowed_methods, reason = "one reading is the origin of virtual time")]
+pub(super) fn instant(now: Time) -> Instant {
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    *ORIGIN.get_or_init(Instant::now) + Duration::from_micros(now)
+}
+
+/// The virtual time of an instant.
+pub(super) fn time(at: Instant) -> Time {
+    Time::try_from(at.duration_since(instant(0)).as_micros()).unwrap_or(Time::MAX)
+}
+
+/// One end.
+#[derive(Debug)]
+pub struct Host {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The rules installed.
+    pub rules: BTreeSet<Rule>,
+    /// The planner of the running daemon.
+    pub planner: Option<Planner>,
+    /// Actions planned and not carried out yet.
+    pub actions: VecDeque<Action>,
+    identity: Identity,
+    held: BTreeSet<IpAddr>,
+    copies: Vec<IpAddr>,
+    rest_until: Time,
+    saved: Option<Saved>,
+}
+
+impl Host {
+    /// A host without a daemon yet.
+    #[must_use]
+    pub fn new(identity: Identity, begin: Begin) -> Self {
+        Self {
+            kernel: Kernel::new(begin),
+            rules: BTreeSet::new(),
+            planner: None,
+            actions: VecDeque::new(),
+            identity,
+            held: BTreeSet::new(),
+            copies: Vec::new(),
+            rest_until: 0,
+            saved: None,
+        }
+    }
+
+    /// The daemon starts, or starts again where the one before stopped.
+    pub fn start(&mut self, now: Time) {
+        let (at, identity, facts) = (instant(now), self.identity.clone(), self.kernel.facts());
+        self.rest_until = self.rest_until.max(if now > 0 { now + REST } else { 0 });
+        self.planner = Some(match self.saved.take() {
+            None => Planner::new(at, identity, facts, Tuning::default()),
+            Some(saved) => Planner::resume(at, identity, facts, Tuning::default(), saved),
+        });
+        let usable = self.kernel.interfaces.clone();
+        self.tell(now, Input::Usable(usable));
+    }
+
+    /// The daemon is killed: what it planned is lost, what it did stays.
+    pub fn kill(&mut self) {
+        if let Some(planner) = self.planner.take() {
+            self.saved = Some(planner.saved()).filter(|saved| *saved != Saved::default());
+            self.actions.clear();
+        }
+    }
+
+    /// Tells the planner, and takes what it wants.
+    pub fn tell(&mut self, now: Time, input: Input) {
+        if let Some(planner) = self.planner.as_mut() {
+            planner.handle(instant(now), input);
+        }
+        self.take();
+    }
+
+    /// Lets the planner look at its clock.
+    pub fn wake(&mut self, now: Time) {
+        if let Some(planner) = self.planner.as_mut() {
+            planner.handle_timeout(instant(now));
+        }
+        self.take();
+    }
+
+    /// Reads the kernel's lists.
+    pub fn refresh(&mut self, now: Time) {
+        let facts = self.kernel.facts();
+        if self.planner.as_ref().is_some_and(|planner| *planner.facts() != facts) {
+            self.tell(now, Input::Facts(facts));
+        }
+    }
+
+    fn take(&mut self) {
+        if let Some(planner) = self.planner.as_mut() {
+            while let Some(planned) = planner.poll_output() {
+                self.actions.push_back(planned.action);
+            }
+        }
+    }
+
+    /// Carries out the next action. Returns it.
+    pub fn act(&mut self, now: Time) -> Option<Action> {
+        let action = self.actions.pop_front()?;
+        match self.carry_out(now, &action) {
+            Ok(()) => self.refresh(now),
+            Err(refusal) => {
+                let error = format!("{refusal:?}");
+                self.tell(now, Input::Failed { action: action.clone(), error });
+            }
+        }
+        Some(action)
+    }
+
+    fn carry_out(&mut self, now: Time, action: &Action) -> Result<(), Refusal> {
+        let kernel = &mut self.kernel;
+        match action {
+            Action::Hold { address, .. } => {
+                if self.held.insert(*address) {
+                    kernel.copy_up(now, *address);
+                }
+            }
+            Action::Release(address) => {
+                if self.held.remove(address) && !self.copies.contains(address) {
+                    kernel.copy_down(now, *address);
+                    self.rest_until = now + REST;
+                }
+            }
+            Action::Rules(rules) => self.rules.clone_from(rules),
+            Action::Add(address) => match self.identity.binding {
+                Binding::Explicit => add(kernel, now, *address)?,
+                Binding::Wildcard if now < self.rest_until => return Err(Refusal::Busy),
+                Binding::Wildcard => kernel.set_auto_asconf(true)?,
+            },
+            Action::Remove(address) => match self.identity.binding {
+                Binding::Explicit => remove(kernel, now, *address)?,
+                Binding::Wildcard if now < self.rest_until => return Err(Refusal::Busy),
+                Binding::Wildcard => {
+                    kernel.set_auto_asconf(true)?;
+                    if self.held.remove(address) {
+                        kernel.copy_down(now, *address);
+                    }
+                }
+            },
+            Action::MakeEvent(address) => {
+                kernel.copy_up(now, *address);
+                self.copies.push(*address);
+            }
+            Action::EventsOff => {
+                kernel.set_auto_asconf(false)?;
+                for copy in self.copies.drain(..).filter(|copy| !self.held.contains(copy)) {
+                    kernel.copy_down(now, copy);
+                    self.rest_until = now + REST;
+                }
+            }
+            Action::SetPeerPrimary(address) => kernel.set_peer_primary(now, *address)?,
+            Action::Heartbeat(address) => kernel.heartbeat_now(now, *address),
+            Action::Nudge(address) => kernel.mark_down(now, *address),
+            Action::Timers(timers) => {
+                kernel.set_rto_max(match timers {
+                    Timers::Calm => 1_000,
+                    Timers::Stranded => 200,
+                    Timers::Moving => 48,
+                });
+                if *timers != Timers::Calm {
+                    for peer in kernel.peers() {
+                        kernel.mark_down(now, peer);
+                    }
+                }
+            }
+            Action::Swap { old, new } => swap(kernel, now, *old, *new)?,
+        }
+        Ok(())
+    }
+}
+
+/// Makes the association have the address. One that only the endpoint has (its deletion was answered after it had
+/// come back) is taken from it silently first.
+fn add(kernel: &mut Kernel, now: Time, address: IpAddr) -> Result<(), Refusal> {
+    if kernel.association_has(address) {
+        return Ok(());
+    }
+    if kernel.endpoint_has(address) {
+        kernel.set_asconf(false);
+        let result = kernel.bindx_remove(now, address);
+        kernel.set_asconf(true);
+        result?;
+    }
+    kernel.bindx_add(now, address, false)
+}
+
+/// Makes the association ask for the deletion. An address that the endpoint no longer has (an earlier deletion was
+/// refused) is given to it silently first.
+fn remove(kernel: &mut Kernel, now: Time, address: IpAddr) -> Result<(), Refusal> {
+    if !kernel.association_has(address) {
+        return Ok(());
+    }
+    if !kernel.endpoint_has(address) {
+        kernel.set_asconf(false);
+        let result = kernel.bindx_add(now, address, true);
+        kernel.set_asconf(true);
+        result?;
+    }
+    kernel.bindx_remove(now, address)
+}
+
+/// Break-before-make by socket options alone, as the agent does it.
+fn swap(kernel: &mut Kernel, now: Time, old: IpAddr, new: IpAddr) -> Result<(), Refusal> {
+    let spare = IpAddr::from([127, 0, 0, 1]);
+    let silently = |kernel: &mut Kernel, act: &dyn Fn(&mut Kernel) -> Result<(), Refusal>| {
+        kernel.set_asconf(false);
+        let result = act(kernel);
+        kernel.set_asconf(true);
+        result
+    };
+    silently(kernel, &|kernel| kernel.bindx_add(now, spare, true))?;
+    kernel.bindx_remove(now, old)?;
+    let added = kernel.bindx_add(now, new, false).and_then(|()| kernel.set_peer_primary(now, new));
+    let back = silently(kernel, &|kernel| {
+        kernel.bindx_remove(now, spare)?;
+        kernel.bindx_add(now, old, true)
+    });
+    added?;
+    back?;
+    kernel.bindx_remove(now, old)
+}

@@ -1,0 +1,52 @@
+//! Thousands of interleavings.
+
+use super::*;
+
+/// Runs these seeds, on all processors; the first that fails is told with all that happened.
+fn all(seeds: std::ops::Range<u64>, kind: Kind) -> Vec<(u64, String)> {
+    if let Ok(seed) = std::env::var("ROAM_SIM_SEED") {
+        let seed = seed.parse().expect("ROAM_SIM_SEED is a number");
+        let (result, trace) = replay(seed, kind);
+        println!("{}", trace.join("\n"));
+        return result.err().map(|error| (seed, error)).into_iter().collect();
+    }
+    let workers = std::thread::available_parallelism().map_or(2, usize::from) as u64;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers)
+            .map(|worker| {
+                let mine = seeds.clone().skip(worker as usize).step_by(workers as usize);
+                scope.spawn(move || {
+                    mine.filter_map(|seed| run(seed, kind).err().map(|error| (seed, error)))
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("no run panics")).collect()
+    })
+}
+
+fn assert_all_live(seeds: std::ops::Range<u64>, kind: Kind) {
+    let count = seeds.end - seeds.start;
+    let failures = all(seeds, kind);
+    if let Some((seed, error)) = failures.first() {
+        let seeds: Vec<_> = failures.iter().take(40).map(|(seed, _)| seed).collect();
+        panic!("{} of {count} runs failed, seeds {seeds:?}; ROAM_SIM_SEED={seed}: {error}", failures.len());
+    }
+}
+
+#[test]
+fn ten_thousand_interleavings_of_two_moving_hosts_leave_every_association_alive_and_whole() {
+    assert_all_live(0..10_000, ANYTHING);
+}
+
+#[test]
+fn two_ends_that_may_both_be_mute_end_in_a_deadlock() {
+    let kind = Kind { abilities: [Ability::Swap; 2], moves: Moves::Any };
+    assert!(!all(0..200, kind).is_empty(), "the rule that only one end may be mute seems needless");
+}
+
+#[test]
+fn one_end_that_swaps_by_the_rule_and_one_that_translates_follow_each_other() {
+    let kind = Kind { abilities: [Ability::SwapByRule, Ability::Translate], moves: Moves::OneByOne };
+    assert_all_live(0..2_000, kind);
+}
