@@ -11,7 +11,8 @@ use crate::topology::{A1, A2, B1, Host};
 
 /// How often each is measured; the median counts.
 const TIMES: usize = 3;
-/// How long after the address event an ASCONF is waited for: several ticks of the kernel.
+/// How long after an address event an ASCONF is waited for: several ticks of the kernel. Programs begin only after that
+/// too, for an Add of an address that an association already has would be the end of it.
 const WATCHED: Duration = Duration::from_secs(2);
 
 /// A host without any address gets one; ours bound to one address, the kernel's to all.
@@ -35,7 +36,7 @@ pub(super) fn second_address(rtt_ms: f64) -> Result<Pair> {
 }
 
 fn median(rtt_ms: f64, agent: Agent, binding: Binding, before: &[Step]) -> Result<Option<f64>> {
-    let steps = [Step::Up(vec![A1, B1]), Step::StartPrograms]
+    let steps = [Step::Up(vec![A1, B1]), Step::Pass(WATCHED), Step::StartPrograms]
         .into_iter()
         .chain(before.iter().cloned())
         .chain([Step::Up(vec![A2]), Step::Pass(WATCHED)])
