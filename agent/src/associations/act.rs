@@ -159,6 +159,36 @@ pub fn remove(fd: BorrowedFd<'_>, address: IpAddr, port: u16) -> io::Result<()> 
     }
 }
 
+/// Makes the association ask its peer for the address. One that only the endpoint has (its deletion was answered after
+/// it had come back) is taken from that silently first: bindx asks for nothing that is bound already.
+///
+/// # Errors
+/// As [`add`]; EBUSY: the endpoint has no other.
+pub fn ask_to_add(fd: BorrowedFd<'_>, assoc: AssocId, address: IpAddr, port: u16) -> io::Result<()> {
+    if has(fd, assoc, address)? {
+        return Ok(());
+    }
+    if bound(fd, address)? {
+        silently(fd, || remove(fd, address, port))?;
+    }
+    add(fd, address, port)
+}
+
+/// Makes the association ask its peer to forget the address. One that the endpoint no longer has (an earlier deletion
+/// was refused) is given to that silently first: bindx deletes nothing that is not bound.
+///
+/// # Errors
+/// As [`remove`].
+pub fn ask_to_remove(fd: BorrowedFd<'_>, assoc: AssocId, address: IpAddr, port: u16) -> io::Result<()> {
+    if !has(fd, assoc, address)? {
+        return Ok(());
+    }
+    if !bound(fd, address)? {
+        freely(fd, address, || silently(fd, || add(fd, address, port)))?;
+    }
+    remove(fd, address, port)
+}
+
 /// Break-before-make by socket options alone; the endpoint gets a spare address of
 /// which the association learns nothing, so that its only address may be removed (which the kernel parks) before the
 /// new one is added; the Set Primary is an ASCONF that is accepted whole and ends the muteness; the last step deletes
@@ -171,27 +201,41 @@ pub fn swap(fd: BorrowedFd<'_>, assoc: AssocId, old: IpAddr, new: IpAddr, port: 
         IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
         IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
     };
-    let silently = |act: &dyn Fn() -> io::Result<()>| {
-        sockopt::set_asconf_supported(fd, sockopt::FUTURE_ASSOC, false)?;
-        let result = act();
-        sockopt::set_asconf_supported(fd, sockopt::FUTURE_ASSOC, true)?;
-        result
-    };
-    silently(&|| add(fd, spare, port))?;
+    silently(fd, || add(fd, spare, port))?;
     remove(fd, old, port)?;
     let added =
         add(fd, new, port).and_then(|()| sockopt::set_peer_primary(fd, assoc, SocketAddr::new(new, port)));
-    let family = if old.is_ipv4() { Family::V4 } else { Family::V6 };
-    let free = sockopt::freebind(fd, family)?;
-    sockopt::set_freebind(fd, family, true)?;
-    let back = silently(&|| {
-        remove(fd, spare, port)?;
-        add(fd, old, port)
+    let back = freely(fd, old, || {
+        silently(fd, || {
+            remove(fd, spare, port)?;
+            add(fd, old, port)
+        })
     });
-    sockopt::set_freebind(fd, family, free)?;
     added?;
     back?;
     remove(fd, old, port)
+}
+
+/// Changes the endpoint without a word to its associations' peers.
+fn silently(fd: BorrowedFd<'_>, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    sockopt::set_asconf_supported(fd, sockopt::FUTURE_ASSOC, false)?;
+    let result = act();
+    sockopt::set_asconf_supported(fd, sockopt::FUTURE_ASSOC, true)?;
+    result
+}
+
+/// Binds addresses that the host does not have.
+fn freely(fd: BorrowedFd<'_>, address: IpAddr, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+    let free = sockopt::freebind(fd, family)?;
+    sockopt::set_freebind(fd, family, true)?;
+    let result = act();
+    sockopt::set_freebind(fd, family, free)?;
+    result
+}
+
+fn has(fd: BorrowedFd<'_>, assoc: AssocId, address: IpAddr) -> io::Result<bool> {
+    Ok(sockopt::local_addrs(fd, assoc)?.iter().any(|own| own.ip() == address))
 }
 
 fn bound(fd: BorrowedFd<'_>, address: IpAddr) -> io::Result<bool> {

@@ -85,7 +85,10 @@ impl Daemon {
     fn act(&mut self, key: Key, action: &Action) -> Result<(), String> {
         match action {
             Action::Hold { address, via } => self.host.hold(key, *address, *via),
-            Action::Release(address) => self.host.release(key, *address),
+            Action::Release(address) => {
+                self.host.let_events_rest(Instant::now());
+                self.host.release(key, *address)
+            }
             Action::Rules(rules) => self.host.rules(key, rules.clone()),
             Action::Remove(address) => self.remove(key, *address),
             Action::MakeEvent(address) => {
@@ -106,7 +109,9 @@ impl Daemon {
                 let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };
                 let port = managed.local_port;
                 match managed.binding {
-                    Binding::Explicit => on_socket(managed, |fd, _| act::add(fd, *address, port)),
+                    Binding::Explicit => {
+                        on_socket(managed, |fd, assoc| act::ask_to_add(fd, assoc, *address, port))
+                    }
                     Binding::Wildcard => {
                         if self.host.events_must_rest(Instant::now()) {
                             return Err("address events made a moment ago have to pass first".into());
@@ -160,8 +165,11 @@ impl Daemon {
         }
         let port = managed.local_port;
         match managed.binding {
-            Binding::Explicit => on_socket(managed, |fd, _| act::remove(fd, address, port)),
+            Binding::Explicit => on_socket(managed, |fd, assoc| act::ask_to_remove(fd, assoc, address, port)),
             Binding::Wildcard => {
+                if self.host.events_must_rest(Instant::now()) {
+                    return Err("address events made a moment ago have to pass first".into());
+                }
                 on_socket(managed, |fd, _| sockopt::set_auto_asconf(fd, true))?;
                 self.host.release(key, address)
             }

@@ -109,7 +109,8 @@ impl Host {
             inherited,
             written: HashMap::new(),
             copies: BTreeMap::new(),
-            events_rest_until: None,
+            // What the earlier daemon left may be in the kernel's queue.
+            events_rest_until: Some(Instant::now() + TICK),
             met: HashMap::new(),
         };
         (host, error)
@@ -182,10 +183,15 @@ impl Host {
             Some(count) if *count > 1 => *count -= 1,
             _ => {
                 self.copies.remove(&address);
-                self.events_rest_until = Some(now + TICK);
+                self.let_events_rest(now);
             }
         }
         self.drop_unwanted(address)
+    }
+
+    /// An address event was made that no socket shall react to.
+    pub(super) fn let_events_rest(&mut self, now: Instant) {
+        self.events_rest_until = Some(now + TICK);
     }
 
     /// Whether a socket that reacted to address events now would react to one that was made for another purpose.
