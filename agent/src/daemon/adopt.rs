@@ -108,7 +108,8 @@ impl Daemon {
             association_of(fd, found).ok_or("the association ended while it was looked at")?
         } else {
             // Without its identifier the kernel would speak of the endpoint, which may be bound to more.
-            let assoc = sockopt::status(fd, 0).map_err(|error| format!("its state cannot be read: {error}"))?.assoc;
+            let assoc =
+                sockopt::status(fd, 0).map_err(|error| format!("its state cannot be read: {error}"))?.assoc;
             (assoc, facts::read(fd, assoc).map_err(|error| format!("its addresses cannot be read: {error}"))?)
         };
         let text = |error: std::io::Error| error.to_string();

@@ -25,8 +25,8 @@ use sctp_sys::Family;
 
 use crate::topology::{Host, Place};
 
-pub(crate) use story::Story;
 pub use run::{Options, kernel, run};
+pub(crate) use story::Story;
 pub use table::{MAIN_SIX, all, find};
 
 /// How a program binds its socket.
