@@ -3,13 +3,15 @@
  *   usrsctp_echo LOCAL PORT
  *
  * LOCAL is an IPv4 or IPv6 address. Says "listening" and echoes every message of every association until it is
- * killed. It does nothing about mobility: what its stack does with ASCONF is all there is. */
+ * told to end (SIGTERM). It does nothing about mobility: what its stack does with ASCONF is all there is. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <usrsctp.h>
 
 static void *echo(void *argument)
@@ -41,6 +43,12 @@ static void *echo(void *argument)
     return NULL;
 }
 
+static void end(int signal_number)
+{
+    (void)signal_number;
+    _exit(0);
+}
+
 static int fail(const char *what)
 {
     perror(what);
@@ -50,6 +58,7 @@ static int fail(const char *what)
 int main(int count, char **words)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    signal(SIGTERM, end);
     if (count != 3) {
         fprintf(stderr, "usage: usrsctp_echo LOCAL PORT\n");
         return 2;

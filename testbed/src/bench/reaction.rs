@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Pair;
 use crate::result::{Agent, Course};
-use crate::scenario::{self, Binding, Ip, Options, Programs, Round, Scenario, Step};
+use crate::scenario::{self, Binding, Ip, Options, Programs, Round, Scenario, Stack, Step};
 use crate::topology::{A1, A2, B1, Host};
 
 /// How often each is measured; the median counts.
@@ -52,6 +52,7 @@ fn median(rtt_ms: f64, agent: Agent, binding: Binding, before: &[Step]) -> Resul
             label: String::new(),
             client: binding,
             server: binding,
+            server_stack: Stack::Kernel,
             agents: Host::ALL.to_vec(),
             registered: Host::ALL.to_vec(),
             steps,

@@ -28,7 +28,7 @@ use stream::stream;
 use tally::Tally;
 
 /// What tests and scenarios need besides what the guest needs: a program or file, and the package that has it.
-const NEEDED: [(&str, &str); 11] = [
+const NEEDED: [(&str, &str); 12] = [
     ("cc", "gcc"),
     ("/usr/include/stdio.h", "libc6-dev"),
     ("/usr/include/linux/sctp.h", "linux-libc-dev"),
@@ -37,6 +37,7 @@ const NEEDED: [(&str, &str); 11] = [
     ("socat", "socat"),
     ("rspserver", "rsplib-services"),
     ("rspterminal", "rsplib-tools"),
+    ("ethtool", "ethtool"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("setpriv", "util-linux"),

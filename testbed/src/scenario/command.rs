@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::{Options, Scenario};
+use super::{Options, Scenario, Stack};
 use crate::clock;
 use crate::guest;
 use crate::result::{Agent, Outcome, RunResult};
@@ -118,6 +118,13 @@ pub fn outcomes(arguments: &Arguments) -> Result<Vec<Outcome>> {
     let needed: Vec<_> =
         scenarios.iter().flat_map(|scenario| super::real::needed(&scenario.name)).copied().collect();
     guest::require(&needed)?;
+    if scenarios
+        .iter()
+        .flat_map(|scenario| &scenario.rounds)
+        .any(|round| round.server_stack == Stack::Usrsctp)
+    {
+        super::usrsctp::build()?;
+    }
     let here = arguments.native || (!arguments.guest && arguments.kernel.is_none() && guest::native());
     if !here {
         return in_guest(arguments);
@@ -164,7 +171,7 @@ fn write(arguments: &Arguments, outcomes: &[Outcome]) -> Result<()> {
         write_json(file, &results)?;
     }
     if let Some(file) = &arguments.course {
-        write_json(file, &outcomes)?;
+        write_json(file, outcomes)?;
     }
     Ok(())
 }

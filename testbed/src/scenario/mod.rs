@@ -5,6 +5,7 @@
 //! | `table`, `real` | the scenarios |
 //! | `agents` | who looks after the associations: the registrar and `roamd`, or a setting of the kernel |
 //! | `programs` | the built-in traffic program, or any other |
+//! | `usrsctp` | an echo server on another SCTP stack than the kernel's |
 //! | `engine` | one round: network, agents, programs, steps |
 //! | `story` | what happens, noted and told |
 //! | `run` | a whole scenario: its rounds, and what came of them |
@@ -18,6 +19,7 @@ mod real;
 mod run;
 mod story;
 mod table;
+mod usrsctp;
 
 use std::time::Duration;
 
@@ -38,6 +40,15 @@ pub enum Binding {
     Several,
     /// To none, which is all.
     Wildcard,
+}
+
+/// An SCTP stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stack {
+    /// The kernel's.
+    Kernel,
+    /// usrsctp, in user space: the server is another echo server then.
+    Usrsctp,
 }
 
 /// Something that happens.
@@ -115,6 +126,8 @@ pub struct Round {
     pub client: Binding,
     /// How the server at B is bound.
     pub server: Binding,
+    /// What carries the built-in server's association.
+    pub server_stack: Stack,
     /// The hosts with an agent.
     pub agents: Vec<Host>,
     /// The hosts whose programs are pool elements.

@@ -13,7 +13,7 @@ use sctp_sys::sockopt::AssocState;
 use sctp_sys::{Family, diag};
 
 use super::agents::Sockets;
-use super::{Binding, Input, Line, Programs, Round};
+use super::{Binding, Input, Line, Programs, Round, Stack, usrsctp};
 use crate::clock::{self, Nanos, Waited};
 use crate::process::Program;
 use crate::topology::{self, A1, A1B, B1, Host, Network, Place};
@@ -126,7 +126,13 @@ impl Running {
                     command.arg("--json").arg(json);
                     command
                 };
-                let server = traffic("server", &server_local, SERVER_PORT);
+                let server = match round.server_stack {
+                    Stack::Kernel => traffic("server", &server_local, SERVER_PORT),
+                    Stack::Usrsctp => {
+                        usrsctp::ready(network)?;
+                        usrsctp::command(&server_local, SERVER_PORT)?
+                    }
+                };
                 let mut client = traffic("client", &client_local, CLIENT_PORT);
                 client.args(["--peer", &peer.to_string(), "--peer-port", &SERVER_PORT.to_string()]);
                 client.args(["--count", &count.to_string(), "--patience", &patience.as_secs().to_string()]);
@@ -150,6 +156,9 @@ impl Running {
         clock::until("a listening server", START, || {
             if let Some(status) = server.ended() {
                 return Some(Err(anyhow::anyhow!("the server ended at once: {status}\n{}", server.output())));
+            }
+            if round.server_stack == Stack::Usrsctp {
+                return usrsctp::listens(&server).then_some(Ok(()));
             }
             let snapshot = network.host(Host::B).enter(diag::snapshot_by_sock_diag).ok()?;
             let listens =
@@ -259,7 +268,7 @@ impl Running {
         for (status, program) in [(status, &self.client), (server_status, &self.server)] {
             if !status.success() {
                 let text = program.output();
-                let last = text.lines().filter(|line| !line.starts_with('{')).next_back().unwrap_or_default();
+                let last = text.lines().rfind(|line| !line.starts_with('{')).unwrap_or_default();
                 given.wrong = Some(format!("{} ended with {status}: {last}", program.name()));
             }
         }

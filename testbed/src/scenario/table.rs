@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Binding, Ip, Programs, Round, Scenario, Step};
+use super::{Binding, Ip, Programs, Round, Scenario, Stack, Step};
 use crate::topology::{A1, A1B, A2, B1, B2, Host, Place};
 use Binding::{Explicit, Several, Wildcard};
 use Step::{Down, KillAgent, Pass, Recover, StartAgent, StartPrograms, StartRegistrar, StopRegistrar, Up};
@@ -49,7 +49,8 @@ pub fn find(name: &str) -> Option<Scenario> {
 
 pub(super) fn round(client: Binding, server: Binding, steps: Vec<Step>) -> Round {
     let (label, both) = (String::new(), Host::ALL.to_vec());
-    Round { label, client, server, agents: both.clone(), registered: both, steps }
+    let server_stack = Stack::Kernel;
+    Round { label, client, server, server_stack, agents: both.clone(), registered: both, steps }
 }
 
 pub(super) fn scenario(name: &str, shows: &str, rounds: Vec<Round>) -> Scenario {
@@ -307,13 +308,21 @@ fn foreign_peer() -> Scenario {
         registered: vec![Host::A],
         ..labelled(label, round(client, Explicit, started(moves)))
     };
+    let usrsctp = |label: &str, client: Binding, moves: Vec<Step>| Round {
+        server_stack: Stack::Usrsctp,
+        ..alone(label, client, moves)
+    };
     scenario(
         "foreign-peer",
-        "The other end has no agent: an ordinary Linux host whose kernel knows Add-IP.",
+        "The other end has no agent: an ordinary Linux host whose kernel knows Add-IP, and a program on usrsctp, a stack \
+         in user space.",
         vec![
             alone("make-before-break", Explicit, make_before_break(A1, A2)),
             alone("break-before-make", Explicit, break_before_make(&[A1], &[A2])),
             alone("break-before-make, wildcard", Wildcard, break_before_make(&[A1], &[A2])),
+            usrsctp("usrsctp, make-before-break", Explicit, make_before_break(A1, A2)),
+            usrsctp("usrsctp, break-before-make", Explicit, break_before_make(&[A1], &[A2])),
+            usrsctp("usrsctp, break-before-make, wildcard", Wildcard, break_before_make(&[A1], &[A2])),
         ],
     )
 }
