@@ -26,11 +26,17 @@ impl Planner {
         let rules = self.settling_rules(now, alive);
         self.show_rules(now, rules, "the peer has answered: everything may flow");
         self.set_timers(Timers::Calm, "the association is reachable");
-        self.probe_what_was_given_up(now);
         if arrived {
-            for (peer, _) in self.facts.peers.clone() {
-                self.push(Action::Heartbeat(peer), "a path that answers is used at once");
+            self.probe_all(now);
+            if self.identity.binding == Binding::Wildcard {
+                // The old one is deleted at the kernel's next tick; that is late.
+                self.prefer(
+                    alive[0],
+                    "the peer shall send where the host is, before it forgets where it was",
+                );
             }
+        } else {
+            self.probe_what_was_given_up(now);
         }
         let _ = self.delete_what_is_gone(now, alive) && self.gain(now, alive) && self.leave(now, alive);
         self.stop_looking(now);

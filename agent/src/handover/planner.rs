@@ -206,7 +206,7 @@ impl Planner {
                 let trusted = self.facts.has_peer(from)
                     && (self.facts.local.contains(&to) || self.rules.iter().any(let_in))
                     && !self.guarded(now)
-                    && !self.rendezvous.exposed(now, &self.facts);
+                    && !self.rendezvous.exposed();
                 self.own.answer(serial, &errors, from, trusted);
             }
             Input::PeerAsconf { from } => {
@@ -337,6 +337,14 @@ impl Planner {
         if given_up && self.heartbeat.is_none_or(|at| now >= at + self.tuning.retry) {
             self.heartbeat = Some(now);
             self.push(Action::Heartbeat(from), "the peer was heard there");
+        }
+    }
+
+    /// A path that answers is used at once.
+    pub(super) fn probe_all(&mut self, now: Instant) {
+        self.heartbeat = Some(now);
+        for (peer, _) in self.facts.peers.clone() {
+            self.push(Action::Heartbeat(peer), "a path that answers is used at once");
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Rendezvous {
     /// Which of the addresses to try is having its turn, and until when.
     turn: Option<IpAddr>,
     until: Option<Instant>,
+    /// An address had its turn of which only others say that it is the peer's.
+    exposed: bool,
 }
 
 impl Rendezvous {
@@ -38,7 +40,7 @@ impl Rendezvous {
         if self.located != addresses {
             self.located = addresses;
             if self.proven.is_none() && self.met.is_none() {
-                self.try_now(self.located.first().copied());
+                self.try_now(None);
             }
         }
     }
@@ -68,6 +70,7 @@ impl Rendezvous {
     /// This end has moved: that the peer reached it before proves nothing now.
     pub(super) fn moved(&mut self) {
         self.met = None;
+        self.exposed = false;
     }
 
     /// The peer has answered authentically from there.
@@ -91,14 +94,16 @@ impl Rendezvous {
         self.until = None;
     }
 
-    /// The addresses to try, the likeliest first: where the peer was heard, where it answered, what the registrar
-    /// names, what the kernel knows.
+    /// The addresses to try, the likeliest first: where the peer was heard, where it answered, what the registrar names
+    /// (of that first what the kernel knows, too: a peer that is still there needs no search), what the kernel knows.
     fn candidates(&self, now: Instant, facts: &Facts, v6: bool) -> Vec<IpAddr> {
         let mut candidates: Vec<IpAddr> = Vec::new();
         let heard = self.sighted.filter(|&(_, at)| now < at + SIGHTED).map(|(address, _)| address);
         let known = facts.peers.iter().rev().map(|&(peer, _)| peer);
         let all = heard.into_iter().chain(self.met).chain(self.proven);
-        for address in all.chain(self.located.iter().copied()).chain(facts.primary).chain(known) {
+        let certain = self.located.iter().copied().filter(|&address| facts.has_peer(address));
+        let all = all.chain(certain).chain(self.located.iter().copied());
+        for address in all.chain(facts.primary).chain(known) {
             if address.is_ipv6() == v6 && !candidates.contains(&address) {
                 candidates.push(address);
             }
@@ -108,10 +113,8 @@ impl Rendezvous {
 
     /// Whether our ASCONFs may have gone to somebody of whom only others say that it is the peer: somebody like that
     /// could forge an answer, from whatever address.
-    pub(super) fn exposed(&self, now: Instant, facts: &Facts) -> bool {
-        [false, true]
-            .into_iter()
-            .any(|v6| self.candidates(now, facts, v6).into_iter().any(|address| !facts.has_peer(address)))
+    pub(super) fn exposed(&self) -> bool {
+        self.exposed
     }
 
     /// Where packets to the peer's addresses go now, while the peer has not answered.
@@ -123,9 +126,6 @@ impl Rendezvous {
     /// Moves on to the next address when a turn is over. Returns when to look again.
     pub(super) fn take_turns(&mut self, now: Instant, facts: &Facts, v6: bool) -> Option<Instant> {
         let candidates = self.candidates(now, facts, v6);
-        if candidates.len() < 2 {
-            return None;
-        }
         let at = self.turn.and_then(|turn| candidates.iter().position(|&candidate| candidate == turn));
         match (at, self.until) {
             (Some(_), Some(until)) if until > now => {}
@@ -135,12 +135,15 @@ impl Rendezvous {
                     (Some(at), None) => at,
                     (None, _) => 0,
                 };
-                let known = facts.has_peer(candidates[next]);
-                self.turn = Some(candidates[next]);
-                self.until = Some(now + if known { TURN_KNOWN } else { TURN_NEWS });
+                let next = *candidates.get(next)?;
+                let known = facts.has_peer(next);
+                self.exposed |= !known;
+                self.turn = Some(next);
+                let news = !known || self.located.contains(&next);
+                self.until = Some(now + if news { TURN_NEWS } else { TURN_KNOWN });
             }
         }
-        self.until
+        self.until.filter(|_| candidates.len() > 1)
     }
 
     /// The rules that bring packets to the peer at `present` and let in what comes from where it may be.

@@ -23,7 +23,8 @@ pub enum Rule {
     Guard(Pair),
     /// No packet with an ABORT chunk enters.
     NoAbortIn(Pair),
-    /// Of what leaves from `source` for `destination`, only ASCONF and its answers do.
+    /// Of what leaves from `source` for `destination`, only ASCONF and its answers do, and answers to heartbeats: who
+    /// probes an address knows it.
     Restrict {
         /// The ports.
         pair: Pair,

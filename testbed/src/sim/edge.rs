@@ -19,7 +19,7 @@ pub fn leaving(rules: &BTreeSet<Rule>, mut packet: Packet) -> Option<Packet> {
         match *rule {
             Rule::Block { source: blocked, .. } if blocked == source => return None,
             Rule::Restrict { source: from, destination: to, .. }
-                if from == source && to == destination && !packet.has_asconf() && !packet.has_answer() =>
+                if from == source && to == destination && !packet.may_pass_restriction() =>
             {
                 return None;
             }

@@ -75,10 +75,13 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// Whether it carries an ASCONF.
+    /// Whether it carries what leaves before the peer has answered: ASCONF, its answer, the answer to a heartbeat.
     #[must_use]
-    pub fn has_asconf(&self) -> bool {
-        self.chunks.iter().any(|chunk| matches!(chunk, Chunk::Asconf { .. }))
+    pub fn may_pass_restriction(&self) -> bool {
+        let passes = |chunk: &Chunk| {
+            matches!(chunk, Chunk::Asconf { .. } | Chunk::AsconfAck { .. } | Chunk::HeartbeatAck { .. })
+        };
+        self.chunks.iter().any(passes)
     }
 
     /// Whether it carries an answer to an ASCONF.
