@@ -121,7 +121,7 @@ pub struct Network {
     a: Mobile,
     b: Mobile,
     registrar: Namespace,
-    _router: Namespace,
+    router: Namespace,
 }
 
 impl Network {
@@ -183,13 +183,7 @@ impl Network {
             let interfaces = [index_of(&namespace, names[0])?, index_of(&namespace, names[1])?];
             Ok(Mobile { namespace, rtnl, interfaces })
         };
-        Ok(Self {
-            family,
-            a: mobile(a, ["a1", "a2"])?,
-            b: mobile(b, ["b1", "b2"])?,
-            registrar,
-            _router: router,
-        })
+        Ok(Self { family, a: mobile(a, ["a1", "a2"])?, b: mobile(b, ["b1", "b2"])?, registrar, router })
     }
 
     /// The address family of the mobile hosts.
@@ -215,17 +209,19 @@ impl Network {
     }
 
     /// Brings addresses of one host up: link, address, default route. Gives when the last of them was usable,
-    /// which for IPv6 is when duplicate address detection has ended.
+    /// which for IPv6 is when duplicate address detection has ended. As in a real access network the link carries
+    /// packets both ways before anybody gets an address there.
     ///
     /// # Errors
     /// The kernel refuses; the address is in use elsewhere; it takes longer than 15 s.
     pub fn up(&self, host: Host, places: &[Place]) -> io::Result<Nanos> {
         let mobile = self.mobile(host);
+        let mut links = Vec::new();
         let mut changes = Vec::new();
         for place in places {
             let index = mobile.interfaces[usize::from(place.network) - 1];
+            links.push(Change::Link { index, up: true });
             changes.extend([
-                Change::Link { index, up: true },
                 Change::Add {
                     index,
                     address: place.address(self.family),
@@ -239,7 +235,20 @@ impl Network {
                 },
             ]);
         }
-        mobile.rtnl.lock().unwrap_or_else(PoisonError::into_inner).apply(&changes)?;
+        let mut rtnl = mobile.rtnl.lock().unwrap_or_else(PoisonError::into_inner);
+        rtnl.apply(&links)?;
+        self.router.enter(|| {
+            for place in places {
+                let interface = format!("r{}", place.interface());
+                clock::until(&format!("{interface}, which runs"), Duration::from_secs(15), || {
+                    running(&interface)
+                })
+                .map_err(io::Error::other)?;
+            }
+            Ok(())
+        })?;
+        rtnl.apply(&changes)?;
+        drop(rtnl);
         if self.family == Family::V6 {
             mobile.namespace.enter(|| {
                 for place in places {
@@ -265,7 +274,8 @@ impl Network {
     pub fn down(&self, host: Host, places: &[Place]) -> io::Result<Nanos> {
         let mobile = self.mobile(host);
         let mut changes = Vec::new();
-        for place in places {
+        // With the first IPv4 address of a network the kernel takes the others: those go before it.
+        for place in places.iter().rev() {
             let index = mobile.interfaces[usize::from(place.network) - 1];
             // The kernel takes IPv6 addresses away by itself when their link goes down.
             if self.family == Family::V4 {
@@ -284,6 +294,14 @@ impl Network {
         mobile.rtnl.lock().unwrap_or_else(PoisonError::into_inner).apply(&changes)?;
         Ok(at)
     }
+}
+
+/// Whether the interface of this name, of this thread's namespace, is ready to send.
+fn running(interface: &str) -> Option<()> {
+    nix::ifaddrs::getifaddrs().ok()?.find(|found| {
+        found.interface_name == interface && found.flags.contains(nix::net::if_::InterfaceFlags::IFF_RUNNING)
+    })?;
+    Some(())
 }
 
 fn index_of(namespace: &Namespace, interface: &str) -> io::Result<u32> {

@@ -127,13 +127,31 @@ fn mark_down(fd: BorrowedFd<'_>, assoc: AssocId, peer: SocketAddr) -> io::Result
     sockopt::set_peer_addr_params(fd, assoc, &limit(before.max(1)))
 }
 
-/// Makes the kernel send what waits for the only path: the path counts as down until the next heartbeat is answered,
-/// and then everything is retransmitted at once.
+/// Makes the kernel send what waits for a distant timer to `peer`, where the peer is now.
+///
+/// If that is its only path, the path counts as down until the next heartbeat is answered, and then everything is
+/// retransmitted at once. Else those other paths that have already timed out (their congestion window has fallen to
+/// one packet) are given up, so that retransmissions take this one; and this one is made primary once more: where
+/// the primary has just changed with data under way, the kernel takes no missing report for what was sent to the old
+/// one (the changeover-aware congestion control of SFR-CACC), until the same address is set again.
 ///
 /// # Errors
 /// The kernel's.
 pub fn nudge(fd: BorrowedFd<'_>, assoc: AssocId, peer: SocketAddr) -> io::Result<()> {
-    mark_down(fd, assoc, peer)
+    let mut others = sockopt::peer_addrs(fd, assoc)?;
+    others.retain(|other| *other != peer);
+    if others.is_empty() {
+        return mark_down(fd, assoc, peer);
+    }
+    let mut given_up = false;
+    for other in others {
+        let info = sockopt::peer_addr_info(fd, assoc, other)?;
+        if info.cwnd <= info.mtu {
+            mark_down(fd, assoc, other)?;
+            given_up = true;
+        }
+    }
+    if given_up { sockopt::set_primary(fd, assoc, peer) } else { Ok(()) }
 }
 
 /// Adds an address to the endpoint, and so to its associations. One that is already there is no error.

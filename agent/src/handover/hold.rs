@@ -240,8 +240,17 @@ impl Planner {
     fn waiting_rules(&self) -> BTreeSet<Rule> {
         let pair = self.identity.pair;
         let mut rules = BTreeSet::from([Rule::Guard(pair), Rule::NoAbortIn(pair)]);
-        rules.extend(self.held.iter().map(|&source| Rule::Block { pair, source }));
+        rules.extend(self.old_sources().into_iter().map(|source| Rule::Block { pair, source }));
         rules
+    }
+
+    /// What the kernel may send from though the host has it no more: for IPv6 it takes any of the association's
+    /// addresses, not only one that is held.
+    pub(super) fn old_sources(&self) -> BTreeSet<IpAddr> {
+        let holds = |v6: bool| self.held.iter().any(|held| held.is_ipv6() == v6);
+        let lost = |address: &IpAddr| holds(address.is_ipv6()) && !self.usable.contains(address);
+        let lost = self.facts.local.iter().copied().filter(lost);
+        self.held.iter().copied().chain(lost).collect()
     }
 
     /// While the new address is being added.
@@ -260,7 +269,7 @@ impl Planner {
         }
         // Where the peer's own ASCONF came from, it knows us; and an address that it refused to forget, it knows.
         let open = self.rendezvous.has_met() || self.own.get(target) == Some(Own::Kept);
-        for &source in self.held.iter().filter(|held| held.is_ipv6() == v6) {
+        for source in self.old_sources().into_iter().filter(|source| source.is_ipv6() == v6) {
             rules.insert(Rule::OutSource { pair, from: source, to: target });
             let peers = self.facts.peers.iter().map(|&(peer, _)| peer).filter(|peer| peer.is_ipv6() == v6);
             if !open {

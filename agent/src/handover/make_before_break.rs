@@ -66,12 +66,12 @@ impl Planner {
     fn settling_rules(&mut self, now: Instant, alive: &[IpAddr]) -> BTreeSet<Rule> {
         let pair = self.identity.pair;
         let mut rules = BTreeSet::new();
-        for &held in &self.held {
-            // Where the kernel still sends from the held address, the network sees the new one.
-            let to = alive.iter().find(|address| address.is_ipv6() == held.is_ipv6());
-            if let Some(&to) = to.filter(|_| self.facts.local.contains(&held) && !self.usable.contains(&held))
+        for from in self.old_sources() {
+            // Where the kernel still sends from an address that the host has lost, the network sees the new one.
+            let to = alive.iter().find(|address| address.is_ipv6() == from.is_ipv6());
+            if let Some(&to) = to.filter(|_| self.facts.local.contains(&from) && !self.usable.contains(&from))
             {
-                rules.insert(Rule::OutSource { pair, from: held, to });
+                rules.insert(Rule::OutSource { pair, from, to });
             }
         }
         self.peer_rules(now, &mut rules);

@@ -308,7 +308,9 @@ impl Planner {
         if gained && !self.facts.peers.is_empty() {
             self.fresh_peer = Some(now);
         }
+        // Its old address has been deleted, or it asks for what is to come to be sent to a new one.
         let alone = facts.peers.len() == 1 && self.facts.peers.len() > 1;
+        let preferred = facts.primary != self.facts.primary && self.facts.primary.is_some();
         let fresh = self.fresh_peer.is_some_and(|since| now.duration_since(since) < super::hold::FRESH);
         self.own.list(&facts.local);
         if self.stranded.is_some() {
@@ -321,12 +323,14 @@ impl Planner {
             }
         }
         self.facts = facts;
-        if alone && fresh && self.facts.unacknowledged && self.stranded.is_none() {
-            let peer = self.facts.peers[0].0;
-            self.push(
-                Action::Nudge(peer),
-                "the peer has moved there and what it missed waits for a distant timer",
-            );
+        if (alone || preferred) && fresh && self.facts.unacknowledged && self.stranded.is_none() {
+            let peer = if alone { self.facts.peers.first().map(|peer| peer.0) } else { self.facts.primary };
+            if let Some(peer) = peer {
+                self.push(
+                    Action::Nudge(peer),
+                    "the peer has moved there and what it missed waits for a distant timer",
+                );
+            }
         }
     }
 

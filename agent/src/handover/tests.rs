@@ -40,6 +40,8 @@ struct Host {
     peers: Vec<(IpAddr, PathState)>,
     rules: BTreeSet<Rule>,
     unacknowledged: bool,
+    /// The path that the peer prefers; none: the first.
+    primary: Option<IpAddr>,
     actions: Vec<Action>,
 }
 
@@ -69,6 +71,7 @@ impl Host {
             peers,
             rules: BTreeSet::new(),
             unacknowledged: false,
+            primary: None,
             actions: Vec::new(),
         };
         host.usable(locals);
@@ -99,7 +102,7 @@ impl Host {
         let facts = Facts {
             local: self.local.clone(),
             peers: self.peers.clone(),
-            primary: self.peers.first().map(|&(peer, _)| peer),
+            primary: self.primary.or_else(|| self.peers.first().map(|&(peer, _)| peer)),
             unacknowledged: self.unacknowledged,
         };
         self.tell(Input::Facts(facts));
@@ -499,6 +502,34 @@ fn the_backlog_is_sent_at_once_when_the_peer_has_left_its_old_address() {
     host.peers.remove(0);
     host.facts();
     assert_eq!(host.take(), [Action::Nudge(moved_peer())]);
+}
+
+#[test]
+fn the_backlog_is_sent_at_once_when_the_peer_prefers_its_new_address() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.unacknowledged = true;
+    host.peers.push((moved_peer(), PathState::Active));
+    host.facts();
+    assert_eq!(host.take(), []);
+    host.primary = Some(moved_peer());
+    host.facts();
+    assert_eq!(host.take(), [Action::Nudge(moved_peer())]);
+    host.facts();
+    assert_eq!(host.take(), [], "once");
+}
+
+#[test]
+fn whichever_lost_address_the_kernel_sends_from_the_network_sees_the_new_one() {
+    let other = "10.1.0.3".parse().unwrap();
+    let mut host = Host::at(&[old(), other], Binding::Explicit);
+    host.usable(&[]);
+    for source in [old(), other] {
+        assert!(host.rules.contains(&Rule::Block { pair: PAIR, source }), "{source}");
+    }
+    host.usable(&[new()]);
+    for from in [old(), other] {
+        assert!(host.rules.contains(&Rule::OutSource { pair: PAIR, from, to: new() }), "{from}");
+    }
 }
 
 #[test]

@@ -161,7 +161,7 @@ pub enum Action {
     SetPeerPrimary(IpAddr),
     /// Send a heartbeat to this peer address now.
     Heartbeat(IpAddr),
-    /// The only path has come alive under data that waits for a distant timer: make the kernel send it now.
+    /// The peer has moved to this address while data waits for a distant timer: make the kernel send it there now.
     Nudge(IpAddr),
     /// Set the association's retransmission timers.
     Timers(Timers),

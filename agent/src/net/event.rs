@@ -18,7 +18,9 @@ pub struct Link {
     pub name: String,
     /// Administratively up (`IFF_UP`).
     pub up: bool,
-    /// It has carrier and may carry traffic (`IFF_LOWER_UP` and `IFF_RUNNING`).
+    /// It has carrier and may carry traffic: `IFF_LOWER_UP`, and `IFF_RUNNING` where something in user space, such as an
+    /// authentication, decides about that (`IFLA_LINKMODE`). Elsewhere the kernel sets `IFF_RUNNING` up to a second
+    /// after packets flow.
     pub carrier: bool,
     /// It is the loopback interface.
     pub loopback: bool,
@@ -133,6 +135,7 @@ pub(crate) fn understand(raw: Raw<'_>) -> Option<Event> {
 /// `struct ifinfomsg` and attributes. Messages of a family are about a link's role there (a bridge reports
 /// its ports so, even as deleted links) and not about the link.
 fn link(body: &[u8]) -> Option<Link> {
+    // include/uapi/linux/if.h
     const UP: u32 = 0x1;
     const LOOPBACK: u32 = 0x8;
     const RUNNING: u32 = 0x40;
@@ -141,10 +144,11 @@ fn link(body: &[u8]) -> Option<Link> {
     if family != 0 {
         return None;
     }
-    let (mut name, mut bridge_port) = (String::new(), false);
+    let (mut name, mut bridge_port, mut decided_by_kernel) = (String::new(), false, true);
     for (kind, value) in attributes(body.get(16..)?) {
         match kind {
             3 => name = wire::text(value),
+            17 => decided_by_kernel = value.first() == Some(&0),
             18 => bridge_port = attributes(value).any(|(kind, v)| kind == 4 && wire::text(v) == "bridge"),
             _ => {}
         }
@@ -153,7 +157,7 @@ fn link(body: &[u8]) -> Option<Link> {
         ifindex,
         name,
         up: flags & UP != 0,
-        carrier: flags & (RUNNING | LOWER_UP) == RUNNING | LOWER_UP,
+        carrier: flags & LOWER_UP != 0 && (decided_by_kernel || flags & RUNNING != 0),
         loopback: flags & LOOPBACK != 0,
         bridge_port,
     })
@@ -292,6 +296,25 @@ mod tests {
         };
         let hops: Vec<_> = routes.iter().map(|route| (route.ifindex, route.gateway)).collect();
         assert_eq!(hops, [(3, Some("10.0.0.1".parse().unwrap())), (4, None)]);
+    }
+
+    #[test]
+    fn carrier_counts_at_once_unless_user_space_decides_whether_the_link_is_operational() {
+        const LOWER_UP: u32 = 0x10000;
+        const RUNNING: u32 = 0x40;
+        let carrier = |flags: u32, mode: u8| {
+            let mut header = [0; 16];
+            header[8..12].copy_from_slice(&(flags | 1).to_ne_bytes());
+            let bytes = wire::Builder::new(wire::NEWLINK, 0, &header).attribute(17, &[mode]).finish(1);
+            match messages(&bytes).find_map(understand) {
+                Some(Event::Link(link)) => link.carrier,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(carrier(LOWER_UP, 0), "the kernel says later that it runs");
+        assert!(!carrier(LOWER_UP, 1), "not authenticated as yet");
+        assert!(carrier(LOWER_UP | RUNNING, 1));
+        assert!(!carrier(RUNNING, 0), "the carrier has just gone");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use super::{LinkId, PortId};
 use crate::hunt::{self, Hunt};
-use crate::timers::{Timers, earliest, expired};
+use crate::timers::{Timers, earliest};
 
 /// Associations that others may have set up to us at a time.
 const MOST_ACCEPTED: usize = 16;
@@ -66,8 +66,9 @@ pub(super) enum Output {
 enum State {
     Connecting,
     Up,
-    /// Replaced; it goes when its successor has taken over.
-    Retiring,
+    /// Replaced; it goes when its successor has taken over, or at this time: a successor that answers nothing is itself
+    /// replaced, again and again, and predecessors shall not pile up.
+    Retiring(Option<Instant>),
 }
 
 #[derive(Debug)]
@@ -92,7 +93,6 @@ pub(super) struct Home {
     home: Option<LinkId>,
     /// The place in the list of the last home that was up.
     last: Option<usize>,
-    retire: Option<Instant>,
     outputs: VecDeque<Output>,
 }
 
@@ -114,7 +114,6 @@ impl Home {
             links: BTreeMap::new(),
             home: None,
             last: None,
-            retire: None,
             outputs: VecDeque::new(),
         }
     }
@@ -136,7 +135,7 @@ impl Home {
 
     /// Are there predecessors that wait for [`Input::Settled`]?
     pub(super) fn has_predecessors(&self) -> bool {
-        self.links.values().any(|link| link.state == State::Retiring)
+        self.links.values().any(|link| matches!(link.state, State::Retiring(_)))
     }
 
     pub(super) fn knows(&self, link: LinkId) -> bool {
@@ -171,10 +170,12 @@ impl Home {
             Input::Heard(link) => {
                 if self.home == Some(link) && self.hunt.is_running() {
                     self.steer(now, hunt::Input::Stop);
+                    // The socket of the hunt is needed no more.
+                    self.port = self.links.get(&link).map(|home| home.port);
                 }
             }
             Input::Adopt(link) => self.adopt(now, link),
-            Input::Settled => self.release(),
+            Input::Settled => self.release(|_| true),
         }
         self.sweep();
     }
@@ -182,9 +183,7 @@ impl Home {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.hunt.handle_timeout(now);
         self.follow_hunt(now);
-        if expired(&mut self.retire, now) {
-            self.release();
-        }
+        self.release(|until| until.is_some_and(|until| until <= now));
         self.sweep();
     }
 
@@ -193,7 +192,11 @@ impl Home {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        earliest([self.hunt.poll_timeout(), self.retire])
+        let retiring = self.links.values().map(|link| match link.state {
+            State::Retiring(until) => until,
+            State::Connecting | State::Up => None,
+        });
+        earliest(retiring.chain([self.hunt.poll_timeout()]))
     }
 
     fn number(&mut self) -> u64 {
@@ -229,7 +232,7 @@ impl Home {
         let was_up = self.is_up();
         let Some(home) = self.home.take() else { return };
         match self.links.get_mut(&home) {
-            Some(link) if was_up => link.state = State::Retiring,
+            Some(link) if was_up => link.state = State::Retiring(None),
             _ => self.close(home),
         }
         self.outputs.push_back(Output::HomeLost);
@@ -312,8 +315,10 @@ impl Home {
             self.outputs.push_back(Output::Home(id));
         }
         self.last = registrar;
-        if self.has_predecessors() {
-            self.retire = Some(now + self.timers.retire);
+        for link in self.links.values_mut() {
+            if let State::Retiring(until @ None) = &mut link.state {
+                *until = Some(now + self.timers.retire);
+            }
         }
     }
 
@@ -352,10 +357,14 @@ impl Home {
         }
     }
 
-    fn release(&mut self) {
-        self.retire = None;
-        let old: Vec<_> =
-            self.links.iter().filter(|(_, l)| l.state == State::Retiring).map(|(id, _)| *id).collect();
+    /// Closes those predecessors of whose time this holds.
+    fn release(&mut self, over: impl Fn(Option<Instant>) -> bool) {
+        let old: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(_, link)| matches!(link.state, State::Retiring(until) if over(until)))
+            .map(|(id, _)| *id)
+            .collect();
         for link in old {
             self.close(link);
         }

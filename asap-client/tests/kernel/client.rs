@@ -57,9 +57,9 @@ fn a_host_that_moves_is_registered_at_its_new_address_and_hears_of_its_peers_the
         registered(&mut events).await;
         registrar.put(pool("PeerPool"), peer(1));
         client.subscribe(pool("PeerPool"));
-        assert_eq!(located(&mut events).await, [ip(1)]);
+        assert_eq!(located(&mut events).await, [other(1)]);
         registrar.put(pool("PeerPool"), peer(2));
-        assert_eq!(located(&mut events).await, [ip(2)], "pushed");
+        assert_eq!(located(&mut events).await, [other(2)], "pushed");
 
         world.leave(1);
         client.set_local_addresses(vec![]);
@@ -67,9 +67,9 @@ fn a_host_that_moves_is_registered_at_its_new_address_and_hears_of_its_peers_the
         let there = world.arrive(2);
         client.set_local_addresses(vec![there]);
         assert_eq!(registered(&mut events).await, [there]);
-        assert_eq!(located(&mut events).await, [ip(3)], "asked for with the registration");
+        assert_eq!(located(&mut events).await, [other(3)], "asked for with the registration");
         registrar.put(pool("PeerPool"), peer(4));
-        assert_eq!(located(&mut events).await, [ip(4)], "pushed over the new association");
+        assert_eq!(located(&mut events).await, [other(4)], "pushed over the new association");
         let elements = client.resolve(pool("EchoPool"), Duration::ZERO).await.unwrap().elements;
         assert_eq!(elements.len(), 1, "the element is one and the same");
         assert_eq!(elements[0].user.addresses(), [there]);
@@ -187,7 +187,7 @@ fn a_registrar_out_of_reach_is_registered_at_soon_after_it_is_in_reach() {
     let world = World::new(0);
     let registrar = Registrar::start(&world, FIRST);
     let here = world.arrive(1);
-    sh(&format!("ip -n {} link set r1 down", world.registrars));
+    crate::world::ip(&world.registrars, "link set r1 down\n");
     run(async {
         let (client, mut events) = client(&[FIRST]);
         client.register(element(9));
@@ -195,7 +195,7 @@ fn a_registrar_out_of_reach_is_registered_at_soon_after_it_is_in_reach() {
         // Nothing is heard for longer than T5, which begins the hunt anew.
         let waited = tokio::time::timeout(Duration::from_secs(5), registered(&mut events)).await;
         assert!(waited.is_err());
-        sh(&format!("ip -n {} link set r1 up", world.registrars));
+        crate::world::ip(&world.registrars, "link set r1 up\n");
         let start = Instant::now();
         assert_eq!(registered(&mut events).await, [here]);
         assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
@@ -223,12 +223,12 @@ fn closing_takes_the_elements_out_of_their_pools() {
     }
 }
 
-fn ip(last: u8) -> std::net::IpAddr {
+fn other(last: u8) -> std::net::IpAddr {
     [10, 8, 0, last].into()
 }
 
 fn peer(last: u8) -> PoolElement {
-    let addresses = vec![ip(last)];
+    let addresses = vec![other(last)];
     let user = Transport::Sctp { port: 7, use_: TransportUse::DataOnly, addresses };
     PoolElement { id: 4711, home: 1, life: 300, user, policy: element(1).policy, asap: None }
 }

@@ -1,8 +1,9 @@
 //! A mobile host with two access networks, and the network of the registrars behind them.
 
 use std::fs::File;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -27,9 +28,21 @@ pub(crate) struct World {
     pub(crate) registrars: String,
 }
 
-pub(crate) fn sh(command: &str) {
-    let status = Command::new("sh").args(["-ec", command]).status().unwrap();
-    assert!(status.success(), "{command}");
+/// Runs a program once for many commands: starting one costs more than anything else here.
+fn batch(program: &str, namespace: Option<&str>, commands: &str) {
+    let mut child = Command::new(program)
+        .args(namespace.into_iter().flat_map(|namespace| ["-n", namespace]))
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success(), "{program}: {commands}");
+}
+
+/// Runs `ip` in a namespace.
+pub(crate) fn ip(namespace: &str, commands: &str) {
+    batch("ip", Some(namespace), commands);
 }
 
 /// Puts this thread into a namespace.
@@ -43,24 +56,26 @@ impl World {
     pub(crate) fn new(delay: u32) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let (host, registrars) = (format!("h{number}"), format!("r{number}"));
-        sh(&format!("ip netns add {host}; ip netns add {registrars}"));
         let world = Self { host, registrars };
         let Self { host: h, registrars: r } = &world;
-        sh(&format!("ip -n {h} link set lo up; ip -n {r} link set lo up"));
-        sh(&format!("ip -n {r} addr add 10.9.0.1/32 dev lo; ip -n {r} addr add 10.9.0.2/32 dev lo"));
-        sh(&format!("ip -n {r} addr add fd09::1/128 dev lo nodad"));
-        for n in [1, 2] {
-            sh(&format!("ip link add m{n} netns {h} type veth peer name r{n} netns {r}"));
-            sh(&format!(
-                "ip -n {r} addr add 10.{n}.0.1/24 dev r{n}; ip -n {r} addr add fd0{n}::1/64 dev r{n} nodad"
-            ));
-            sh(&format!("ip -n {r} link set r{n} up"));
-            if delay > 0 {
-                for (namespace, device) in [(h, 'm'), (r, 'r')] {
-                    sh(&format!(
-                        "tc -n {namespace} qdisc add dev {device}{n} root netem delay {delay}ms limit 10000"
-                    ));
-                }
+        batch("ip", None, &format!("netns add {h}\nnetns add {r}\n"));
+        ip(
+            h,
+            &format!(
+                "link set lo up\nlink add m1 type veth peer name r1 netns {r}\nlink add m2 type veth peer name r2 netns {r}\n"
+            ),
+        );
+        ip(
+            r,
+            "link set lo up\n\
+             addr add 10.9.0.1/32 dev lo\naddr add 10.9.0.2/32 dev lo\naddr add fd09::1/128 dev lo nodad\n\
+             addr add 10.1.0.1/24 dev r1\naddr add fd01::1/64 dev r1 nodad\nlink set r1 up\n\
+             addr add 10.2.0.1/24 dev r2\naddr add fd02::1/64 dev r2 nodad\nlink set r2 up\n",
+        );
+        if delay > 0 {
+            for (namespace, device) in [(h, 'm'), (r, 'r')] {
+                let late = |n| format!("qdisc add dev {device}{n} root netem delay {delay}ms limit 10000\n");
+                batch("tc", Some(namespace), &(late(1) + &late(2)));
             }
         }
         enter(h);
@@ -69,33 +84,37 @@ impl World {
 
     /// The host gets its address in this network, and its way out over it.
     pub(crate) fn arrive(&self, n: u8) -> IpAddr {
-        let h = &self.host;
-        sh(&format!("ip -n {h} link set m{n} up; ip -n {h} addr replace 10.{n}.0.2/24 dev m{n}"));
-        sh(&format!("ip -n {h} route replace default via 10.{n}.0.1 dev m{n}"));
+        ip(
+            &self.host,
+            &format!(
+                "link set m{n} up\naddr replace 10.{n}.0.2/24 dev m{n}\nroute replace default via 10.{n}.0.1 dev m{n}\n"
+            ),
+        );
         [10, n, 0, 2].into()
     }
 
     /// The same with IPv6.
     pub(crate) fn arrive6(&self, n: u8) -> IpAddr {
-        let h = &self.host;
-        sh(&format!("ip -n {h} link set m{n} up; ip -n {h} addr replace fd0{n}::2/64 dev m{n} nodad"));
-        sh(&format!("ip -n {h} -6 route replace default via fd0{n}::1 dev m{n}"));
+        ip(
+            &self.host,
+            &format!(
+                "link set m{n} up\naddr replace fd0{n}::2/64 dev m{n} nodad\n\
+                 route replace default via fd0{n}::1 dev m{n}\n"
+            ),
+        );
         format!("fd0{n}::2").parse().unwrap()
     }
 
     /// The host loses this network.
     pub(crate) fn leave(&self, n: u8) {
-        let h = &self.host;
-        sh(&format!("ip -n {h} addr flush dev m{n}; ip -n {h} link set m{n} down"));
+        ip(&self.host, &format!("addr flush dev m{n}\nlink set m{n} down\n"));
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        for namespace in [&self.host, &self.registrars] {
-            // What is left ends with the guest.
-            let _ = Command::new("ip").args(["netns", "del", namespace]).status();
-        }
+        // Held by this thread, they end with it.
+        batch("ip", None, &format!("netns del {}\nnetns del {}\n", self.host, self.registrars));
     }
 }
 

@@ -112,6 +112,10 @@ fn test(program: &TestProgram, kernel: &str, count: &mut Count) -> Result<()> {
     let mut tally = Tally::default();
     let mut command = Command::new(&program.executable);
     command.current_dir(&program.directory).env("RUST_TEST_THREADS", "1").env("RUST_BACKTRACE", "0");
+    // What daemons under test log is of interest only where something fails.
+    let log = tempfile::NamedTempFile::new()?;
+    command.stderr(log.reopen()?);
+    let before = count.failed.len();
     let status = stream(&mut command, PROGRAM_LIMIT, |line| tally.line(line));
     let whole = format!("the test program {} of {} on {kernel}", program.target, program.package);
     match status {
@@ -130,7 +134,20 @@ fn test(program: &TestProgram, kernel: &str, count: &mut Count) -> Result<()> {
     for failed in tally.failed {
         count.fail(format!("{} of {} on {kernel}", failed.name, program.package), &failed.why);
     }
+    if count.failed.len() > before {
+        print_end(log.path());
+    }
     Ok(())
+}
+
+/// The last lines of a log.
+fn print_end(log: &Path) {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    for line in &lines[lines.len().saturating_sub(100)..] {
+        println!("  {line}");
+    }
 }
 
 #[cfg(test)]

@@ -53,11 +53,21 @@ pub(super) fn boot(kernel: &Kernel, options: &Options, command: &[OsString]) -> 
         }
     }
     let console = fs::read_to_string(share.join(".console")).unwrap_or_default();
+    if let Some(begin) = console.lines().position(is_crash) {
+        let course: Vec<&str> = console.lines().skip(begin).collect();
+        eprintln!("testbed: the guest's kernel crashed:\n{}", course.join("\n"));
+        bail!("the guest's kernel crashed: {}", course.into_iter().take(6).collect::<Vec<_>>().join("\n"))
+    }
     let tail: Vec<&str> = console.lines().rev().take(8).collect();
     bail!(
         "the guest ended without a word; its console's last lines:\n{}",
         tail.into_iter().rev().collect::<Vec<_>>().join("\n")
     )
+}
+
+/// Does a kernel that can no longer go on say this first?
+fn is_crash(line: &str) -> bool {
+    ["BUG: ", "Oops", "general protection fault", "Kernel panic"].iter().any(|word| line.contains(word))
 }
 
 /// What the guest's first process does after the file systems are there.

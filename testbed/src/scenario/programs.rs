@@ -148,7 +148,7 @@ impl Running {
                         .current_dir(directory);
                     command
                 };
-                (shell(&foreign.client, &client_local), shell(&foreign.server, &server_local), 1)
+                (shell(&foreign.server, &server_local), shell(&foreign.client, &client_local), 1)
             }
         };
         let log = |name: &str| directory.join(format!("{name}.log"));

@@ -169,7 +169,9 @@ impl Host {
             }
             Action::SetPeerPrimary(address) => kernel.set_peer_primary(now, *address)?,
             Action::Heartbeat(address) => kernel.heartbeat_now(now, *address),
-            Action::Nudge(address) => kernel.mark_down(now, *address),
+            // With other paths left, the kernel retransmits by itself, only later; here that is the same.
+            Action::Nudge(address) if kernel.peers().len() == 1 => kernel.mark_down(now, *address),
+            Action::Nudge(_) => {}
             Action::Timers(timers) => {
                 kernel.set_rto_max(match timers {
                     Timers::Calm => 1_000,
