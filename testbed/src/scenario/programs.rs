@@ -334,14 +334,16 @@ fn missing(input: Input, directory: &Path) -> Result<Option<String>> {
     })
 }
 
-/// Whether the lines of `received` that have a line of `sent` in them have all of those, once and in order.
+/// Whether the lines of `received` that end with a line of `sent` have all of those, once and in order. Colours do not
+/// count.
 fn lines_missing(sent: &[u8], received: &[u8]) -> Option<String> {
     let received = String::from_utf8_lossy(received);
     let sent = String::from_utf8_lossy(sent);
-    let echoes: Vec<_> = received
-        .lines()
-        .filter_map(|line| sent.lines().position(|one| line.trim_end().ends_with(one)))
-        .collect();
+    let number = |line: &str| {
+        let line = line.trim_end().trim_end_matches("\u{1b}[0m");
+        sent.lines().position(|one| line.ends_with(one))
+    };
+    let echoes: Vec<_> = received.lines().filter_map(number).collect();
     let wanted: Vec<_> = (0..sent.lines().count()).collect();
     (echoes != wanted)
         .then(|| format!("of {} lines {} came back, or not in order", wanted.len(), echoes.len()))
@@ -410,7 +412,7 @@ mod tests {
     #[test]
     fn every_line_has_to_come_back_once_and_in_order() {
         let sent = b"line 1\nline 2\n";
-        assert_eq!(lines_missing(sent, b"hello\nP1> line 1\nP1> line 2\n"), None);
+        assert_eq!(lines_missing(sent, b"hello\nP1> line 1\n\x1b[34mP1> line 2\x1b[0m\n"), None);
         assert!(lines_missing(sent, b"line 2\nline 1\n").is_some());
         assert!(lines_missing(sent, b"line 1\nline 1\nline 2\n").is_some());
         assert!(lines_missing(sent, b"line 1\n").is_some());

@@ -62,10 +62,12 @@ fn socat(name: &str, binding: Binding, words: &str, bind: &str) -> Scenario {
 
 fn rspterminal() -> Scenario {
     const COMMON: &str = "-asapannounce=off -registrar={registrar} -poolhandle=EchoPool -logcolor=off";
-    // The terminal ends with its input, which lasts until the last line has come back.
+    // The terminal shows only the first of several lines in a message, and sends what it reads at once in one: each line
+    // waits until the one before has come back. Nor does it see the end of a pipe: it is ended after the last line.
     let client = format!(
-        "{{ while read -r line; do echo \"$line\"; last=$line; sleep 0.05; done < {{in}}; \
-         until grep -q \"$last\" {{out}}; do sleep 0.1; done; }} | rspterminal {COMMON} > {{out}}"
+        "{{ while read -r line; do echo \"$line\"; until grep -qs \"$line\" {{out}}; do sleep 0.05; done; \
+         done < {{in}}; kill \"$(cat {{out}}.pid)\"; }} | \
+         sh -c 'echo $$ > {{out}}.pid; exec rspterminal {COMMON} > {{out}}'"
     );
     let server = format!("exec rspserver -echo -local={{local}}:{{port}} {COMMON}");
     Scenario {
