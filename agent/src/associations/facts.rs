@@ -30,11 +30,14 @@ pub fn read(fd: BorrowedFd<'_>, assoc: AssocId) -> io::Result<Facts> {
         };
         peers.push((peer.ip(), state));
     }
+    let stats = sockopt::assoc_stats(fd, assoc)?;
     Ok(Facts {
         local,
         peers,
         primary: status.primary.address.map(|address| address.ip()),
         unacknowledged: status.unacked > 0 || status.pending > 0,
+        sacks: stats.sacks_in,
+        gaps: stats.gap_acks_in,
     })
 }
 

@@ -41,11 +41,13 @@ impl Planner {
         let _ = self.delete_what_is_gone(now, alive) && self.gain(now, alive) && self.leave(now, alive);
         self.stop_looking(now);
         self.let_go_of_held();
+        self.watch_backlog(now);
     }
 
     /// The peer has accepted a usable address of an association that had none.
     fn arrive(&mut self, now: Instant, alive: &[IpAddr]) {
         self.target = None;
+        self.backlog.moved(now);
         if let Some(peer) = self.own.take_accepted_from() {
             self.rendezvous.prove(peer);
             self.peer_settles = Some(now + PEER_SETTLES);

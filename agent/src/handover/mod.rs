@@ -12,10 +12,12 @@
 //! | `make_before_break` | a usable path remains: one ASCONF step at a time, the last confirmed address is never deleted |
 //! | `hold` | no usable path: hold an old address, translate ASCONF alone, add, delete (never mute) |
 //! | `swap` | the same by socket options alone, where nftables is missing; mutes this end, so only one end may |
+//! | `backlog` | what was sent before a move is sent again at once, and watched until it has arrived |
 //! | `rendezvous` | where the peer is: registrar's word (unproven) and the peer's own ASCONF (proof) |
 //!
 //! No I/O, no clock, no randomness. Times are [`std::time::Instant`]s given by the caller.
 
+mod backlog;
 mod hold;
 mod make_before_break;
 mod own;

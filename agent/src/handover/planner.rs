@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::backlog::Backlog;
 use super::own::{Own, OwnAddresses};
 use super::rendezvous::Rendezvous;
 use super::types::{Action, Binding, Facts, Identity, Input, PathState, Planned, State, Timers, Tuning};
@@ -81,7 +82,9 @@ pub struct Planner {
     /// A swap is under way.
     pub(super) swapping: Option<(IpAddr, Instant)>,
     timers: Option<Timers>,
-    fresh_peer: Option<Instant>,
+    pub(super) fresh_peer: Option<Instant>,
+    /// Whether data still arrives after a move.
+    pub(super) backlog: Backlog,
     /// When a path was last probed because the peer was heard there.
     heartbeat: Option<Instant>,
     rules: BTreeSet<Rule>,
@@ -126,6 +129,7 @@ impl Planner {
             swapping: None,
             timers: Some(Timers::Calm),
             fresh_peer: None,
+            backlog: Backlog::default(),
             heartbeat: None,
             rules: BTreeSet::new(),
             rules_shown: true,
@@ -308,10 +312,7 @@ impl Planner {
         if gained && !self.facts.peers.is_empty() {
             self.fresh_peer = Some(now);
         }
-        // Its old address has been deleted, or it asks for what is to come to be sent to a new one.
-        let alone = facts.peers.len() == 1 && self.facts.peers.len() > 1;
-        let preferred = facts.primary != self.facts.primary && self.facts.primary.is_some();
-        let fresh = self.fresh_peer.is_some_and(|since| now.duration_since(since) < super::hold::FRESH);
+        let moved = self.peer_moves_to(now, &facts);
         self.own.list(&facts.local);
         if self.stranded.is_some() {
             // An address that the peer has added by its own, authenticated ASCONF is where it is now.
@@ -323,14 +324,8 @@ impl Planner {
             }
         }
         self.facts = facts;
-        if (alone || preferred) && fresh && self.facts.unacknowledged && self.stranded.is_none() {
-            let peer = if alone { self.facts.peers.first().map(|peer| peer.0) } else { self.facts.primary };
-            if let Some(peer) = peer {
-                self.push(
-                    Action::Nudge(peer),
-                    "the peer has moved there and what it missed waits for a distant timer",
-                );
-            }
+        if let Some(peer) = moved {
+            self.hasten(now, peer);
         }
     }
 

@@ -40,6 +40,8 @@ struct Host {
     peers: Vec<(IpAddr, PathState)>,
     rules: BTreeSet<Rule>,
     unacknowledged: bool,
+    /// SACKs received, and the gaps that they told of.
+    sacks: (u64, u64),
     /// The path that the peer prefers; none: the first.
     primary: Option<IpAddr>,
     actions: Vec<Action>,
@@ -60,6 +62,8 @@ impl Host {
             peers: peers.clone(),
             primary: Some(peer()),
             unacknowledged: false,
+            sacks: 0,
+            gaps: 0,
         };
         let now = Instant::now() + Duration::from_secs(1000);
         let planner = Planner::new(now, identity, facts, Tuning::default());
@@ -71,6 +75,7 @@ impl Host {
             peers,
             rules: BTreeSet::new(),
             unacknowledged: false,
+            sacks: (0, 0),
             primary: None,
             actions: Vec::new(),
         };
@@ -104,6 +109,8 @@ impl Host {
             peers: self.peers.clone(),
             primary: self.primary.or_else(|| self.peers.first().map(|&(peer, _)| peer)),
             unacknowledged: self.unacknowledged,
+            sacks: self.sacks.0,
+            gaps: self.sacks.1,
         };
         self.tell(Input::Facts(facts));
     }
@@ -516,6 +523,46 @@ fn the_backlog_is_sent_at_once_when_the_peer_prefers_its_new_address() {
     assert_eq!(host.take(), [Action::Nudge(moved_peer())]);
     host.facts();
     assert_eq!(host.take(), [], "once");
+}
+
+#[test]
+fn a_path_that_is_not_confirmed_gets_no_backlog() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.unacknowledged = true;
+    host.peers.push((moved_peer(), PathState::Unconfirmed));
+    host.primary = Some(moved_peer());
+    host.facts();
+    assert_eq!(host.take(), []);
+}
+
+#[test]
+fn a_hole_that_outlasts_every_timer_after_a_move_is_filled() {
+    let late = Duration::from_millis(1400);
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.unacknowledged = true;
+    host.peers.push((moved_peer(), PathState::Active));
+    host.facts();
+    host.peers.remove(0);
+    host.facts();
+    assert_eq!(host.take(), [Action::Nudge(moved_peer())]);
+    // Data flows.
+    host.sacks = (100, 0);
+    host.facts();
+    host.wait(late);
+    assert_eq!(host.take(), []);
+    // Each SACK tells of a hole.
+    host.sacks = (200, 100);
+    host.facts();
+    host.wait(late);
+    assert_eq!(host.take(), [Action::Nudge(moved_peer())]);
+    // No SACK comes at all.
+    host.wait(late);
+    assert_eq!(host.take(), [Action::Nudge(moved_peer())]);
+    // All has arrived.
+    host.unacknowledged = false;
+    host.facts();
+    host.wait(late);
+    assert_eq!(host.take(), []);
 }
 
 #[test]

@@ -59,6 +59,10 @@ pub struct Facts {
     pub primary: Option<IpAddr>,
     /// Bytes or messages of ours are waiting for the peer's acknowledgement.
     pub unacknowledged: bool,
+    /// How many SACKs the association has received.
+    pub sacks: u64,
+    /// How many gaps these told of: TSNs that arrived behind missing ones.
+    pub gaps: u64,
 }
 
 impl Facts {

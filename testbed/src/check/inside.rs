@@ -9,12 +9,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::Count;
 use super::stream::stream;
 use super::tally::Tally;
+use super::{Count, Failure};
 use crate::checkout::TestProgram;
+use crate::clock;
 use crate::result::Outcome;
-use crate::{clock, scenario};
+use crate::scenario::{self, Scenario};
 
 /// The longest that one test executable may take.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(600);
@@ -33,6 +34,8 @@ pub(super) struct Results {
     pub(super) kernel: String,
     pub(super) tests: Count,
     pub(super) outcomes: Vec<Outcome>,
+    /// Scenarios that passed only when they were played once more.
+    pub(super) repeated: Vec<Failure>,
     /// What was begun last.
     pub(super) at: String,
     /// It came to the end of its plan.
@@ -43,13 +46,14 @@ impl Results {
     /// Everything counted. What was planned and not done has failed.
     pub(super) fn count(&self, plan: &Plan, ended: &str) -> Count {
         let mut count = self.tests.clone();
+        count.repeated.extend(self.repeated.iter().cloned());
         let place = if self.kernel.is_empty() { "the guest" } else { &self.kernel };
         for outcome in &self.outcomes {
             let result = &outcome.result;
             if result.passed {
                 count.passed += 1;
             } else {
-                count.fail(format!("scenario {} on {}", result.scenario, result.kernel), &result.why);
+                count.failed.push(Failure::of_scenario(result));
             }
         }
         for missing in plan.scenarios.iter().skip(self.outcomes.len()) {
@@ -59,6 +63,11 @@ impl Results {
             count.fail(format!("the tests on {place}"), &format!("{ended}, at {}", self.at));
         }
         count
+    }
+
+    /// Whether all test programs have run, and the scenarios were begun.
+    pub(super) fn is_at_scenarios(&self) -> bool {
+        !self.complete && self.at.starts_with("scenario ")
     }
 
     fn write(&self, file: &Path) -> Result<()> {
@@ -87,24 +96,34 @@ pub(super) fn run(plan: &Path, results_file: &Path) -> Result<()> {
     for (index, name) in plan.scenarios.iter().enumerate() {
         results.at = format!("scenario {name}");
         results.write(results_file)?;
-        let begin = clock::now();
         let scenario = scenario::find(name).with_context(|| format!("no scenario is called {name}"))?;
-        let options = scenario::Options { tell: false, ..scenario::Options::default() };
-        let outcome = scenario::run(&scenario, &options)?;
-        let result = &outcome.result;
-        let verdict = if result.passed { "passed" } else { "FAILED" };
-        let overhead = result.overhead_ms.map_or_else(String::new, |ms| format!("; overhead {ms:.0} ms"));
-        let seconds = clock::ms_between(begin, clock::now()) / 1000.0;
-        println!(
-            "check: scenario {}/{} {name}: {verdict}, {}{overhead} ({seconds:.0} s)",
-            index + 1,
-            plan.scenarios.len(),
-            result.why
-        );
+        let title = format!("scenario {}/{} {name}", index + 1, plan.scenarios.len());
+        let mut outcome = play(&title, &scenario)?;
+        if !outcome.result.passed {
+            // The guest's time is that of a busy machine. What fails twice has failed; what fails once is told.
+            let first = Failure::of_scenario(&outcome.result);
+            outcome = play(&format!("{title}, once more"), &scenario)?;
+            if outcome.result.passed {
+                results.repeated.push(first);
+            }
+        }
         results.outcomes.push(outcome);
     }
     results.complete = true;
     results.write(results_file)
+}
+
+/// Plays a scenario and tells how it went.
+fn play(title: &str, scenario: &Scenario) -> Result<Outcome> {
+    let begin = clock::now();
+    let options = scenario::Options { tell: false, ..scenario::Options::default() };
+    let outcome = scenario::run(scenario, &options)?;
+    let result = &outcome.result;
+    let verdict = if result.passed { "passed" } else { "FAILED" };
+    let overhead = result.overhead_ms.map_or_else(String::new, |ms| format!("; overhead {ms:.0} ms"));
+    let seconds = clock::ms_between(begin, clock::now()) / 1000.0;
+    println!("check: {title}: {verdict}, {}{overhead} ({seconds:.0} s)", result.why);
+    Ok(outcome)
 }
 
 /// Runs one test executable and counts.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkout::Checkout;
 use crate::guest::{self, Series};
-use crate::result::Outcome;
+use crate::result::{Outcome, RunResult};
 use crate::scenario::command::{stop_on_signals, write_json};
 use crate::{clock, scenario};
 use inside::{Plan, Results};
@@ -79,6 +79,8 @@ pub struct Inside {
 struct Count {
     passed: usize,
     failed: Vec<Failure>,
+    /// What passed only when it was done once more, and how the first attempt failed.
+    repeated: Vec<Failure>,
 }
 
 /// Something that failed.
@@ -86,6 +88,13 @@ struct Count {
 struct Failure {
     name: String,
     why: String,
+}
+
+impl Failure {
+    fn of_scenario(result: &RunResult) -> Self {
+        let name = format!("scenario {} on {}", result.scenario, result.kernel);
+        Self { name, why: tally::shortened(&result.why) }
+    }
 }
 
 impl Count {
@@ -96,15 +105,22 @@ impl Count {
     fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed.extend(other.failed);
+        self.repeated.extend(other.repeated);
     }
 
     /// What is told at the end; its last line is the count.
     fn summary(&self) -> String {
         let mut text = String::new();
-        for Failure { name, why } in &self.failed {
-            text += &format!("FAILED {name}: {why}\n");
+        for (word, which) in [("REPEATED", &self.repeated), ("FAILED", &self.failed)] {
+            for Failure { name, why } in which {
+                text += &format!("{word} {name}: {why}\n");
+            }
         }
-        text + &format!("{} passed, {} failed", self.passed, self.failed.len())
+        text += &format!("{} passed", self.passed);
+        if !self.repeated.is_empty() {
+            text += &format!(", {} of them only at the second attempt", self.repeated.len());
+        }
+        text + &format!(", {} failed", self.failed.len())
     }
 }
 
@@ -186,7 +202,7 @@ fn host_tests(checkout: &Checkout) -> Result<Count> {
     let mut cargo = checkout.cargo(&["test", "--workspace", "--no-fail-fast"]);
     let limit = Duration::from_secs(3600);
     let status = stream(&mut cargo, limit, |line| tally.line(line))?;
-    let mut count = Count { passed: tally.passed, failed: Vec::new() };
+    let mut count = Count { passed: tally.passed, ..Count::default() };
     for failed in tally.failed {
         count.fail(failed.name, &failed.why);
     }
@@ -200,8 +216,28 @@ fn host_tests(checkout: &Checkout) -> Result<Count> {
     Ok(count)
 }
 
-/// Carries the plan out, here or in the guest.
+/// Carries the plan out, here or in the guest. A guest that ends in the middle of a scenario (its kernel crashed, as
+/// kernels do) is started once more for that scenario and those after it.
 fn on_kernel(plan: &Plan, series: Option<&str>) -> Result<(Count, Vec<Outcome>)> {
+    let (first, ended) = attempt(plan, series)?;
+    if !first.is_at_scenarios() {
+        return Ok((first.count(plan, &ended), first.outcomes));
+    }
+    let rest = Plan { programs: Vec::new(), scenarios: plan.scenarios[first.outcomes.len()..].to_vec() };
+    println!("check: the guest is started once more: {ended}");
+    let (second, ended_again) = attempt(&rest, series)?;
+    let done = Plan { scenarios: plan.scenarios[..first.outcomes.len()].to_vec(), ..plan.clone() };
+    let mut count = Results { complete: true, ..first.clone() }.count(&done, &ended);
+    count.add(second.count(&rest, &ended_again));
+    if second.outcomes.first().is_some_and(|outcome| outcome.result.passed) {
+        let why = tally::shortened(&ended);
+        count.repeated.push(Failure { name: format!("{} on {}", first.at, first.kernel), why });
+    }
+    Ok((count, [first.outcomes, second.outcomes].concat()))
+}
+
+/// Carries the plan out as far as it goes; how it ended, in words.
+fn attempt(plan: &Plan, series: Option<&str>) -> Result<(Results, String)> {
     let share = tempfile::tempdir()?;
     let (plan_file, results_file) = (share.path().join("plan.json"), share.path().join("results.json"));
     std::fs::write(&plan_file, serde_json::to_vec(plan)?)?;
@@ -219,9 +255,11 @@ fn on_kernel(plan: &Plan, series: Option<&str>) -> Result<(Count, Vec<Outcome>)>
                 ..guest::Options::default()
             };
             let words = ["inside", "/share/plan.json", "/share/results.json"].map(Into::into);
-            match guest::run_self(&options, &words)? {
-                124 => "the guest took too long".to_owned(),
-                status => format!("it ended with exit status {status}"),
+            match guest::run_self(&options, &words) {
+                Ok(124) => "the guest took too long".to_owned(),
+                Ok(status) => format!("it ended with exit status {status}"),
+                Err(error) if error.downcast_ref() == Some(&clock::Waited::Interrupted) => return Err(error),
+                Err(error) => format!("{error:#}"),
             }
         }
     };
@@ -229,7 +267,7 @@ fn on_kernel(plan: &Plan, series: Option<&str>) -> Result<(Count, Vec<Outcome>)>
         Ok(bytes) => serde_json::from_slice(&bytes).context("the results")?,
         Err(_) => Results::default(),
     };
-    Ok((results.count(plan, &ended), results.outcomes))
+    Ok((results, ended))
 }
 
 /// How long the guest may take: much longer than it does.
@@ -252,16 +290,20 @@ mod tests {
 
     #[test]
     fn the_last_line_is_the_count_and_failures_are_named_before_it() {
-        let mut count = Count { passed: 3, failed: Vec::new() };
+        let mut count = Count { passed: 3, ..Count::default() };
         assert_eq!(count.summary(), "3 passed, 0 failed");
         count.fail("scenario x", "two messages are missing");
         assert_eq!(count.summary(), "FAILED scenario x: two messages are missing\n3 passed, 1 failed");
+        count.repeated.push(Failure { name: "scenario y".to_owned(), why: "one was late".to_owned() });
+        let summary = count.summary();
+        assert!(summary.starts_with("REPEATED scenario y: one was late\nFAILED scenario x"), "{summary}");
+        assert!(summary.ends_with("\n3 passed, 1 of them only at the second attempt, 1 failed"), "{summary}");
     }
 
     #[test]
     fn counts_add_up() {
-        let mut count = Count { passed: 3, failed: Vec::new() };
-        let mut other = Count { passed: 4, failed: Vec::new() };
+        let mut count = Count { passed: 3, ..Count::default() };
+        let mut other = Count { passed: 4, ..Count::default() };
         other.fail("a", "b");
         count.add(other);
         assert_eq!((count.passed, count.failed.len()), (7, 1));

@@ -13,6 +13,7 @@ use roam_agent::control::protocol::{Reply, Request};
 use roam_agent::control::{AssociationReport, AssociationState, Client, StatusReport};
 use sctp_sys::Family;
 
+use super::leftovers;
 use super::story::Story;
 use crate::capture;
 use crate::clock;
@@ -260,8 +261,8 @@ impl<'a> Agents<'a> {
         Ok(())
     }
 
-    /// Ends the daemons in good order, then the registrar.
-    pub(super) fn stop(&mut self) {
+    /// Ends the daemons in good order, then the registrar; tells what they have left behind on their hosts.
+    pub(super) fn stop(&mut self) -> Result<Vec<String>> {
         for daemon in self.daemons.iter_mut().flatten() {
             daemon.signal(nix::sys::signal::Signal::SIGTERM);
         }
@@ -271,6 +272,14 @@ impl<'a> Agents<'a> {
             }
         }
         self.stop_registrar();
+        let mut left = Vec::new();
+        if self.agent == Agent::Roam {
+            for host in Host::ALL {
+                let found = leftovers::of(self.network.host(host))?;
+                left.extend(found.into_iter().map(|line| format!("{}: {line}", host.name())));
+            }
+        }
+        Ok(left)
     }
 }
 

@@ -118,7 +118,10 @@ pub(super) fn play(stage: &Stage<'_>, scenario: &Scenario, round: &Round) -> Res
     if let Some(from) = play.moving.take() {
         play.windows.push(Window { from, to: clock::now() });
     }
-    play.agents.stop();
+    let left = play.agents.stop()?;
+    if broken.is_none() && !left.is_empty() {
+        broken = Some(format!("left behind on the hosts: {}", left.join("; ")));
+    }
     drop(capture);
     story.tell();
     Ok(Played {

@@ -7,6 +7,7 @@
 //! | `programs` | the built-in traffic program, or any other |
 //! | `usrsctp` | an echo server on another SCTP stack than the kernel's |
 //! | `engine` | one round: network, agents, programs, steps |
+//! | `leftovers` | what a daemon must not have left on its host |
 //! | `story` | what happens, noted and told |
 //! | `run` | a whole scenario: its rounds, and what came of them |
 //! | `command` | `roam-testbed run` and `list` |
@@ -14,6 +15,7 @@
 mod agents;
 pub mod command;
 mod engine;
+mod leftovers;
 mod programs;
 mod real;
 mod run;

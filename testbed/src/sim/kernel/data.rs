@@ -116,6 +116,8 @@ impl Kernel {
     /// An acknowledgement came in (`sctp_outq_sack`, `sctp_check_transmitted`). What three of them miss is sent again
     /// without waiting for a timer (`sctp_mark_missing`).
     pub(super) fn acknowledged(&mut self, now: Time, from: IpAddr, cumulative: u32, gaps: &[u32]) {
+        self.sacks += 1;
+        self.gaps += gaps.len() as u64;
         let mut answered: Vec<IpAddr> = Vec::new();
         let mut highest = 0;
         self.unacknowledged.retain(|tsn, sent| {

@@ -101,6 +101,9 @@ pub struct Kernel {
     rto_max: Time,
     next_tsn: u32,
     unacknowledged: BTreeMap<u32, Sent>,
+    /// SACKs received, and the gaps in them.
+    sacks: u64,
+    gaps: u64,
     waiting: VecDeque<u32>,
     received: u32,
     received_beyond: BTreeMap<u32, u32>,
@@ -156,6 +159,8 @@ impl Kernel {
             rto_max: SECOND,
             next_tsn: 1,
             unacknowledged: BTreeMap::new(),
+            sacks: 0,
+            gaps: 0,
             waiting: VecDeque::new(),
             received: 0,
             received_beyond: BTreeMap::new(),
@@ -180,6 +185,8 @@ impl Kernel {
             peers: self.paths.iter().map(|path| (path.address, state(path))).collect(),
             primary: Some(self.primary),
             unacknowledged: !self.unacknowledged.is_empty(),
+            sacks: self.sacks,
+            gaps: self.gaps,
         }
     }
 
