@@ -21,6 +21,16 @@ fn a_valid_file_passes() {
 }
 
 #[test]
+fn the_readmes_example_is_valid() {
+    let readme = include_str!("../../README.md");
+    let (_, rest) = readme.split_once("```toml\n").expect("an example");
+    let (example, _) = rest.split_once("```").expect("its end");
+    assert!(example.contains("[[element]]"));
+    let (output, _) = check(example);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn a_mistake_is_told_with_its_place_and_what_is_allowed() {
     for (text, place, allowed) in [
         ("[agent]\n\nofline = \"1m\"\n", "agent.toml:3:1: agent.ofline", "`offline`"),
