@@ -19,7 +19,7 @@ pub use page::page;
 /// The arguments of `report`.
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
-    /// What `run --json`, `run --course` or `check --json` wrote
+    /// What `run --json`, `run --course` or `check --course` wrote
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Write a page with the messages over time here (drawn for what `--course` wrote)
