@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
-use sctp_sys::sockopt::{self, AssocId};
+use sctp_sys::sockopt::{self, AssocId, AssocState};
 
 use super::Daemon;
 use crate::associations::{Found, Handle, Key, Managed, act, facts};
@@ -35,7 +35,13 @@ impl Daemon {
             }
             alive.extend(self.take(association));
         }
-        let ended: Vec<Key> = self.associations.keys().copied().filter(|key| !alive.contains(key)).collect();
+        // A listing is no snapshot: the kernel may pass over an association whose addresses change meanwhile.
+        let ended: Vec<Key> = self
+            .associations
+            .iter()
+            .filter(|(key, managed)| !alive.contains(key) && !is_established(managed))
+            .map(|(key, _)| *key)
+            .collect();
         for key in ended {
             self.let_go(key, "the association has ended", false);
         }
@@ -216,6 +222,12 @@ impl Daemon {
         let found = by_address.or_else(|| (candidates.len() == 1).then(|| &candidates[0]))?;
         Some(found.1.0.clone())
     }
+}
+
+/// Whether the association's own socket says that it lives.
+fn is_established(managed: &Managed) -> bool {
+    let status = managed.handle.open().ok().and_then(|fd| sockopt::status(fd.as_fd(), managed.assoc).ok());
+    status.is_some_and(|status| status.state == AssocState::Established)
 }
 
 /// The association of a socket that carries many, found by its peer.
