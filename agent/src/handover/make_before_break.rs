@@ -28,8 +28,8 @@ impl Planner {
         self.set_timers(Timers::Calm, "the association is reachable");
         if arrived {
             self.probe_all(now);
-            if self.identity.binding == Binding::Wildcard {
-                // The old one is deleted at the kernel's next tick; that is late.
+            if self.identity.binding == Binding::Wildcard || !self.rendezvous.is_located() {
+                // The old one is deleted at the kernel's next tick, or after a while; that is late.
                 self.prefer(
                     alive[0],
                     "the peer shall send where the host is, before it forgets where it was",
@@ -57,10 +57,11 @@ impl Planner {
         self.probed = None;
         self.swapping = None;
         self.preferred = alive.first().copied();
-        // What was lost is lost: no grace.
+        // What was lost is lost: no grace. A peer of which no registrar knows may have no agent, and a stack that is not
+        // Linux's: usrsctp ends an association whose only confirmed address is deleted, so it gets the time to confirm.
         let long_ago = now.checked_sub(self.tuning.grace).unwrap_or(now);
         for since in self.vanished.values_mut() {
-            *since = long_ago.min(*since);
+            *since = if self.rendezvous.is_located() { long_ago.min(*since) } else { now };
         }
     }
 

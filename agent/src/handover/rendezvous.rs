@@ -45,6 +45,11 @@ impl Rendezvous {
         }
     }
 
+    /// Whether a registrar knows of the peer, which an agent then has registered.
+    pub(super) fn is_located(&self) -> bool {
+        !self.located.is_empty()
+    }
+
     /// An ASCONF of the peer came from here.
     pub(super) fn sighted(&mut self, now: Instant, from: IpAddr) {
         let news = self.sighted.is_none_or(|(address, at)| address != from || now >= at + SIGHTED);

@@ -244,6 +244,7 @@ fn nothing_but_asconf_leaves_before_the_peer_has_answered() {
 #[test]
 fn the_old_address_is_deleted_at_once_after_a_move_and_let_go_when_the_peer_has_forgotten_it() {
     let mut host = Host::at(&[old()], Binding::Explicit);
+    host.tell(Input::Located(vec![peer()]));
     host.usable(&[new()]);
     let serial = host.add(new());
     host.answered(serial, peer());
@@ -254,6 +255,18 @@ fn the_old_address_is_deleted_at_once_after_a_move_and_let_go_when_the_peer_has_
     host.settle();
     assert_eq!(host.planner.state(), State::Settled);
     assert_eq!(host.rules, BTreeSet::new());
+}
+
+#[test]
+fn a_peer_that_no_registrar_knows_gets_the_time_to_confirm_the_new_address() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.usable(&[new()]);
+    let serial = host.add(new());
+    host.answered(serial, peer());
+    assert!(host.did(&Action::SetPeerPrimary(new())));
+    assert!(!host.did(&Action::Remove(old())), "not at once");
+    host.settle();
+    assert!(host.did(&Action::Remove(old())));
 }
 
 #[test]
@@ -299,6 +312,7 @@ fn a_second_network_is_added_preferred_and_then_the_first_is_left() {
 #[test]
 fn a_source_is_held_that_the_kernel_may_still_use_when_another_is_being_deleted() {
     let mut host = Host::at(&[old()], Binding::Explicit);
+    host.tell(Input::Located(vec![peer()]));
     host.usable(&[new()]);
     let serial = host.add(new());
     host.answered(serial, peer());
@@ -625,6 +639,7 @@ fn the_next_daemon_carries_on_in_the_middle_of_a_move() {
     host.usable(&[new()]);
     assert!(host.restricts(peer()), "the peer has not answered the next daemon either");
     assert!(host.did(&Action::Hold { address: old(), via: Some(new()) }));
+    host.tell(Input::Located(vec![peer()]));
     host.tell(Input::OwnAsconf { serial, changes: vec![(0, Change::Add(new()))] });
     host.answered(serial, peer());
     assert!(host.did(&Action::Remove(old())));
