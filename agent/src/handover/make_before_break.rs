@@ -57,8 +57,8 @@ impl Planner {
         self.probed = None;
         self.swapping = None;
         self.preferred = alive.first().copied();
-        // What was lost is lost: no grace. A peer of which no registrar knows may have no agent, and a stack that is not
-        // Linux's: usrsctp ends an association whose only confirmed address is deleted, so it gets the time to confirm.
+        // What was lost is lost: no grace. A peer of which no registrar knows may have no agent and another stack than
+        // Linux's: associations with usrsctp were seen to die of a deletion at once, and not of one at the kernel's tick.
         let long_ago = now.checked_sub(self.tuning.grace).unwrap_or(now);
         for since in self.vanished.values_mut() {
             *since = if self.rendezvous.is_located() { long_ago.min(*since) } else { now };

@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_checkout_that_the_guests_own_directories_would_hide_is_shown_again() {
         let of = |directory: &str, program: &str| hidden(Path::new(directory), Path::new(program));
-        assert!(of("/work/roam", "/work/roam/target/guest/roam-testbed").is_empty());
+        assert!(of("/home/me/roam", "/home/me/roam/target/guest/roam-testbed").is_empty());
         assert_eq!(of("/tmp/roam", "/tmp/roam/target/guest/roam-testbed"), [Path::new("/tmp/roam")]);
         let both = of("/tmp/roam", "/run/target/guest/roam-testbed");
         assert_eq!(both, [Path::new("/run/target"), Path::new("/tmp/roam")]);
