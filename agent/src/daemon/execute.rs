@@ -85,9 +85,18 @@ impl Daemon {
     fn act(&mut self, key: Key, action: &Action) -> Result<(), String> {
         match action {
             Action::Hold { address, via } => self.host.hold(key, *address, *via),
-            Action::Release(address) => {
+            Action::Prepare(address) => {
+                if self.associations.values().any(|other| other.planner.looks()) {
+                    return Err("another socket looks, and would take it for a new address".into());
+                }
                 self.host.let_events_rest(Instant::now());
-                self.host.release(key, *address)
+                self.host.hold(key, *address, None)
+            }
+            Action::Release(address) => {
+                if self.host.release(key, *address)? {
+                    self.host.let_events_rest(Instant::now());
+                }
+                self.let_vanish(None, *address).map(|_| ())
             }
             Action::Rules(rules) => self.host.rules(key, rules.clone()),
             Action::Remove(address) => self.remove(key, *address),
@@ -170,10 +179,51 @@ impl Daemon {
                 if self.host.events_must_rest(Instant::now()) {
                     return Err("address events made a moment ago have to pass first".into());
                 }
-                on_socket(managed, |fd, _| sockopt::set_auto_asconf(fd, true))?;
-                self.host.release(key, address)
+                self.host.depart(key, address);
+                if !self.let_vanish(Some(key), address)?
+                    && let Some(managed) = self.associations.get_mut(&key)
+                {
+                    managed.planner.handle(Instant::now(), Input::Postponed(address));
+                }
+                Ok(())
             }
         }
+    }
+
+    /// The copy of an address on lo vanishes once all associations that hold it want to see that; returns whether it
+    /// does. The kernel makes one event of it, at which all their sockets have to look: had one of them to repeat it
+    /// alone, it would undo the event that another waits for. `asks`: who need not be told.
+    fn let_vanish(&mut self, asks: Option<Key>, address: IpAddr) -> Result<bool, String> {
+        let holders = self.host.holders(address);
+        let ready = |holder: &Key| {
+            self.host.departs(*holder, address)
+                && self.associations.get(holder).is_some_and(|managed| {
+                    !matches!(managed.planner.state(), State::Moving | State::Stranded)
+                })
+        };
+        if holders.is_empty() || self.host.events_must_rest(Instant::now()) || !holders.iter().all(ready) {
+            return Ok(false);
+        }
+        let mut looks = Ok(());
+        for holder in &holders {
+            let Some(managed) = self.associations.get_mut(holder) else { continue };
+            let result = on_socket(managed, |fd, _| sockopt::set_auto_asconf(fd, true));
+            if asks == Some(*holder) {
+                looks = result;
+            } else if let Err(error) = result {
+                tracing::debug!(key = ?holder, error, "cannot look at an address event");
+            } else {
+                managed.planner.handle(Instant::now(), Input::Vanishes(address));
+            }
+        }
+        looks?;
+        for holder in &holders {
+            self.host.release(*holder, address)?;
+        }
+        for holder in holders.into_iter().filter(|holder| asks != Some(*holder)) {
+            self.carry_out(holder);
+        }
+        Ok(true)
     }
 }
 

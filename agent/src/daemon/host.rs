@@ -60,6 +60,8 @@ pub(super) struct Host {
 #[derive(Debug, Default)]
 struct Wants {
     held: BTreeMap<IpAddr, Option<IpAddr>>,
+    /// Those of them that shall vanish when nobody needs them any more.
+    departing: BTreeSet<IpAddr>,
     rules: BTreeSet<Rule>,
 }
 
@@ -95,7 +97,7 @@ impl Host {
             .iter()
             .map(|(key, (_, record))| {
                 let held = record.saved.held.iter().map(|&address| (address, None)).collect();
-                (*key, Wants { held, rules: record.saved.rules.clone() })
+                (*key, Wants { held, rules: record.saved.rules.clone(), ..Wants::default() })
             })
             .collect();
         let host = Self {
@@ -143,30 +145,48 @@ impl Host {
     /// Holds an address for an association.
     pub(super) fn hold(&mut self, key: Key, address: IpAddr, via: Option<IpAddr>) -> Result<(), String> {
         self.holder.hold(address).map_err(|error| error.to_string())?;
-        let held = &mut self.wants.entry(key).or_default().held;
-        if held.insert(address, via) != Some(via) && via.is_some() {
+        let wants = self.wants.entry(key).or_default();
+        wants.departing.remove(&address);
+        if wants.held.insert(address, via) != Some(via) && via.is_some() {
             self.route();
         }
         Ok(())
     }
 
-    /// An association no longer needs an address held.
-    pub(super) fn release(&mut self, key: Key, address: IpAddr) -> Result<(), String> {
+    /// An association no longer needs an address held. Returns whether nobody else does, so that it is gone.
+    pub(super) fn release(&mut self, key: Key, address: IpAddr) -> Result<bool, String> {
         if let Some(wants) = self.wants.get_mut(&key) {
             wants.held.remove(&address);
+            wants.departing.remove(&address);
         }
         self.drop_unwanted(address)
     }
 
-    fn drop_unwanted(&mut self, address: IpAddr) -> Result<(), String> {
+    /// An association waits for a held address to vanish.
+    pub(super) fn depart(&mut self, key: Key, address: IpAddr) {
+        self.wants.entry(key).or_default().departing.insert(address);
+    }
+
+    /// Whether an association waits for a held address to vanish.
+    pub(super) fn departs(&self, key: Key, address: IpAddr) -> bool {
+        self.wants.get(&key).is_some_and(|wants| wants.departing.contains(&address))
+    }
+
+    /// Who holds an address.
+    pub(super) fn holders(&self, address: IpAddr) -> Vec<Key> {
+        let holds = |(key, wants): (&Key, &Wants)| wants.held.contains_key(&address).then_some(*key);
+        self.wants.iter().filter_map(holds).collect()
+    }
+
+    fn drop_unwanted(&mut self, address: IpAddr) -> Result<bool, String> {
         if self.copies.contains_key(&address)
             || self.wants.values().any(|wants| wants.held.contains_key(&address))
         {
-            return Ok(());
+            return Ok(false);
         }
         self.holder.release(address).map_err(|error| error.to_string())?;
         self.route();
-        Ok(())
+        Ok(true)
     }
 
     /// Makes an address event by a copy of the address on lo.
@@ -186,7 +206,7 @@ impl Host {
                 self.let_events_rest(now);
             }
         }
-        self.drop_unwanted(address)
+        self.drop_unwanted(address).map(|_| ())
     }
 
     /// An address event was made that no socket shall react to.

@@ -99,6 +99,7 @@ pub(super) fn describe(action: &Action) -> String {
     match action {
         Action::Hold { address, via: None } => format!("hold {address} on lo"),
         Action::Hold { address, via: Some(via) } => format!("hold {address} on lo, routed as {via}"),
+        Action::Prepare(address) => format!("hold {address} on lo once more"),
         Action::Release(address) => format!("release {address}"),
         Action::Rules(rules) if rules.is_empty() => "translate nothing".to_owned(),
         Action::Rules(rules) => format!("{} rules at the edge", rules.len()),

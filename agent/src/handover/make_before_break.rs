@@ -15,6 +15,8 @@ const PEER_SETTLES: Duration = Duration::from_secs(5);
 /// How long after a handover or a deletion an ABORT may still be under way that was an answer to something sent from
 /// an address which the peer did not know yet, or no longer.
 const ABORTS_LINGER: Duration = Duration::from_secs(3);
+/// After what time a deletion that waits for other associations is asked for again.
+const POSTPONED: Duration = Duration::from_secs(5);
 
 impl Planner {
     /// Plans for an association with these usable confirmed addresses, the preferred first.
@@ -131,6 +133,11 @@ impl Planner {
             let since = *self.vanished.entry(address).or_insert(now);
             match state {
                 Own::Confirmed | Own::Kept => {
+                    if let Some(&until) = self.postponed.get(&address).filter(|&&until| now < until) {
+                        // That may take minutes; what else there is to do goes on.
+                        self.wake_at(until);
+                        continue;
+                    }
                     done = false;
                     if self.preferred.is_none_or(|preferred| !alive.contains(&preferred)) {
                         self.prefer(alive[0], "the address that the peer may be sending to is gone");
@@ -169,6 +176,13 @@ impl Planner {
         if self.must_rest(now) {
             return;
         }
+        self.being_deleted(now, address);
+        self.push(Action::Remove(address), "the address is gone, the peer shall forget it");
+        self.wake_at(now + self.tuning.retry);
+    }
+
+    fn being_deleted(&mut self, now: Instant, address: IpAddr) {
+        self.postponed.remove(&address);
         self.deleted.insert(address, now);
         if self.own.get(address) == Some(Own::Kept) {
             self.refused_to_go.insert(address);
@@ -183,8 +197,32 @@ impl Planner {
             self.via.remove(&address);
         }
         self.deaf_to_aborts = Some(now + ABORTS_LINGER);
-        self.push(Action::Remove(address), "the address is gone, the peer shall forget it");
-        self.wake_at(now + self.tuning.retry);
+    }
+
+    /// What the association still holds for a deletion that had to wait goes now.
+    pub(super) fn vanishes(&mut self, now: Instant, address: IpAddr) {
+        if self.held.contains(&address) {
+            self.being_deleted(now, address);
+        }
+    }
+
+    /// A deletion waits for other associations. Whichever of them is ready last makes the event for all; asking again
+    /// is for the case that it ends before.
+    pub(super) fn postponed(&mut self, now: Instant, address: IpAddr) {
+        self.not_deleted(address);
+        self.events = false;
+        self.postponed.insert(address, now + POSTPONED);
+    }
+
+    /// An address whose deletion was asked for in vain is as it was before.
+    pub(super) fn not_deleted(&mut self, address: IpAddr) {
+        if let Some(Own::Deleting(_)) = self.own.get(address) {
+            let kept = self.refused_to_go.contains(&address);
+            self.own.set(address, if kept { Own::Kept } else { Own::Confirmed });
+            if self.identity.binding == Binding::Wildcard {
+                self.held.insert(address);
+            }
+        }
     }
 
     /// A wildcard socket's deletion needs an address that vanishes while the kernel looks: held again, with events
@@ -199,7 +237,7 @@ impl Planner {
             self.events_off("an address event has to be prepared");
         }
         self.held.insert(address);
-        self.push(Action::Hold { address, via: None }, "so that it can vanish while the kernel looks");
+        self.push(Action::Prepare(address), "so that it can vanish while the kernel looks");
         self.deleted.insert(address, now + self.tuning.tick);
         self.wake_at(now + self.tuning.tick + self.tuning.retry);
     }

@@ -71,6 +71,8 @@ pub struct Planner {
     pub(super) rest: Option<Instant>,
     /// When deletions were last asked for.
     pub(super) deleted: BTreeMap<IpAddr, Instant>,
+    /// Until when deletions wait for other associations.
+    pub(super) postponed: BTreeMap<IpAddr, Instant>,
     /// Addresses whose deletion was refused before it was asked for again.
     pub(super) refused_to_go: BTreeSet<IpAddr>,
     /// Until when packets to the peer's old addresses are sent on to its new one.
@@ -122,6 +124,7 @@ impl Planner {
             events: false,
             rest: None,
             deleted: BTreeMap::new(),
+            postponed: BTreeMap::new(),
             refused_to_go: BTreeSet::new(),
             peer_settles: None,
             guarded: None,
@@ -218,6 +221,8 @@ impl Planner {
                 self.probe(now, from);
             }
             Input::Located(addresses) => self.rendezvous.located(addresses),
+            Input::Postponed(address) => self.postponed(now, address),
+            Input::Vanishes(address) => self.vanishes(now, address),
             Input::Failed { action, error } => self.failed(now, &action, &error),
         }
         self.evaluate(now);
@@ -268,6 +273,12 @@ impl Planner {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Whether the association's socket reacts to address events at present.
+    #[must_use]
+    pub fn looks(&self) -> bool {
+        self.events
     }
 
     /// Gives up everything that was added to the host for this association: what the daemon does before it stops or
@@ -373,17 +384,11 @@ impl Planner {
                 self.asked = Some((*address, now));
             }
             Action::Remove(address) => {
-                if let Some(Own::Deleting(_)) = self.own.get(*address) {
-                    let kept = self.refused_to_go.contains(address);
-                    self.own.set(*address, if kept { Own::Kept } else { Own::Confirmed });
-                    if self.identity.binding == Binding::Wildcard {
-                        self.held.insert(*address);
-                    }
-                    self.deleted.insert(*address, now);
-                }
+                self.not_deleted(*address);
+                self.deleted.insert(*address, now);
             }
             Action::Swap { .. } => self.swapping = None,
-            Action::Hold { address, .. } => {
+            Action::Hold { address, .. } | Action::Prepare(address) => {
                 self.held.remove(address);
             }
             _ => {}

@@ -118,6 +118,12 @@ pub enum Input {
     },
     /// Where the registrar says that the peer is; empty: it says nothing.
     Located(Vec<IpAddr>),
+    /// A deletion by an address event cannot be carried out yet: another association still needs the copy of the
+    /// address. Either [`Vanishes`](Self::Vanishes) follows, or the planner asks again.
+    Postponed(IpAddr),
+    /// The copy of an address that several associations hold vanishes now, since each of them has asked for it: their
+    /// sockets look.
+    Vanishes(IpAddr),
     /// An action could not be carried out.
     Failed {
         /// The action.
@@ -148,6 +154,9 @@ pub enum Action {
         /// A usable address whose routes it shall share; none yet: none is known.
         via: Option<IpAddr>,
     },
+    /// Put a copy of an address that is gone on lo once more, so that it can vanish while the kernel looks; not while
+    /// another socket looks, which would take it for a new one.
+    Prepare(IpAddr),
     /// Let go of a held address.
     Release(IpAddr),
     /// The translation rules that this association wants from now on, all of them.

@@ -66,8 +66,9 @@ fn a_host_that_moves_is_registered_at_its_new_address_and_hears_of_its_peers_the
         registrar.put(pool("PeerPool"), peer(3));
         let there = world.arrive(2);
         client.set_local_addresses(vec![there]);
-        assert_eq!(registered(&mut events).await, [there]);
-        assert_eq!(located(&mut events).await, [other(3)], "asked for with the registration");
+        let (at, peers_at) = registered_and_located(&mut events).await;
+        assert_eq!(at, [there]);
+        assert_eq!(peers_at, [other(3)], "asked for with the registration");
         registrar.put(pool("PeerPool"), peer(4));
         assert_eq!(located(&mut events).await, [other(4)], "pushed over the new association");
         let elements = client.resolve(pool("EchoPool"), Duration::ZERO).await.unwrap().elements;

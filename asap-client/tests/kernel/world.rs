@@ -168,11 +168,23 @@ pub(crate) async fn registered(events: &mut Events) -> Vec<IpAddr> {
 
 /// Waits for news of a pool: the addresses of its elements.
 pub(crate) async fn located(events: &mut Events) -> Vec<IpAddr> {
-    until(events, |event| match event {
-        Event::Pool { answer, .. } => {
-            Some(answer.elements.iter().flat_map(|element| element.user.addresses().to_vec()).collect())
+    until(events, locations).await
+}
+
+fn locations(event: &Event) -> Option<Vec<IpAddr>> {
+    let Event::Pool { answer, .. } = event else { return None };
+    Some(answer.elements.iter().flat_map(|element| element.user.addresses().to_vec()).collect())
+}
+
+/// Waits for both, whichever is first: they come over associations of their own.
+pub(crate) async fn registered_and_located(events: &mut Events) -> (Vec<IpAddr>, Vec<IpAddr>) {
+    let (mut at, mut located) = (None, None);
+    until(events, |event| {
+        match event {
+            Event::Registered { addresses, .. } => at = Some(addresses.clone()),
+            event => located = locations(event).or(located.take()),
         }
-        _ => None,
+        at.clone().zip(located.clone())
     })
     .await
 }

@@ -186,7 +186,10 @@ fn special() -> Vec<Scenario> {
             ..scenario(
                 "twenty-associations",
                 "Twenty associations of one server move at once, when both hosts do.",
-                vec![round(Explicit, Explicit, started(simultaneous()))],
+                vec![
+                    round(Explicit, Explicit, started(simultaneous())),
+                    round(Wildcard, Wildcard, started(simultaneous())),
+                ],
             )
         },
         already_running(),

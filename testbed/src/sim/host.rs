@@ -129,7 +129,7 @@ impl Host {
     fn carry_out(&mut self, now: Time, action: &Action) -> Result<(), Refusal> {
         let kernel = &mut self.kernel;
         match action {
-            Action::Hold { address, .. } => {
+            Action::Hold { address, .. } | Action::Prepare(address) => {
                 if self.held.insert(*address) {
                     kernel.copy_up(now, *address);
                 }
