@@ -35,7 +35,8 @@ pub fn read(fd: BorrowedFd<'_>, assoc: AssocId) -> io::Result<Facts> {
         local,
         peers,
         primary: status.primary.address.map(|address| address.ip()),
-        unacknowledged: status.unacked > 0 || status.pending > 0,
+        // Not `pending`: those are the peer's TSNs that are missing here.
+        unacknowledged: status.unacked > 0,
         sacks: stats.sacks_in,
         gaps: stats.gap_acks_in,
     })

@@ -57,7 +57,7 @@ pub struct Facts {
     pub peers: Vec<(IpAddr, PathState)>,
     /// The primary path's address.
     pub primary: Option<IpAddr>,
-    /// Bytes or messages of ours are waiting for the peer's acknowledgement.
+    /// DATA chunks of ours are waiting for the peer's acknowledgement.
     pub unacknowledged: bool,
     /// How many SACKs the association has received.
     pub sacks: u64,

@@ -132,7 +132,9 @@ impl Account {
             account.lost = lost_here.max(given.server.as_ref().map(|server| server.lost));
             let foreign = sum(|association| association.foreign).unwrap_or(0);
             account.wrong = account.fault(foreign).or(account.wrong);
-        } else if let Some(fault) = slower(&played.windows, &given.grew) {
+        } else if !is_paced(programs)
+            && let Some(fault) = slower(&played.windows, &given.grew)
+        {
             account.wrong.get_or_insert(fault);
         } else if matches!(programs, Programs::Traffic(_)) {
             account.wrong.get_or_insert_with(|| "the client left no account".to_owned());
@@ -211,6 +213,11 @@ impl Account {
             why,
         }
     }
+}
+
+/// Whether the programs send no faster than they are fed with lines.
+fn is_paced(programs: &Programs) -> bool {
+    matches!(programs, Programs::Foreign(Foreign { input: Input::Lines(_), .. }))
 }
 
 /// Whether a transfer has lost its rate in the handovers. The first half second after one belongs to its recovery.
