@@ -33,6 +33,7 @@ fn rules() -> BTreeSet<Rule> {
     BTreeSet::from([
         Rule::Guard(pair),
         Rule::NoAbortIn(pair),
+        Rule::NoHeartbeatAckOut(pair),
         Rule::Restrict { pair, source: v4(1), destination: v4(2) },
         Rule::Restrict { pair, source: v6(1), destination: v6(2) },
         Rule::Block { pair, source: v4(3) },

@@ -17,6 +17,9 @@ const WATCHED: Duration = Duration::from_secs(15);
 /// Longer than any retransmission timer of a calm association, and than the kernel takes data for recently sent.
 const LATE: Duration = Duration::from_millis(1300);
 
+/// The shortest time between two heartbeats to an address that is not confirmed.
+const CONFIRM: Duration = Duration::from_millis(20);
+
 /// What is known of data that waits.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
@@ -24,12 +27,19 @@ pub(super) struct Backlog {
     moved: Option<Instant>,
     /// Since when it is watched, and how many SACKs and gaps there had been by then.
     watch: Option<(Instant, u64, u64)>,
+    /// When the confirmation of a new address was last asked for.
+    confirming: Option<Instant>,
 }
 
 impl Backlog {
     /// An end has moved.
     pub(super) fn moved(&mut self, now: Instant) {
         self.moved = Some(now);
+    }
+
+    /// The peer has a new address.
+    pub(super) fn gained(&mut self) {
+        self.confirming = None;
     }
 }
 
@@ -40,7 +50,8 @@ impl Planner {
         self.fresh_peer.filter(|&since| now.duration_since(since) < FRESH)?;
         let before = &self.facts;
         match facts.peers[..] {
-            [(alone, _)] if before.peers.len() > 1 => Some(alone),
+            // One that is not confirmed yet is about to be, and the kernel then does by itself what a nudge does.
+            [(alone, state)] if before.peers.len() > 1 && state != PathState::Unconfirmed => Some(alone),
             _ => {
                 let primary =
                     facts.primary.filter(|_| before.primary.is_some_and(|it| facts.primary != Some(it)))?;
@@ -48,6 +59,21 @@ impl Planner {
                 facts.peers.contains(&(primary, PathState::Active)).then_some(primary)
             }
         }
+    }
+
+    /// Asks for the confirmation of a peer's new address, at first every [`CONFIRM`], then ever more seldom: the kernel
+    /// asks once, and a peer that moves does not answer before it has deleted its old address.
+    pub(super) fn confirm_fresh(&mut self, now: Instant) {
+        let fresh = self.fresh_peer.filter(|&since| now.duration_since(since) < FRESH);
+        let unconfirmed = self.facts.peers.iter().filter(|(_, state)| *state == PathState::Unconfirmed);
+        let (Some(since), Some(&(peer, _))) = (fresh, unconfirmed.last()) else { return };
+        let wait = CONFIRM.max(now.duration_since(since) / 4);
+        let due = self.backlog.confirming.unwrap_or(since) + wait;
+        if due <= now {
+            self.backlog.confirming = Some(now);
+            self.push(Action::Heartbeat(peer), "the peer's new address is to be confirmed");
+        }
+        self.wake_at(due.max(now + CONFIRM));
     }
 
     /// The peer has moved there.

@@ -236,6 +236,12 @@ impl Planner {
         self.wake_at(due.max(now + self.tuning.retry));
     }
 
+    /// Whether the old address is deleted the moment the new one works. Only where the peer has an agent: without one
+    /// its kernel sends a single heartbeat for a long time, which had better be answered.
+    pub(super) fn deletes_at_once(&self) -> bool {
+        self.identity.binding == Binding::Explicit && self.rendezvous.is_located()
+    }
+
     /// While no address is usable.
     fn waiting_rules(&self) -> BTreeSet<Rule> {
         let pair = self.identity.pair;
@@ -258,6 +264,9 @@ impl Planner {
         let pair = self.identity.pair;
         let v6 = target.is_ipv6();
         let mut rules = BTreeSet::from([Rule::NoAbortIn(pair)]);
+        if self.deletes_at_once() && self.own.get(target) != Some(Own::Kept) {
+            rules.insert(Rule::NoHeartbeatAckOut(pair));
+        }
         if self.carried {
             self.peer_rules(now, &mut rules);
         } else {

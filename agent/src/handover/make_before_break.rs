@@ -14,7 +14,7 @@ use crate::translate::Rule;
 const PEER_SETTLES: Duration = Duration::from_secs(5);
 /// How long after a handover or a deletion an ABORT may still be under way that was an answer to something sent from
 /// an address which the peer did not know yet, or no longer.
-const ABORTS_LINGER: Duration = Duration::from_secs(3);
+pub(super) const ABORTS_LINGER: Duration = Duration::from_secs(3);
 /// After what time a deletion that waits for other associations is asked for again.
 const POSTPONED: Duration = Duration::from_secs(5);
 
@@ -25,12 +25,15 @@ impl Planner {
         if arrived {
             self.arrive(now, alive);
         }
+        // First of all: the first answer to a heartbeat that the peer's kernel gets after the deletion makes it send
+        // again at once what it had sent to the old address.
+        let gone = self.delete_what_is_gone(now, alive);
         let rules = self.settling_rules(now, alive);
         self.show_rules(now, rules, "the peer has answered: everything may flow");
         self.set_timers(Timers::Calm, "the association is reachable");
         if arrived {
             self.probe_all(now);
-            if self.identity.binding == Binding::Wildcard || !self.rendezvous.is_located() {
+            if !self.deletes_at_once() {
                 // The old one is deleted at the kernel's next tick, or after a while; that is late.
                 self.prefer(
                     alive[0],
@@ -40,9 +43,10 @@ impl Planner {
         } else {
             self.probe_what_was_given_up(now);
         }
-        let _ = self.delete_what_is_gone(now, alive) && self.gain(now, alive) && self.leave(now, alive);
+        let _ = gone && self.gain(now, alive) && self.leave(now, alive);
         self.stop_looking(now);
         self.let_go_of_held();
+        self.confirm_fresh(now);
         self.watch_backlog(now);
     }
 
@@ -77,6 +81,16 @@ impl Planner {
             if let Some(&to) = to.filter(|_| self.facts.local.contains(&from) && !self.usable.contains(&from))
             {
                 rules.insert(Rule::OutSource { pair, from, to });
+            }
+        }
+        // What the peer sent to an address before it forgot it must not meet a host that has the address again and no
+        // association there: that would be answered with ABORT.
+        for (&from, &at) in &self.deleted {
+            let going = !self.own.listed(from) || matches!(self.own.get(from), Some(Own::Deleting(_)));
+            let to = alive.iter().find(|address| address.is_ipv6() == from.is_ipv6());
+            if let Some(&to) = to.filter(|_| going && self.usable.contains(&from) && now < at + ABORTS_LINGER)
+            {
+                rules.insert(Rule::InDestination { pair, from, to });
             }
         }
         self.peer_rules(now, &mut rules);

@@ -160,6 +160,8 @@ impl Planner {
                 planner.own.set(address, state);
             }
         }
+        // What was sent on its way before, from wherever, may still be answered.
+        planner.deaf_to_aborts = Some(now + super::make_before_break::ABORTS_LINGER);
         planner.held = saved.held;
         planner.rules = saved.rules;
         planner.rules_shown = false;
@@ -322,6 +324,7 @@ impl Planner {
         let gained = facts.peers.iter().any(|&(peer, _)| !self.facts.has_peer(peer));
         if gained && !self.facts.peers.is_empty() {
             self.fresh_peer = Some(now);
+            self.backlog.gained();
         }
         let moved = self.peer_moves_to(now, &facts);
         self.own.list(&facts.local);

@@ -550,6 +550,74 @@ fn a_path_that_is_not_confirmed_gets_no_backlog() {
 }
 
 #[test]
+fn a_new_address_of_the_peer_is_confirmed_soon_and_asked_about_ever_more_seldom() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.unacknowledged = true;
+    host.peers.push((moved_peer(), PathState::Unconfirmed));
+    host.facts();
+    host.wait(Duration::from_millis(100));
+    let asked = |host: &mut Host| {
+        host.take().iter().filter(|action| **action == Action::Heartbeat(moved_peer())).count()
+    };
+    assert!((3..=5).contains(&asked(&mut host)), "the first are 20 ms apart");
+    host.wait(Duration::from_secs(10));
+    assert!((5..=30).contains(&asked(&mut host)));
+    host.wait(Duration::from_secs(10));
+    assert_eq!(asked(&mut host), 0, "then it is left to the kernel");
+}
+
+#[test]
+fn the_backlog_of_a_path_that_is_about_to_be_confirmed_is_left_to_the_kernel() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.unacknowledged = true;
+    host.peers.push((moved_peer(), PathState::Unconfirmed));
+    host.facts();
+    host.peers.remove(0);
+    host.facts();
+    assert!(!host.did(&Action::Nudge(moved_peer())));
+}
+
+#[test]
+fn heartbeats_are_answered_only_after_the_deletion_where_the_peer_has_an_agent() {
+    let silent = Rule::NoHeartbeatAckOut(PAIR);
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.tell(Input::Located(vec![peer()]));
+    host.usable(&[new()]);
+    assert!(host.rules.contains(&silent));
+    let serial = host.add(new());
+    host.take();
+    host.answered(serial, peer());
+    assert!(!host.rules.contains(&silent));
+    let actions = host.take();
+    let deletes = position(&actions, |action| *action == Action::Remove(old()));
+    let opens = position(
+        &actions,
+        |action| matches!(action, Action::Rules(rules) if !rules.contains(&Rule::NoHeartbeatAckOut(PAIR))),
+    );
+    assert!(deletes < opens, "{actions:?}");
+
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.usable(&[new()]);
+    assert!(!host.rules.contains(&silent), "a peer's kernel alone asks once only");
+}
+
+#[test]
+fn what_comes_to_an_address_that_is_back_while_it_is_being_deleted_finds_the_association() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.tell(Input::Located(vec![peer()]));
+    host.usable(&[new()]);
+    let serial = host.add(new());
+    host.answered(serial, peer());
+    host.usable(&[old(), new()]);
+    let rule = Rule::InDestination { pair: PAIR, from: old(), to: new() };
+    assert!(host.rules.contains(&rule));
+    host.delete(old(), peer());
+    assert!(host.rules.contains(&rule), "until the association has it again");
+    host.add(old());
+    assert!(!host.rules.contains(&rule));
+}
+
+#[test]
 fn a_hole_that_outlasts_every_timer_after_a_move_is_filled() {
     let late = Duration::from_millis(1400);
     let mut host = Host::at(&[old()], Binding::Explicit);

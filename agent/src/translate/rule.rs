@@ -23,6 +23,9 @@ pub enum Rule {
     Guard(Pair),
     /// No packet with an ABORT chunk enters.
     NoAbortIn(Pair),
+    /// No answer to a heartbeat leaves: the peer's path to a new address shall be confirmed only after the deletion of
+    /// the old one, since it is then that its kernel sends again at once what has not arrived.
+    NoHeartbeatAckOut(Pair),
     /// Of what leaves from `source` for `destination`, only ASCONF and its answers do, and answers to heartbeats: who
     /// probes an address knows it.
     Restrict {
@@ -95,6 +98,7 @@ impl Rule {
         match *self {
             Self::Guard(pair)
             | Self::NoAbortIn(pair)
+            | Self::NoHeartbeatAckOut(pair)
             | Self::Restrict { pair, .. }
             | Self::Block { pair, .. }
             | Self::OutSource { pair, .. }

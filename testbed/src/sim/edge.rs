@@ -7,8 +7,8 @@ use roam_agent::translate::Rule;
 
 use super::packet::Packet;
 
-/// What leaves, in the order of the chain `leaving`: block, answers, restrict, destination, source.
-/// Nothing: dropped.
+/// What leaves, in the order of the chain `leaving`: block, answers, heartbeats' answers, restrict, destination,
+/// source. Nothing: dropped.
 #[must_use]
 pub fn leaving(rules: &BTreeSet<Rule>, mut packet: Packet) -> Option<Packet> {
     let (source, destination) = (packet.source, packet.destination);
@@ -18,6 +18,7 @@ pub fn leaving(rules: &BTreeSet<Rule>, mut packet: Packet) -> Option<Packet> {
     for rule in rules {
         match *rule {
             Rule::Block { source: blocked, .. } if blocked == source => return None,
+            Rule::NoHeartbeatAckOut(_) if packet.has_heartbeat_ack() && !packet.has_answer() => return None,
             Rule::Restrict { source: from, destination: to, .. }
                 if from == source && to == destination && !packet.may_pass_restriction() =>
             {

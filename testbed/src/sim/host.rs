@@ -21,9 +21,9 @@ pub(super) fn instant(now: Time) -> Instant {
     *ORIGIN.get_or_init(Instant::now) + Duration::from_micros(now)
 }
 
-/// The virtual time of an instant.
+/// The first virtual time at which an instant is over.
 pub(super) fn time(at: Instant) -> Time {
-    Time::try_from(at.duration_since(instant(0)).as_micros()).unwrap_or(Time::MAX)
+    Time::try_from(at.duration_since(instant(0)).as_nanos().div_ceil(1_000)).unwrap_or(Time::MAX)
 }
 
 /// One end.

@@ -90,6 +90,12 @@ impl Packet {
         self.chunks.iter().any(|chunk| matches!(chunk, Chunk::AsconfAck { .. }))
     }
 
+    /// Whether it carries an answer to a heartbeat.
+    #[must_use]
+    pub fn has_heartbeat_ack(&self) -> bool {
+        self.chunks.iter().any(|chunk| matches!(chunk, Chunk::HeartbeatAck { .. }))
+    }
+
     /// Whether it carries an ABORT.
     #[must_use]
     pub fn has_abort(&self) -> bool {
