@@ -49,7 +49,7 @@ impl Daemon {
         }
         if handles.is_empty() {
             // Without the right to look into the process its sockets do not show.
-            if std::fs::read_dir(format!("/proc/{pid}/fd")).is_err() {
+            if !(Process { pid }).shows_descriptors() {
                 let missing = sctp_sys::adopt::missing_right(pid);
                 let text = format!("not permitted to look at the descriptors of process {pid}: {missing}");
                 return Err(Failure::new(FailureCode::Failed, text));

@@ -1,4 +1,5 @@
 //! The agent on a kernel with SCTP, each test in a network namespace of its own. Needs root.
 
+mod adoption;
 mod hand_over;
 mod translation;
