@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::random::SplitMix64;
 use crate::timers::{Timers, earliest, expired};
 
 /// What happens to a hunt.
@@ -39,7 +40,7 @@ pub enum Output {
 pub struct Hunt {
     timers: Timers,
     registrars: usize,
-    random: Option<Random>,
+    random: Option<SplitMix64>,
     running: bool,
     /// Still to be tried in this round.
     order: VecDeque<usize>,
@@ -58,7 +59,7 @@ impl Hunt {
     pub fn new(registrars: usize, timers: Timers, seed: Option<u64>) -> Self {
         Self {
             registrars,
-            random: seed.map(Random),
+            random: seed.map(SplitMix64::new),
             running: false,
             order: VecDeque::new(),
             trying: Vec::new(),
@@ -189,27 +190,6 @@ impl Hunt {
         self.outputs.extend(self.trying.drain(..).map(Output::Abandon));
         self.order.clear();
         (self.head_start, self.t5, self.pause) = (None, None, None);
-    }
-}
-
-/// SplitMix64: enough to spread hosts over registrars.
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn shuffle(&mut self, items: &mut [usize]) {
-        for end in (1..items.len()).rev() {
-            let other = usize::try_from(self.next() % (end as u64 + 1)).unwrap_or(end);
-            items.swap(end, other);
-        }
     }
 }
 

@@ -1,14 +1,17 @@
-//! RSerPool for programs: ASAP (RFC 5352), its parameters (RFC 5354), pool elements and pool users.
+//! RSerPool for programs: ASAP (RFC 5352), its parameters (RFC 5354), pool elements, pool users and
+//! the selection policies (RFC 5356) that registrars and pool users share.
 //!
-//! Without its default features this crate is wire format and protocol machines alone: no sockets, no clock. The
+//! Without its default features this crate is wire format, policies and protocol machines alone: no sockets, no clock. The
 //! machines share one shape: `handle(now, input)`, `handle_timeout(now)`, `poll_output()`, `poll_timeout()`.
 
 pub mod client;
 #[cfg(feature = "driver")]
 pub mod driver;
 pub mod hunt;
+pub mod policy;
 pub mod pool_element;
 pub mod pool_user;
+pub mod random;
 pub mod timers;
 pub mod wire;
 

@@ -1,0 +1,140 @@
+//! Pool member selection policies (RFC 5356; those of draft-dreibholz-rserpool-delay and of rsplib beside them).
+//!
+//! A [`Selector`] keeps the members of one pool in the order, or by the chances, that the pool's policy gives them.
+//! Taking a member in, changing it or taking it out costs O(log n), naming k of n members O(k log n).
+//!
+//! Every policy has a file of its own. There are four ways to select, behind the one trait [`Selection`]:
+//! - a circular list ([`RoundRobin`](Policy::RoundRobin)),
+//! - a circular list with shares ([`WeightedRoundRobin`](Policy::WeightedRoundRobin)),
+//! - a ranking, for the policies that name the best members in order,
+//! - a lottery without replacement, for those that draw them.
+//!
+//! What the RFC leaves open is decided as follows:
+//! - **Weight 0** means no service (3.2): such a member is never named, not even if the pool has no other.
+//! - **A load of 100 %** in the randomised policies leaves the least chance, not none: the member does give service.
+//! - **Round Robin among equals** holds for all rankings, and for each group of equals in a response by itself.
+//! - **Sums** of loads, degradations and penalties are not capped: of two overloaded members, the less loaded is better.
+
+mod least_used;
+mod least_used_degradation;
+mod least_used_degradation_dpf;
+mod least_used_dpf;
+mod lottery;
+mod priority;
+mod priority_least_used;
+mod priority_least_used_degradation;
+mod random;
+mod randomized_least_used;
+mod randomized_least_used_degradation;
+mod randomized_priority_least_used;
+mod randomized_priority_least_used_degradation;
+mod ranking;
+mod round_robin;
+mod weighted_random;
+mod weighted_random_dpf;
+mod weighted_round_robin;
+
+use std::fmt;
+
+use crate::wire::Policy;
+use lottery::Lottery;
+use ranking::Ranking;
+
+/// How the members of one pool are selected. Members are named by their pool element identifiers.
+pub trait Selection: fmt::Debug + Send + Sync {
+    /// A member registered, for the first time or again. One whose policy is of another type is not selected.
+    fn set(&mut self, member: u32, policy: &Policy);
+
+    /// A member left. One that is not there is no mistake.
+    fn remove(&mut self, member: u32);
+
+    /// At most `count` members, each once, in the order in which a response names them. Changes nothing: whether the
+    /// choice was used is told to [`Self::returned`].
+    fn choose(&mut self, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32>;
+
+    /// A response named these members, which [`Self::choose`] has just given: turns move on, degradation grows.
+    fn returned(&mut self, members: &[u32]);
+
+    /// A copy of the whole.
+    fn boxed_clone(&self) -> Box<dyn Selection>;
+}
+
+/// The members of one pool, by its policy.
+#[derive(Debug)]
+pub struct Selector(Box<dyn Selection>);
+
+impl Selector {
+    /// A selector without members for pools of this policy's type; its values do not matter. `None` if the type is
+    /// not known here.
+    pub fn new(policy: &Policy) -> Option<Self> {
+        Some(Self(match policy {
+            Policy::RoundRobin => Box::<round_robin::RoundRobin>::default(),
+            Policy::WeightedRoundRobin { .. } => Box::<weighted_round_robin::WeightedRoundRobin>::default(),
+            Policy::Random => Box::<Lottery<random::Random>>::default(),
+            Policy::WeightedRandom { .. } => Box::<Lottery<weighted_random::WeightedRandom>>::default(),
+            Policy::Priority { .. } => Box::<Ranking<priority::Priority>>::default(),
+            Policy::LeastUsed { .. } => Box::<Ranking<least_used::LeastUsed>>::default(),
+            Policy::LeastUsedDegradation { .. } => {
+                Box::<Ranking<least_used_degradation::LeastUsedDegradation>>::default()
+            }
+            Policy::PriorityLeastUsed { .. } => {
+                Box::<Ranking<priority_least_used::PriorityLeastUsed>>::default()
+            }
+            Policy::RandomizedLeastUsed { .. } => {
+                Box::<Lottery<randomized_least_used::RandomizedLeastUsed>>::default()
+            }
+            Policy::RandomizedPriorityLeastUsed { .. } => {
+                Box::<Lottery<randomized_priority_least_used::RandomizedPriorityLeastUsed>>::default()
+            }
+            Policy::RandomizedLeastUsedDegradation { .. } => {
+                Box::<Lottery<randomized_least_used_degradation::RandomizedLeastUsedDegradation>>::default()
+            }
+            Policy::PriorityLeastUsedDegradation { .. } => {
+                Box::<Ranking<priority_least_used_degradation::PriorityLeastUsedDegradation>>::default()
+            }
+            Policy::RandomizedPriorityLeastUsedDegradation { .. } => Box::<
+                Lottery<randomized_priority_least_used_degradation::RandomizedPriorityLeastUsedDegradation>,
+            >::default(),
+            Policy::WeightedRandomDpf { .. } => {
+                Box::<Lottery<weighted_random_dpf::WeightedRandomDpf>>::default()
+            }
+            Policy::LeastUsedDpf { .. } => Box::<Ranking<least_used_dpf::LeastUsedDpf>>::default(),
+            Policy::LeastUsedDegradationDpf { .. } => {
+                Box::<Ranking<least_used_degradation_dpf::LeastUsedDegradationDpf>>::default()
+            }
+            Policy::Unknown { .. } => return None,
+        }))
+    }
+
+    /// Takes a member in, or its new values; its degradation starts anew (RFC 5356, 5.2).
+    pub fn set(&mut self, member: u32, policy: &Policy) {
+        self.0.set(member, policy);
+    }
+
+    /// Takes a member out.
+    pub fn remove(&mut self, member: u32) {
+        self.0.remove(member);
+    }
+
+    /// Selects at most `count` members for a response, in its order, nobody twice. `random` gives 64 random bits at
+    /// each call; only the randomised policies call it.
+    pub fn select(&mut self, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32> {
+        let chosen = self.0.choose(count, random);
+        self.0.returned(&chosen);
+        chosen
+    }
+
+    /// As [`Self::select`], but it is nobody's turn yet: the next selection goes on as if this had not been.
+    pub fn peek(&mut self, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32> {
+        self.0.choose(count, random)
+    }
+}
+
+impl Clone for Selector {
+    fn clone(&self) -> Self {
+        Self(self.0.boxed_clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;
