@@ -59,8 +59,8 @@ pub struct ElementDump {
     pub port: Option<u16>,
     /// Where it serves.
     pub addresses: Vec<IpAddr>,
-    /// The association that owns it.
-    pub association: Association,
+    /// The association that owns it; `null`: it is registered at another registrar.
+    pub association: Option<Association>,
     /// How long its registration lasts if it does not register again, in milliseconds; `null`: for ever.
     pub life_left_ms: Option<u64>,
     /// Reports that it cannot be reached, since it was last heard from.
@@ -193,7 +193,10 @@ impl fmt::Display for ElementDump {
         if let Some(port) = self.port {
             write!(f, " {} port {port}", list(&self.addresses))?;
         }
-        write!(f, "  association {}", self.association)?;
+        match self.association {
+            Some(association) => write!(f, "  association {association}")?,
+            None => write!(f, "  registered at {:#010x}", self.home)?,
+        }
         match self.life_left_ms {
             Some(ms) => write!(f, "  life left {}.{} s", ms / 1000, ms % 1000 / 100)?,
             None => write!(f, "  life without end")?,

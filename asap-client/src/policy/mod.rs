@@ -130,6 +130,13 @@ impl Selector {
     }
 }
 
+/// Round Robin, which everybody has to support (RFC 5356, 4.1.1).
+impl Default for Selector {
+    fn default() -> Self {
+        Self(Box::<round_robin::RoundRobin>::default())
+    }
+}
+
 impl Clone for Selector {
     fn clone(&self) -> Self {
         Self(self.0.boxed_clone())

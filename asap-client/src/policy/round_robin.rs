@@ -34,7 +34,8 @@ impl Selection for RoundRobin {
     fn returned(&mut self, members: &[u32]) {
         let Some(first) = members.first() else { return };
         let after = self.ring.range((Bound::Excluded(*first), Bound::Unbounded)).next();
-        self.head = after.copied().unwrap_or(0);
+        // A newcomer in front of the first is behind the last: it waits for its turn.
+        self.head = after.or_else(|| self.ring.first()).copied().unwrap_or(0);
     }
 
     fn boxed_clone(&self) -> Box<dyn Selection> {

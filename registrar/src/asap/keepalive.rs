@@ -1,5 +1,6 @@
 //! Whether elements are still there: keep-alives (RFC 5352, 3.4), reports (3.5), displaced owners.
 
+use asap_client::random::SplitMix64;
 use asap_client::wire::{Message, PoolHandle};
 use std::time::{Duration, Instant};
 
@@ -33,25 +34,10 @@ pub(crate) struct Displaced {
     pub(super) owner_answered: bool,
 }
 
-/// Spreads times; a small generator (splitmix64) is random enough for that.
-#[derive(Clone, Debug)]
-pub(crate) struct Spread(u64);
-
-impl Spread {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// `mean` give or take up to half of it.
-    pub(super) fn around(&mut self, mean: Duration) -> Duration {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        let part = u32::try_from(z >> 48).unwrap_or(0); // 0 to 65535
-        mean / 2 + (mean / 65_536).saturating_mul(part)
-    }
+/// `mean` give or take up to half of it.
+fn around(mean: Duration, random: &mut SplitMix64) -> Duration {
+    let part = u32::try_from(random.draw() >> 48).unwrap_or(0); // 0 to 65535
+    mean / 2 + (mean / 65_536).saturating_mul(part)
 }
 
 impl Registrar {
@@ -59,7 +45,7 @@ impl Registrar {
     pub(super) fn plan_keep_alive(&mut self, now: Instant, key: ElementKey) {
         self.timers.clear((Timer::Answer, key));
         if let Some(mean) = self.settings.keep_alive_interval {
-            let at = now + self.spread.around(mean);
+            let at = now + around(mean, &mut self.random);
             self.timers.set((Timer::KeepAlive, key), at);
         }
     }
@@ -84,7 +70,9 @@ impl Registrar {
     /// Sends a keep-alive to an element and waits for the answer; one that is already waited for is not put off.
     fn ask(&mut self, now: Instant, key: ElementKey) {
         let Some((pool, element)) = self.space.get(key) else { return };
-        let (handle, id, owner) = (pool.handle().clone(), element.id, element.owner);
+        // One that is registered elsewhere is watched there.
+        let Some(owner) = element.owner else { return };
+        let (handle, id) = (pool.handle().clone(), element.id);
         self.timers.clear((Timer::KeepAlive, key));
         if self.timers.get((Timer::Answer, key)).is_none() {
             self.timers.set((Timer::Answer, key), now + self.settings.keep_alive_timeout);
@@ -119,7 +107,7 @@ impl Registrar {
             self.counters.unexpected += 1;
             return;
         };
-        let owner = self.space.get(key).map(|(_, element)| element.owner);
+        let owner = self.space.get(key).and_then(|(_, element)| element.owner);
         let displaced = self.displaced.get_mut(&key);
         if owner == Some(association) {
             self.counters.keep_alives_answered += 1;
@@ -141,11 +129,15 @@ impl Registrar {
         }
     }
 
-    /// ENDPOINT_UNREACHABLE: asks the element at once, and counts (MAX-BAD-PE-REPORT).
+    /// ENDPOINT_UNREACHABLE: asks the element at once, and counts (MAX-BAD-PE-REPORT). An element that is registered
+    /// elsewhere is for its home registrar to ask and to remove.
     pub(super) fn unreachable(&mut self, now: Instant, handle: &PoolHandle, id: u32) {
         self.counters.unreachable_reports += 1;
         let Some(key) = self.space.key(handle, id) else { return };
         let Some((_, element)) = self.space.get(key) else { return };
+        if element.owner.is_none() {
+            return;
+        }
         let reports = element.bad_reports.saturating_add(1);
         if reports > self.settings.max_bad_pe_report {
             return self.remove(key, Why::Reported);

@@ -10,8 +10,11 @@
 //!   share no address, the older one is sent a keep-alive. If it answers, the identifier is *contested*: the newer
 //!   stays the owner, and a later registration by the older is refused with cause 0x4 once the newer has answered
 //!   for the element too. If it does not answer and owns nothing else, it is aborted.
-//! - **Policies** other than Round Robin are refused with cause 0x3 and the policy parameter: an element that
-//!   asks for shares by weight or load should not seem to get them.
+//! - **Policies** that are not known here are refused with cause 0x3 and the policy parameter: an element that
+//!   asks for shares by some measure should not seem to get them. All of [`asap_client::policy`] are known. A pool has
+//!   the type of its first element's; another is refused with cause 0x5 and the pool's policy parameter.
+//! - **A response that was not asked for** is nobody's turn: a push to subscribers shows the elements in the order of
+//!   the next selection, and neither moves that on nor counts as use. It is sent once for all changes of an interval.
 //! - **Life** is in seconds; 0 and values below -1 are refused with cause 0x3.
 //! - **A resolution without an items option**, or with 0 items, names all elements.
 //! - **A foreign association cannot deregister** an element unless it shares an address with the element (cause 0xa).

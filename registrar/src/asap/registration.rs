@@ -60,7 +60,7 @@ impl Registrar {
                 return Err(Cause::bare(Cause::INCONSISTENT_CONTROL));
             }
         }
-        if asked.policy != Policy::RoundRobin {
+        if matches!(asked.policy, Policy::Unknown { .. }) {
             return Err(Cause::invalid_values(&tlv(|w| asked.policy.emit(w))));
         }
         let Some(life) = Life::from_wire(asked.life) else {
@@ -81,7 +81,7 @@ impl Registrar {
         {
             return Err(Cause::bare(Cause::NON_UNIQUE_PE_IDENTIFIER));
         }
-        let owns_it = before.is_some_and(|before| before.owner == association);
+        let owns_it = before.is_some_and(|before| before.owner == Some(association));
         if (!owns_it && self.space.count_owned_by(association) >= limits.elements_per_association)
             || (before.is_none() && self.space.len() >= limits.elements)
         {
@@ -94,7 +94,7 @@ impl Registrar {
             user,
             policy: asked.policy,
             asap: client.asap_transport(),
-            owner: association,
+            owner: Some(association),
             expires: life.end(now),
             bad_reports: 0,
         })
@@ -105,7 +105,7 @@ impl Registrar {
     fn is_contested(&self, handle: &PoolHandle, element: &Element, association: Association) -> bool {
         let displaced = self.space.key(handle, element.id).and_then(|key| self.displaced.get(&key));
         displaced.is_some_and(|d| d.association == association && d.answered && d.owner_answered)
-            && self.are_apart(element.owner, association)
+            && element.owner.is_some_and(|owner| self.are_apart(owner, association))
     }
 
     /// Whether two associations have no address in common.
@@ -129,7 +129,7 @@ impl Registrar {
             Inserted::Changed(before) => (before, true),
             Inserted::Refreshed(before) => (before, false),
         };
-        let from = Some(before.owner).filter(|older| *older != owner);
+        let from = before.owner.filter(|older| *older != owner);
         if let Some(older) = from {
             self.forget_displaced(key);
             if self.are_apart(older, owner) {
@@ -149,7 +149,7 @@ impl Registrar {
         let mut error = None;
         if let Some(key) = self.space.key(&handle, id) {
             let may = self.space.get(key).is_some_and(|(_, element)| {
-                element.owner == association || self.shares_address(association, element)
+                element.owner == Some(association) || self.shares_address(association, element)
             });
             if may {
                 self.remove(key, Why::Deregistered);

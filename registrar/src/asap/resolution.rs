@@ -3,6 +3,7 @@
 use asap_client::wire::{Cause, Message, PoolHandle};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::service::Registrar;
 use crate::Association;
@@ -18,49 +19,57 @@ impl Registrar {
         subscribe: bool,
     ) {
         let items = items.filter(|wanted| *wanted != 0);
-        let Some(pool) = self.space.pool(&handle) else {
-            self.counters.unknown_handles += 1;
-            let subscribed = self.subscriptions.contains(association, &handle);
-            return self.send(association, &unknown(handle, subscribed));
-        };
         let limit = self.settings.limits.resolution_items;
         let known = self.subscriptions.contains(association, &handle);
+        let Some(pool) = self.space.pool_mut(&handle) else {
+            self.counters.unknown_handles += 1;
+            return self.send(association, &unknown(handle, known));
+        };
         let room = self.subscriptions.count(association) < self.settings.limits.subscriptions_per_association
             && self.subscriptions.len() < self.settings.limits.subscriptions;
         let subscribed = known || (subscribe && room);
-        let answer = response(pool, count(items, limit), subscribed);
+        let selected = pool.select(count(items, limit), &mut || self.random.draw());
+        let answer = response(pool, &selected, subscribed);
         if subscribe && subscribed {
-            self.subscriptions.insert(association, handle.clone(), items);
-        }
-        if let Some(pool) = self.space.pool_mut(&handle) {
-            pool.advance();
+            self.subscriptions.insert(association, handle, items);
         }
         self.counters.resolutions += 1;
         self.send(association, &answer);
     }
 
-    /// Tells the subscribers of every pool that has changed, once, and all with the same octets.
-    pub(super) fn push(&mut self) {
+    /// Tells the subscribers of every pool that has changed, unless they were told just now: then they are told
+    /// when the interval is over, whatever it is that has become of the pool by then.
+    pub(super) fn push(&mut self, now: Instant) {
+        while let Some(handle) = self.subscriptions.pop_due(now) {
+            self.changed.insert(handle);
+        }
         while let Some(handle) = self.changed.pop_first() {
-            let subscribers: Vec<_> = self.subscriptions.of_pool(&handle).collect();
-            if subscribers.is_empty() {
-                continue;
+            if self.subscriptions.may_push(now, self.settings.push_interval, &handle) {
+                self.tell(&handle);
             }
-            let limit = self.settings.limits.resolution_items;
-            let mut made: BTreeMap<usize, Arc<[u8]>> = BTreeMap::new();
-            for (association, items) in subscribers {
-                let count = count(items, limit);
-                let bytes = made.entry(count).or_insert_with(|| {
-                    let message = match self.space.pool(&handle) {
-                        Some(pool) => response(pool, count, true),
-                        None => unknown(handle.clone(), true),
-                    };
-                    message.encode().into()
-                });
-                let bytes = Arc::clone(bytes);
-                self.counters.pushes += 1;
-                self.send_bytes(association, bytes);
-            }
+        }
+    }
+
+    /// Tells the subscribers of a pool what it is now, all that want as many elements with the same octets.
+    fn tell(&mut self, handle: &PoolHandle) {
+        let limit = self.settings.limits.resolution_items;
+        let subscribers: Vec<_> = self.subscriptions.of_pool(handle).collect();
+        let mut made: BTreeMap<usize, Arc<[u8]>> = BTreeMap::new();
+        for (association, items) in subscribers {
+            let count = count(items, limit);
+            let bytes = made.entry(count).or_insert_with(|| {
+                let message = match self.space.pool_mut(handle) {
+                    Some(pool) => {
+                        let selected = pool.peek(count, &mut || self.random.draw());
+                        response(pool, &selected, true)
+                    }
+                    None => unknown(handle.clone(), true),
+                };
+                message.encode().into()
+            });
+            let bytes = Arc::clone(bytes);
+            self.counters.pushes += 1;
+            self.send_bytes(association, bytes);
         }
     }
 }
@@ -71,12 +80,12 @@ fn count(items: Option<u32>, limit: usize) -> usize {
 }
 
 /// The policy parameter is always there: rsplib's pool users cannot do without it.
-fn response(pool: &Pool, count: usize, subscribed: bool) -> Message {
+fn response(pool: &Pool, selected: &[u32], subscribed: bool) -> Message {
     Message::HandleResolutionResponse {
         subscribed,
         handle: pool.handle().clone(),
         policy: Some(pool.policy().clone()),
-        elements: pool.in_turn().take(count).map(|element| element.to_wire()).collect(),
+        elements: pool.named(selected).map(|element| element.to_wire()).collect(),
         error: None,
     }
 }

@@ -1,5 +1,6 @@
 //! The machine itself: its state, its associations, and what goes where.
 
+use asap_client::random::SplitMix64;
 use asap_client::wire::{self, Cause, DecodeError, Message, PoolHandle};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::event::{Counters, Event, Reason, Why};
-use super::keepalive::{Displaced, Spread, Timer};
+use super::keepalive::{Displaced, Timer};
 use super::subscribe::Subscriptions;
 use super::{Input, Output, Settings};
 use crate::Association;
@@ -35,7 +36,7 @@ pub struct Registrar {
     pub(super) subscriptions: Subscriptions,
     pub(super) timers: Deadlines<(Timer, ElementKey)>,
     pub(super) displaced: BTreeMap<ElementKey, Displaced>,
-    pub(super) spread: Spread,
+    pub(super) random: SplitMix64,
     pub(super) counters: Counters,
     /// Pools whose subscribers have to be told.
     pub(super) changed: BTreeSet<PoolHandle>,
@@ -43,7 +44,7 @@ pub struct Registrar {
 }
 
 impl Registrar {
-    /// A registrar without pools. `seed` spreads its keep-alives in time.
+    /// A registrar without pools. `seed` spreads its keep-alives in time, and users over elements.
     pub fn new(settings: Settings, seed: u64) -> Self {
         Self {
             settings,
@@ -52,7 +53,7 @@ impl Registrar {
             subscriptions: Subscriptions::default(),
             timers: Deadlines::default(),
             displaced: BTreeMap::new(),
-            spread: Spread::new(seed),
+            random: SplitMix64::new(seed),
             counters: Counters::default(),
             changed: BTreeSet::new(),
             outputs: VecDeque::new(),
@@ -98,7 +99,7 @@ impl Registrar {
             Input::Down { association } => self.down(association),
             Input::Message { association, ppid, bytes } => self.message(now, association, ppid, &bytes),
         }
-        self.push();
+        self.push(now);
     }
 
     /// Does what is due. To be called when [`Self::poll_timeout`] has passed; harmless at any other time.
@@ -109,7 +110,7 @@ impl Registrar {
         while let Some((timer, key)) = self.timers.pop_due(now) {
             self.timer(now, timer, key);
         }
-        self.push();
+        self.push(now);
     }
 
     /// What to do next, if anything.
@@ -119,7 +120,8 @@ impl Registrar {
 
     /// When to call [`Self::handle_timeout`]; `None` while nothing is due ever.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.space.next_expiry().into_iter().chain(self.timers.next()).min()
+        let due = [self.space.next_expiry(), self.timers.next(), self.subscriptions.next_push()];
+        due.into_iter().flatten().min()
     }
 
     fn up(&mut self, now: Instant, association: Association, client: Client) {
@@ -254,9 +256,9 @@ impl Registrar {
             Why::NoAnswer => self.counters.keep_alives_missed += 1,
             Why::Reported => self.counters.reported += 1,
         }
-        if matches!(why, Why::Expired | Why::NoAnswer | Why::Reported) {
+        if let (Why::Expired | Why::NoAnswer | Why::Reported, Some(owner)) = (why, removed.element.owner) {
             let message = Message::DeregistrationResponse { handle: handle.clone(), id, error: None };
-            self.send(removed.element.owner, &message);
+            self.send(owner, &message);
         }
         self.changed.insert(handle.clone());
         self.event(Event::Removed { handle, id, why });

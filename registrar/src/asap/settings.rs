@@ -13,6 +13,8 @@ pub struct Settings {
     pub keep_alive_interval: Option<Duration>,
     /// How long an element may take to answer one.
     pub keep_alive_timeout: Duration,
+    /// How long after one push to the subscribers of a pool the next one may be; 0: every change is pushed.
+    pub push_interval: Duration,
     /// Elements may register loopback addresses from anywhere.
     pub allow_loopback: bool,
     /// Bounds on what clients can make us keep.
@@ -26,6 +28,7 @@ impl Default for Settings {
             max_bad_pe_report: 3,
             keep_alive_interval: Some(Duration::from_secs(5)),
             keep_alive_timeout: Duration::from_secs(5),
+            push_interval: Duration::from_millis(50),
             allow_loopback: false,
             limits: Limits::default(),
         }

@@ -5,19 +5,35 @@
 //! happens to the pool of a host that was offline for longer than its registration. That costs a subscriber
 //! that does not expect it nothing. There is no message to unsubscribe, and a resolution without S
 //! does not do it either: it may come from another user of the same association.
+//!
+//! A pool that was quiet is told of at its first change; one that goes on changing is told of once in an
+//! interval, as it is then. So what subscribers cost grows with time, not with changes, and all of them end with the last state.
 
 use asap_client::wire::PoolHandle;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use crate::Association;
+
+/// Who subscribes to one pool.
+#[derive(Clone, Debug, Default)]
+struct Subscribers {
+    /// For each, how many elements it wants to be told of; `None`: all.
+    wanted: BTreeMap<Association, Option<u32>>,
+    /// When the next push may be, if there was one.
+    next: Option<Instant>,
+    /// It is to be at that moment: the pool has changed since the last one.
+    waiting: bool,
+}
 
 /// All subscriptions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Subscriptions {
-    /// For each subscriber, how many elements it wants to be told of; `None`: all.
-    by_handle: BTreeMap<PoolHandle, BTreeMap<Association, Option<u32>>>,
+    by_handle: BTreeMap<PoolHandle, Subscribers>,
     by_association: BTreeMap<Association, BTreeSet<PoolHandle>>,
     total: usize,
+    /// The pushes that wait.
+    due: BTreeSet<(Instant, PoolHandle)>,
 }
 
 impl Subscriptions {
@@ -26,7 +42,7 @@ impl Subscriptions {
         if self.by_association.entry(association).or_default().insert(handle.clone()) {
             self.total += 1;
         }
-        self.by_handle.entry(handle).or_default().insert(association, items);
+        self.by_handle.entry(handle).or_default().wanted.insert(association, items);
     }
 
     /// Ends all subscriptions of an association.
@@ -34,8 +50,11 @@ impl Subscriptions {
         for handle in self.by_association.remove(&association).into_iter().flatten() {
             self.total -= 1;
             if let Some(subscribers) = self.by_handle.get_mut(&handle) {
-                subscribers.remove(&association);
-                if subscribers.is_empty() {
+                subscribers.wanted.remove(&association);
+                if subscribers.wanted.is_empty() {
+                    if let Some(at) = subscribers.next {
+                        self.due.remove(&(at, handle.clone()));
+                    }
                     self.by_handle.remove(&handle);
                 }
             }
@@ -49,7 +68,38 @@ impl Subscriptions {
 
     /// The subscribers of a pool, each with the number of elements it wants; `None`: all.
     pub(super) fn of_pool(&self, handle: &PoolHandle) -> impl Iterator<Item = (Association, Option<u32>)> {
-        self.by_handle.get(handle).into_iter().flatten().map(|(association, items)| (*association, *items))
+        let subscribers = self.by_handle.get(handle).into_iter().flat_map(|subscribers| &subscribers.wanted);
+        subscribers.map(|(association, items)| (*association, *items))
+    }
+
+    /// A pool has changed: whether its subscribers are to be told at once. If not, there are none, or it is too soon
+    /// after the last time, and [`Self::pop_due`] tells when it is not any more. An `interval` of 0 is never too soon.
+    pub(super) fn may_push(&mut self, now: Instant, interval: Duration, handle: &PoolHandle) -> bool {
+        let Some(subscribers) = self.by_handle.get_mut(handle) else { return false };
+        if let Some(next) = subscribers.next.filter(|next| *next > now) {
+            if !subscribers.waiting {
+                subscribers.waiting = true;
+                self.due.insert((next, handle.clone()));
+            }
+            return false;
+        }
+        subscribers.next = now.checked_add(interval);
+        true
+    }
+
+    /// When the next push that waits is due.
+    pub(super) fn next_push(&self) -> Option<Instant> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// A pool that has changed, and of which it is time to tell.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<PoolHandle> {
+        self.due.first().filter(|(at, _)| *at <= now)?;
+        let (_, handle) = self.due.pop_first()?;
+        if let Some(subscribers) = self.by_handle.get_mut(&handle) {
+            subscribers.waiting = false;
+        }
+        Some(handle)
     }
 
     /// The pools that an association subscribes to.
@@ -71,9 +121,14 @@ impl Subscriptions {
     #[cfg(test)]
     pub(super) fn consistent(&self) -> bool {
         let a: BTreeSet<_> =
-            self.by_handle.iter().flat_map(|(h, subs)| subs.keys().map(move |s| (*s, h))).collect();
+            self.by_handle.iter().flat_map(|(h, subs)| subs.wanted.keys().map(move |s| (*s, h))).collect();
         let b: BTreeSet<_> =
             self.by_association.iter().flat_map(|(s, hs)| hs.iter().map(move |h| (*s, h))).collect();
-        a == b && a.len() == self.total && self.by_handle.values().all(|subs| !subs.is_empty())
+        let waiting = self.by_handle.iter().filter(|(_, subs)| subs.waiting);
+        let due: BTreeSet<_> = waiting.filter_map(|(h, subs)| Some((subs.next?, h.clone()))).collect();
+        due == self.due
+            && a == b
+            && a.len() == self.total
+            && self.by_handle.values().all(|subs| !subs.wanted.is_empty())
     }
 }

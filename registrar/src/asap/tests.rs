@@ -2,7 +2,9 @@
 
 mod keepalive;
 mod moving;
+mod policies;
 mod properties;
+mod push;
 mod registration;
 mod resolution;
 mod robustness;
@@ -55,9 +57,14 @@ fn second(n: u64) -> Duration {
 }
 
 impl World {
-    /// Without periodic keep-alives, so that only what a test does happens.
+    /// Without periodic keep-alives and with every change pushed, so that only what a test does happens.
     fn new() -> Self {
-        Self::with(Settings { server: 0x1111, keep_alive_interval: None, ..Settings::default() })
+        Self::with(Settings {
+            server: 0x1111,
+            keep_alive_interval: None,
+            push_interval: Duration::ZERO,
+            ..Settings::default()
+        })
     }
 
     fn with(settings: Settings) -> Self {

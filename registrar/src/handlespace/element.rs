@@ -38,7 +38,7 @@ impl Life {
 pub struct Element {
     /// Its identifier, unique in the pool.
     pub id: u32,
-    /// The registrar that owns it (its home); our own identifier.
+    /// The registrar at which it is registered (its home).
     pub home: u32,
     /// Registration life as it came, in the wire's unit.
     pub life: i32,
@@ -48,8 +48,8 @@ pub struct Element {
     pub policy: Policy,
     /// Where it was heard from: the association's addresses (RFC 5352, 3.1).
     pub asap: Transport,
-    /// The association over which it was registered last.
-    pub owner: Association,
+    /// The association over which it was registered last; `None`: it is registered at another registrar.
+    pub owner: Option<Association>,
     /// When its registration ends; `None`: never.
     pub expires: Option<Instant>,
     /// Reports that it cannot be reached, since it was last heard from (MAX-BAD-PE-REPORT).

@@ -1,31 +1,42 @@
 //! The handlespace: which pools there are and which elements they have.
 //!
 //! Pure data. Every way that a registrar asks for an element has its order: by pool handle and identifier,
-//! by the association that owns it, by the end of its registration. All grow with the logarithm of the size.
+//! by the association that owns it, by its home registrar, by the end of its registration, and by its pool's selection
+//! policy. Nothing costs more than the logarithm of the size for each element that it returns.
 
+mod checksum;
 mod element;
 mod expiry;
 mod index;
 mod pool;
+mod slots;
 
 use asap_client::wire::{PoolHandle, Transport};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
+pub use checksum::ChecksumSum;
 pub use element::{Element, Life};
 pub use expiry::Deadlines;
-use index::Owners;
+use index::{Homes, Owners};
 pub use pool::Pool;
+use pool::Replaced;
+use slots::{Place, Slots};
 
 use crate::Association;
 
 /// Names one element of one pool, for as long as the pool lives. Small, so that orders can hold it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ElementKey {
-    /// The pool's number in this handlespace; never used twice.
-    pool: u64,
+    /// Where its pool is.
+    pool: Place,
     /// The element's identifier.
     id: u32,
+}
+
+impl ElementKey {
+    const MIN: Self = Self { pool: Place { slot: 0, generation: 0 }, id: 0 };
+    const MAX: Self = Self { pool: Place { slot: u32::MAX, generation: u32::MAX }, id: u32::MAX };
 }
 
 /// What an insertion did.
@@ -53,28 +64,31 @@ pub struct Removed {
 /// The pools and their elements.
 #[derive(Clone, Debug, Default)]
 pub struct Handlespace {
-    pools: BTreeMap<u64, Pool>,
-    by_handle: BTreeMap<PoolHandle, u64>,
+    pools: Slots,
+    /// To find a pool. The hasher is keyed, so that nobody can choose handles that collide; its order is never seen.
+    by_handle: HashMap<PoolHandle, Place>,
+    /// To go through the pools in order.
+    in_order: BTreeMap<PoolHandle, Place>,
     owners: Owners,
-    expiry: Deadlines<ElementKey>,
+    homes: Homes,
+    expiry: BTreeSet<(Instant, ElementKey)>,
     elements: usize,
-    next_pool: u64,
 }
 
 impl Handlespace {
     /// The pool of this name.
     pub fn pool(&self, handle: &PoolHandle) -> Option<&Pool> {
-        self.pools.get(self.by_handle.get(handle)?)
+        self.pools.get(*self.by_handle.get(handle)?)
     }
 
-    /// The pool of this name, to advance its turn.
+    /// The pool of this name, to select from.
     pub fn pool_mut(&mut self, handle: &PoolHandle) -> Option<&mut Pool> {
-        self.pools.get_mut(self.by_handle.get(handle)?)
+        self.pools.get_mut(*self.by_handle.get(handle)?)
     }
 
     /// All pools in order of their handles.
     pub fn pools(&self) -> impl Iterator<Item = &Pool> {
-        self.by_handle.values().filter_map(|number| self.pools.get(number))
+        self.in_order.values().filter_map(|place| self.pools.get(*place))
     }
 
     /// How many elements there are in all pools.
@@ -84,7 +98,7 @@ impl Handlespace {
 
     /// Whether there is no pool.
     pub fn is_empty(&self) -> bool {
-        self.pools.is_empty()
+        self.pool_count() == 0
     }
 
     /// How many pools there are.
@@ -95,13 +109,13 @@ impl Handlespace {
     /// The key of an element that is there.
     pub fn key(&self, handle: &PoolHandle, id: u32) -> Option<ElementKey> {
         let pool = *self.by_handle.get(handle)?;
-        self.pools.get(&pool)?.element(id)?;
+        self.pools.get(pool)?.element(id)?;
         Some(ElementKey { pool, id })
     }
 
     /// The element of this key with its pool, if it is still there.
     pub fn get(&self, key: ElementKey) -> Option<(&Pool, &Element)> {
-        let pool = self.pools.get(&key.pool)?;
+        let pool = self.pools.get(key.pool)?;
         Some((pool, pool.element(key.id)?))
     }
 
@@ -115,59 +129,134 @@ impl Handlespace {
         self.owners.count(owner)
     }
 
+    /// The registrars that are home to an element here, in order of their identifiers.
+    pub fn homes(&self) -> impl Iterator<Item = u32> {
+        self.homes.homes()
+    }
+
+    /// The elements of a home registrar, in order of their pools' handles and their identifiers.
+    pub fn of_home(&self, home: u32) -> impl Iterator<Item = ElementKey> {
+        self.homes.after(home, None)
+    }
+
+    /// The PE checksum of a home registrar's elements (RFC 5353, 3.6.2); 0xffff if it has none.
+    pub fn checksum(&self, home: u32) -> u16 {
+        self.homes.checksum(home)
+    }
+
+    /// At most `limit` elements, of one home registrar or of all, in order of their pools' handles and their
+    /// identifiers, from the first one that comes after the handle and identifier in `after`. That one need not be
+    /// there any more: so a table can be read page by page while it changes, and what stays is read exactly once.
+    pub fn page(
+        &self,
+        home: Option<u32>,
+        after: Option<(&PoolHandle, u32)>,
+        limit: usize,
+    ) -> Vec<ElementKey> {
+        match home {
+            Some(home) => self.homes.after(home, after).take(limit).collect(),
+            None => self.all_after(after).take(limit).collect(),
+        }
+    }
+
+    fn all_after(&self, after: Option<(&PoolHandle, u32)>) -> impl Iterator<Item = ElementKey> {
+        let pools = match after {
+            Some((handle, _)) => self.in_order.range(handle..),
+            None => self.in_order.range::<PoolHandle, _>(..),
+        };
+        pools.flat_map(move |(handle, place)| {
+            // The identifier to start from, in the pool of `after` itself; `None`: there is none above.
+            let first = match after {
+                Some((after, id)) if after == handle => id.checked_add(1),
+                _ => Some(0),
+            };
+            let pool = self.pools.get(*place).zip(first);
+            let ids = pool.into_iter().flat_map(|(pool, first)| pool.ids_from(first));
+            ids.map(|id| ElementKey { pool: *place, id })
+        })
+    }
+
     /// Puts an element into its pool, making the pool if need be, and takes over the one of the same identifier.
     ///
     /// Whether it fits the pool is for the caller to check before.
     pub fn insert(&mut self, handle: PoolHandle, element: Element) -> (ElementKey, Inserted) {
-        let (id, owner, expires) = (element.id, element.owner, element.expires);
-        let (pool, before) = match self.by_handle.get(&handle) {
-            Some(number) => {
-                let before = self.pools.get_mut(number).and_then(|pool| pool.insert(element.clone()));
-                (*number, before)
-            }
+        let (id, home, owner, expires) = (element.id, element.home, element.owner, element.expires);
+        let place = match self.by_handle.get(&handle) {
+            Some(place) => *place,
             None => {
-                let number = self.next_pool;
-                self.next_pool += 1;
-                self.by_handle.insert(handle.clone(), number);
-                self.pools.insert(number, Pool::new(handle, element.clone()));
-                (number, None)
+                let place = self.pools.insert(Pool::for_first(handle.clone(), &element));
+                self.in_order.insert(handle.clone(), place);
+                self.by_handle.insert(handle, place);
+                place
             }
         };
-        let key = ElementKey { pool, id };
-        if let Some(before) = &before {
-            self.owners.remove(before.owner, key);
-        } else {
+        let key = ElementKey { pool: place, id };
+        let Some(pool) = self.pools.get_mut(place) else { return (key, Inserted::New) };
+        let replaced = pool.insert(element);
+        let handle = pool.handle();
+        let before = replaced.as_ref().map(|replaced| &replaced.before);
+        if before.is_none() {
             self.elements += 1;
         }
-        self.owners.insert(owner, key);
-        match expires {
-            Some(at) => self.expiry.set(key, at),
-            None => {
-                self.expiry.clear(key);
+        let (old_home, old_owner) = (before.map(|b| b.home), before.map(|b| b.owner));
+        if old_home != Some(home) {
+            if let Some(old) = old_home {
+                self.homes.remove(old, handle, key);
             }
+            self.homes.insert(home, handle, key);
         }
-        let done = match before {
+        if old_owner != Some(owner) {
+            self.owners.remove(old_owner.flatten(), key);
+            self.owners.insert(owner, key);
+        }
+        let old_expires = before.and_then(|before| before.expires);
+        if old_expires != expires {
+            if let Some(at) = old_expires {
+                self.expiry.remove(&(at, key));
+            }
+            self.expiry.extend(expires.map(|at| (at, key)));
+        }
+        let done = match replaced {
             None => Inserted::New,
-            Some(before) if before.differs_for_users(&element) => Inserted::Changed(Box::new(before)),
-            Some(before) => Inserted::Refreshed(Box::new(before)),
+            Some(Replaced { before, changed: true }) => Inserted::Changed(before),
+            Some(Replaced { before, changed: false }) => Inserted::Refreshed(before),
         };
         (key, done)
     }
 
     /// Takes an element out; its pool goes with its last one.
     pub fn remove(&mut self, key: ElementKey) -> Option<Removed> {
-        let pool = self.pools.get_mut(&key.pool)?;
+        let pool = self.pools.get_mut(key.pool)?;
         let element = pool.remove(key.id)?;
         let handle = pool.handle().clone();
         let pool_gone = pool.len() == 0;
         if pool_gone {
-            self.pools.remove(&key.pool);
+            self.pools.remove(key.pool);
             self.by_handle.remove(&handle);
+            self.in_order.remove(&handle);
         }
         self.elements -= 1;
         self.owners.remove(element.owner, key);
-        self.expiry.clear(key);
+        self.homes.remove(element.home, &handle, key);
+        if let Some(at) = element.expires {
+            self.expiry.remove(&(at, key));
+        }
         Some(Removed { handle, element, pool_gone })
+    }
+
+    /// An element has another home registrar from now on. `owner` is the association over which it is registered
+    /// here; `None`: it is registered at that other registrar.
+    pub fn set_home(&mut self, key: ElementKey, home: u32, owner: Option<Association>) {
+        let Some(pool) = self.pools.get_mut(key.pool) else { return };
+        let Some(element) = pool.element_mut(key.id) else { return };
+        let old_home = std::mem::replace(&mut element.home, home);
+        let old_owner = std::mem::replace(&mut element.owner, owner);
+        if old_home != home {
+            self.homes.remove(old_home, pool.handle(), key);
+            self.homes.insert(home, pool.handle(), key);
+        }
+        self.owners.remove(old_owner, key);
+        self.owners.insert(owner, key);
     }
 
     /// Replaces where an element was heard from.
@@ -185,17 +274,19 @@ impl Handlespace {
     }
 
     fn element_mut(&mut self, key: ElementKey) -> Option<&mut Element> {
-        self.pools.get_mut(&key.pool)?.element_mut(key.id)
+        self.pools.get_mut(key.pool)?.element_mut(key.id)
     }
 
     /// When the next registration ends.
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.expiry.next()
+        self.expiry.first().map(|(at, _)| *at)
     }
 
     /// An element whose registration has ended. It is still there: remove it.
     pub fn pop_expired(&mut self, now: Instant) -> Option<ElementKey> {
-        self.expiry.pop_due(now)
+        let (_, key) = self.expiry.first().copied().filter(|(at, _)| *at <= now)?;
+        self.expiry.pop_first();
+        Some(key)
     }
 }
 

@@ -1,8 +1,8 @@
-//! One pool: its elements, what they have in common, and whose turn it is.
+//! One pool: its elements, what they have in common, and how they are selected.
 
+use asap_client::policy::Selector;
 use asap_client::wire::{Policy, PoolHandle, Transport};
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use super::Element;
 
@@ -14,19 +14,36 @@ pub struct Pool {
     policy: Policy,
     /// The first element's transport: all others must have its type and use.
     transport: Transport,
-    elements: BTreeMap<u32, Element>,
-    /// Round Robin: the circular list, in order of the identifiers, starts here next time.
-    head: u32,
+    /// In boxes: the nodes of a tree are not full, and an element is large.
+    elements: BTreeMap<u32, Box<Element>>,
+    selector: Selector,
+}
+
+/// What came of putting an element into its pool.
+pub(super) struct Replaced {
+    /// The element that was there.
+    pub(super) before: Box<Element>,
+    /// Pool users see a difference.
+    pub(super) changed: bool,
+}
+
+/// A policy that is not known here, which can only have come from another registrar, is served as Round Robin.
+fn selected_by(policy: &Policy) -> &Policy {
+    match policy {
+        Policy::Unknown { .. } => &Policy::RoundRobin,
+        known => known,
+    }
 }
 
 impl Pool {
-    pub(super) fn new(handle: PoolHandle, first: Element) -> Self {
+    /// A pool for elements like this one, which is still to be put in.
+    pub(super) fn for_first(handle: PoolHandle, first: &Element) -> Self {
         Self {
             handle,
             policy: first.policy.clone(),
             transport: first.user.clone(),
-            head: first.id,
-            elements: BTreeMap::from([(first.id, first)]),
+            elements: BTreeMap::new(),
+            selector: Selector::new(selected_by(&first.policy)).unwrap_or_default(),
         }
     }
 
@@ -47,7 +64,12 @@ impl Pool {
 
     /// The elements in order of their identifiers.
     pub fn elements(&self) -> impl ExactSizeIterator<Item = &Element> {
-        self.elements.values()
+        self.elements.values().map(Box::as_ref)
+    }
+
+    /// The identifiers from `first` on, in order.
+    pub(super) fn ids_from(&self, first: u32) -> impl Iterator<Item = u32> {
+        self.elements.range(first..).map(|(id, _)| *id)
     }
 
     /// How many elements it has; never 0.
@@ -58,31 +80,45 @@ impl Pool {
 
     /// The element with this identifier.
     pub fn element(&self, id: u32) -> Option<&Element> {
-        self.elements.get(&id)
+        self.elements.get(&id).map(Box::as_ref)
     }
 
     pub(super) fn element_mut(&mut self, id: u32) -> Option<&mut Element> {
-        self.elements.get_mut(&id)
+        self.elements.get_mut(&id).map(Box::as_mut)
     }
 
-    pub(super) fn insert(&mut self, element: Element) -> Option<Element> {
-        self.elements.insert(element.id, element)
+    pub(super) fn insert(&mut self, element: Element) -> Option<Replaced> {
+        self.selector.set(element.id, selected_by(&element.policy));
+        match self.elements.get_mut(&element.id) {
+            Some(present) => {
+                let changed = present.differs_for_users(&element);
+                Some(Replaced { before: std::mem::replace(present, Box::new(element)), changed })
+            }
+            None => {
+                self.elements.insert(element.id, Box::new(element));
+                None
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, id: u32) -> Option<Element> {
-        self.elements.remove(&id)
+        self.selector.remove(id);
+        self.elements.remove(&id).map(|element| *element)
     }
 
-    /// The circular list once round, from the head.
-    pub fn in_turn(&self) -> impl Iterator<Item = &Element> {
-        let later = self.elements.range(self.head..);
-        later.chain(self.elements.range(..self.head)).map(|(_, element)| element)
+    /// Selects at most `count` elements for a response, in its order, by the pool's policy; their identifiers, for
+    /// [`Self::named`]. `random` gives 64 random bits at each call.
+    pub fn select(&mut self, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32> {
+        self.selector.select(count, random)
     }
 
-    /// Moves the head on by one element (RFC 5356, 4.1).
-    pub fn advance(&mut self) {
-        let Some(current) = self.in_turn().next().map(|e| e.id) else { return };
-        let after = self.elements.range((Bound::Excluded(current), Bound::Unbounded)).next();
-        self.head = after.or_else(|| self.elements.first_key_value()).map_or(0, |(id, _)| *id);
+    /// As [`Self::select`], but it is nobody's turn yet: for what was not asked for.
+    pub fn peek(&mut self, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32> {
+        self.selector.peek(count, random)
+    }
+
+    /// The elements with these identifiers.
+    pub fn named(&self, ids: &[u32]) -> impl Iterator<Item = &Element> {
+        ids.iter().filter_map(|id| self.element(*id))
     }
 }

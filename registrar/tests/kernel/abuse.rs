@@ -95,7 +95,8 @@ fn a_client_that_never_reads_is_dropped_while_others_are_served() {
 
 #[test]
 fn a_subscriber_that_never_reads_is_dropped_and_the_others_are_pushed_to() {
-    let config = format!("{QUIET}[limits]\noutstanding_octets_per_association = 131072\n");
+    let config =
+        format!("{QUIET}push_interval = \"0s\"\n[limits]\noutstanding_octets_per_association = 131072\n");
     let world = World::new(&config);
     let mut element = Client::connect("10.0.0.2");
     for id in 0..100 {

@@ -79,7 +79,7 @@ fn the_dump_tells_pools_elements_owners_life_and_subscriptions() {
     let kept = &dump.pools[0].elements[0];
     assert_eq!((dump.pools[0].handle.as_str(), kept.id, kept.home, kept.port), ("p", 1, 17, Some(7000)));
     assert!(kept.life_left_ms.is_some_and(|ms| ms > 200_000 && ms <= 300_000));
-    let owner = dump.associations.iter().find(|a| a.association == kept.association).unwrap();
+    let owner = dump.associations.iter().find(|a| Some(a.association) == kept.association).unwrap();
     assert_eq!(owner.addresses, ["10.0.0.2".parse::<std::net::IpAddr>().unwrap()]);
     assert_eq!(dump.associations.iter().filter(|a| a.subscriptions == ["p"]).count(), 1);
     let text = Command::new(env!("CARGO_BIN_EXE_roam-registrar"))

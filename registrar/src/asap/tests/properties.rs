@@ -23,14 +23,20 @@ fn pool() -> impl Strategy<Value = PoolHandle> {
 }
 
 fn message() -> impl Strategy<Value = Message> {
-    let element = (0u32..4, prop::sample::select(vec![-1, 0, 1, 5, 60]), 1u8..6, 0u8..10).prop_map(
+    let element = (0u32..4, prop::sample::select(vec![-1, 0, 1, 5, 60]), 1u8..6, 0u8..12).prop_map(
         |(id, life, at, kind)| {
             let user = match kind {
                 0 => Transport::Tcp { port: 1, address: address(at) },
                 1 => Transport::Opaque(vec![at; 5]),
                 _ => Transport::Sctp { port: 1, use_: TransportUse::DataOnly, addresses: vec![address(at)] },
             };
-            let policy = if kind == 9 { Policy::Random } else { Policy::RoundRobin };
+            let load = u32::from(at) << 29;
+            let policy = match kind {
+                3..6 => Policy::LeastUsedDegradation { load, degradation: load },
+                6..8 => Policy::RandomizedLeastUsed { load },
+                8 => Policy::Unknown { code: 9, data: vec![at] },
+                _ => Policy::RoundRobin,
+            };
             PoolElement { id, home: 0, life, user, policy, asap: None }
         },
     );
@@ -145,7 +151,8 @@ impl Registrar {
             assert!(self.subscriptions.count(*client) <= limits.subscriptions_per_association);
         }
         for (pool, element) in self.space.pools().flat_map(|p| p.elements().map(move |e| (p, e))) {
-            assert!(self.clients.contains_key(&element.owner), "an owner is an association that is there");
+            let Some(owner) = element.owner else { continue };
+            assert!(self.clients.contains_key(&owner), "an owner is an association that is there");
             let key = self.space.key(pool.handle(), element.id).unwrap();
             let watched = [super::super::keepalive::Timer::KeepAlive, super::super::keepalive::Timer::Answer]
                 .iter()

@@ -9,7 +9,7 @@ fn the_first_element_makes_the_pool() {
     let pool = w.registrar.handlespace().pool(&handle("p")).unwrap();
     let kept = pool.element(1).unwrap();
     assert_eq!(kept.home, 0x1111);
-    assert_eq!(kept.owner, A);
+    assert_eq!(kept.owner, Some(A));
     let asap = Transport::Sctp {
         port: 5000,
         use_: TransportUse::DataOnly,
@@ -61,15 +61,15 @@ fn an_element_of_another_use_is_refused() {
 }
 
 #[test]
-fn a_policy_other_than_round_robin_is_refused_with_itself() {
+fn an_unknown_policy_is_refused_with_itself() {
     let mut w = World::new();
     w.up(A, &["10.0.0.1"]);
-    let policy = Policy::WeightedRoundRobin { weight: 5 };
+    let policy = Policy::Unknown { code: 0xb000_2004, data: vec![0, 0, 0, 5] };
     let answer = w.register(A, "p", PoolElement { policy, ..element(1, "10.0.0.1") });
     let Message::RegistrationResponse { rejected: true, error: Some(causes), .. } = answer else {
         panic!("{answer:?}")
     };
-    assert_eq!(causes, [Cause::invalid_values(&[0, 8, 0, 12, 0, 0, 0, 2, 0, 0, 0, 5])]);
+    assert_eq!(causes, [Cause::invalid_values(&[0, 8, 0, 12, 0xb0, 0, 0x20, 4, 0, 0, 0, 5])]);
     assert!(w.registrar.handlespace().is_empty());
 }
 
