@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::Selection;
+use super::{Circle, Selection};
 use crate::random::below;
 use crate::wire::Policy;
 
@@ -147,7 +147,7 @@ impl<W: Weigh> Selection for Lottery<W> {
     }
 
     /// Who was drawn is put aside until the draw is over.
-    fn choose(&mut self, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32> {
+    fn choose(&mut self, _: &dyn Circle, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32> {
         let mut drawn = Vec::with_capacity(count.min(self.tickets.len()));
         while drawn.len() < count && self.sums.total > 0 {
             let place = self.sums.find(below(random(), self.sums.total));
@@ -156,17 +156,17 @@ impl<W: Weigh> Selection for Lottery<W> {
             drawn.push(place);
         }
         let tickets = &self.tickets;
-        let named = drawn.into_iter().filter_map(|place| {
+        let members = drawn.into_iter().filter_map(|place| {
             let ticket = tickets.get(place)?;
             self.sums.change(place, 0, ticket.weight());
             Some(ticket.member)
         });
-        named.collect()
+        members.collect()
     }
 
-    fn returned(&mut self, members: &[u32]) {
+    fn returned(&mut self, _: &dyn Circle, named: &[u32]) {
         if W::DEGRADES {
-            for member in members {
+            for member in named {
                 if let Some(place) = self.places.get(member) {
                     self.change(*place, |ticket| ticket.returned += 1);
                 }

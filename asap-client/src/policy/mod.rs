@@ -3,7 +3,7 @@
 //! A [`Selector`] keeps the members of one pool in the order, or by the chances, that the pool's policy gives them.
 //! Taking a member in, changing it or taking it out costs O(log n), naming k of n members O(k log n).
 //!
-//! Every policy has a file of its own. There are four ways to select, behind the one trait [`Selection`]:
+//! Every policy has a file of its own. There are four ways to select, behind one trait:
 //! - a circular list ([`RoundRobin`](Policy::RoundRobin)),
 //! - a circular list with shares ([`WeightedRoundRobin`](Policy::WeightedRoundRobin)),
 //! - a ranking, for the policies that name the best members in order,
@@ -34,41 +34,85 @@ mod weighted_random;
 mod weighted_random_dpf;
 mod weighted_round_robin;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::wire::Policy;
 use lottery::Lottery;
 use ranking::Ranking;
+use round_robin::RoundRobin;
 
-/// How the members of one pool are selected. Members are named by their pool element identifiers.
-pub trait Selection: fmt::Debug + Send + Sync {
-    /// A member registered, for the first time or again. One whose policy is of another type is not selected.
+/// How the members of one pool are selected. Members are named by their pool element identifiers; what is kept of
+/// them by others is `members`.
+trait Selection: fmt::Debug + Send + Sync {
+    /// A member registered, for the first time or again. One whose policy is of another type gets no service.
     fn set(&mut self, member: u32, policy: &Policy);
 
     /// A member left. One that is not there is no mistake.
     fn remove(&mut self, member: u32);
 
-    /// At most `count` members, each once, in the order in which a response names them. Changes nothing: whether the
-    /// choice was used is told to [`Self::returned`].
-    fn choose(&mut self, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32>;
+    /// At most `count` members, each once, in the order in which a response names them. It is nobody's turn yet:
+    /// whether the choice was used is told to [`Self::returned`].
+    fn choose(&mut self, members: &dyn Circle, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32>;
 
     /// A response named these members, which [`Self::choose`] has just given: turns move on, degradation grows.
-    fn returned(&mut self, members: &[u32]);
+    fn returned(&mut self, members: &dyn Circle, named: &[u32]);
 
     /// A copy of the whole.
     fn boxed_clone(&self) -> Box<dyn Selection>;
 }
 
-/// The members of one pool, by its policy.
-#[derive(Debug)]
-pub struct Selector(Box<dyn Selection>);
+/// Members as a circular list in order of their identifiers.
+trait Circle {
+    /// Once round from the first that is not below `head`, but at most `count`.
+    fn once_round(&self, head: u32, count: usize) -> Vec<u32>;
+}
 
-impl Selector {
+impl<T> Circle for BTreeMap<u32, T> {
+    fn once_round(&self, head: u32, count: usize) -> Vec<u32> {
+        self.range(head..).chain(self.range(..head)).take(count).map(|(member, _)| *member).collect()
+    }
+}
+
+/// The most common policy needs so little that a box would only be a detour.
+#[derive(Debug)]
+enum Way {
+    RoundRobin(RoundRobin),
+    Other(Box<dyn Selection>),
+}
+
+impl Way {
+    fn selection(&mut self) -> &mut dyn Selection {
+        match self {
+            Self::RoundRobin(selection) => selection,
+            Self::Other(selection) => selection.as_mut(),
+        }
+    }
+}
+
+impl Clone for Way {
+    fn clone(&self) -> Self {
+        match self {
+            Self::RoundRobin(selection) => Self::RoundRobin(selection.clone()),
+            Self::Other(selection) => Self::Other(selection.boxed_clone()),
+        }
+    }
+}
+
+/// The members of one pool, by its policy, each with what is known of it. Members are named by their pool element
+/// identifiers.
+#[derive(Clone, Debug)]
+pub struct Selector<T> {
+    members: BTreeMap<u32, T>,
+    way: Way,
+}
+
+impl<T> Selector<T> {
     /// A selector without members for pools of this policy's type; its values do not matter. `None` if the type is
     /// not known here.
     pub fn new(policy: &Policy) -> Option<Self> {
-        Some(Self(match policy {
-            Policy::RoundRobin => Box::<round_robin::RoundRobin>::default(),
+        let selection: Box<dyn Selection> = match policy {
+            Policy::RoundRobin => return Some(Self::default()),
             Policy::WeightedRoundRobin { .. } => Box::<weighted_round_robin::WeightedRoundRobin>::default(),
             Policy::Random => Box::<Lottery<random::Random>>::default(),
             Policy::WeightedRandom { .. } => Box::<Lottery<weighted_random::WeightedRandom>>::default(),
@@ -103,43 +147,52 @@ impl Selector {
                 Box::<Ranking<least_used_degradation_dpf::LeastUsedDegradationDpf>>::default()
             }
             Policy::Unknown { .. } => return None,
-        }))
+        };
+        Some(Self { members: BTreeMap::new(), way: Way::Other(selection) })
     }
 
-    /// Takes a member in, or its new values; its degradation starts anew (RFC 5356, 5.2).
-    pub fn set(&mut self, member: u32, policy: &Policy) {
-        self.0.set(member, policy);
+    /// The members in order of their identifiers.
+    pub fn members(&self) -> &BTreeMap<u32, T> {
+        &self.members
+    }
+
+    /// What is known of a member, to change anything but its policy.
+    pub fn get_mut(&mut self, member: u32) -> Option<&mut T> {
+        self.members.get_mut(&member)
+    }
+
+    /// Takes a member in, or what is new about it; gives back what was known before. Its degradation starts anew
+    /// (RFC 5356, 5.2). `policy` finds the policy in it: one of another type than the selector's gets no service,
+    /// except by Round Robin, which asks for no values.
+    pub fn set(&mut self, member: u32, known: T, policy: impl FnOnce(&T) -> &Policy) -> Option<T> {
+        self.way.selection().set(member, policy(&known));
+        self.members.insert(member, known)
     }
 
     /// Takes a member out.
-    pub fn remove(&mut self, member: u32) {
-        self.0.remove(member);
+    pub fn remove(&mut self, member: u32) -> Option<T> {
+        self.way.selection().remove(member);
+        self.members.remove(&member)
     }
 
     /// Selects at most `count` members for a response, in its order, nobody twice. `random` gives 64 random bits at
     /// each call; only the randomised policies call it.
     pub fn select(&mut self, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32> {
-        let chosen = self.0.choose(count, random);
-        self.0.returned(&chosen);
-        chosen
+        let named = self.peek(count, random);
+        self.way.selection().returned(&self.members, &named);
+        named
     }
 
     /// As [`Self::select`], but it is nobody's turn yet: the next selection goes on as if this had not been.
     pub fn peek(&mut self, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32> {
-        self.0.choose(count, random)
+        self.way.selection().choose(&self.members, count, random)
     }
 }
 
 /// Round Robin, which everybody has to support (RFC 5356, 4.1.1).
-impl Default for Selector {
+impl<T> Default for Selector<T> {
     fn default() -> Self {
-        Self(Box::<round_robin::RoundRobin>::default())
-    }
-}
-
-impl Clone for Selector {
-    fn clone(&self) -> Self {
-        Self(self.0.boxed_clone())
+        Self { members: BTreeMap::new(), way: Way::RoundRobin(RoundRobin::default()) }
     }
 }
 

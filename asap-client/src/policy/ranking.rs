@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::Selection;
+use super::{Circle, Selection};
 use crate::wire::Policy;
 
 /// A member's values, and what they make of it.
@@ -75,14 +75,14 @@ impl<R: Rank> Selection for Ranking<R> {
         }
     }
 
-    fn choose(&mut self, count: usize, _: &mut dyn FnMut() -> u64) -> Vec<u32> {
+    fn choose(&mut self, _: &dyn Circle, count: usize, _: &mut dyn FnMut() -> u64) -> Vec<u32> {
         self.order.iter().take(count).map(|(_, _, member)| *member).collect()
     }
 
     /// The first of each group of equals goes behind the others of its group.
-    fn returned(&mut self, members: &[u32]) {
+    fn returned(&mut self, _: &dyn Circle, named: &[u32]) {
         let mut group = None;
-        for member in members {
+        for member in named {
             let Some(mut place) = self.places.get(member).copied() else { continue };
             let before = place.key(*member);
             if R::DEGRADES {

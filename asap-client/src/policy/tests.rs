@@ -9,7 +9,7 @@ use crate::random::SplitMix64;
 
 /// A selector of these members, numbered from 1, and its source of randomness.
 struct Pool {
-    selector: Selector,
+    selector: Selector<Policy>,
     random: SplitMix64,
 }
 
@@ -17,7 +17,7 @@ impl Pool {
     fn new(policies: &[Policy]) -> Self {
         let mut selector = Selector::new(&policies[0]).unwrap();
         for (member, policy) in (1..).zip(policies) {
-            selector.set(member, policy);
+            selector.set(member, policy.clone(), |policy| policy);
         }
         Self { selector, random: SplitMix64::new(0x0bad_5eed) }
     }
@@ -38,7 +38,7 @@ impl Pool {
     }
 
     fn set(&mut self, member: u32, policy: &Policy) {
-        self.selector.set(member, policy);
+        self.selector.set(member, policy.clone(), |policy| policy);
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Selection;
+use super::{Circle, Selection};
 use crate::wire::Policy;
 
 /// One round; times are multiples of its 2^64th part.
@@ -127,14 +127,14 @@ impl Selection for WeightedRoundRobin {
     }
 
     /// The member that is next, then the others in the order of their next turns: repetitions are left out.
-    fn choose(&mut self, count: usize, _: &mut dyn FnMut() -> u64) -> Vec<u32> {
+    fn choose(&mut self, _: &dyn Circle, count: usize, _: &mut dyn FnMut() -> u64) -> Vec<u32> {
         self.settle();
         self.ready.iter().chain(&self.waiting).take(count).map(|(_, member)| *member).collect()
     }
 
     /// The list moves on by one turn, however many were named.
-    fn returned(&mut self, members: &[u32]) {
-        let Some(first) = members.first() else { return };
+    fn returned(&mut self, _: &dyn Circle, named: &[u32]) {
+        let Some(first) = named.first() else { return };
         let Some(mut turns) = self.members.get(first).copied() else { return };
         self.take_out(*first, turns);
         turns.done += 1;

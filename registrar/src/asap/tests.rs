@@ -1,5 +1,6 @@
 //! What the machine promises, one promise a test, on a clock of its own.
 
+mod elsewhere;
 mod keepalive;
 mod moving;
 mod policies;

@@ -2,7 +2,6 @@
 
 use asap_client::policy::Selector;
 use asap_client::wire::{Policy, PoolHandle, Transport};
-use std::collections::BTreeMap;
 
 use super::Element;
 
@@ -15,8 +14,7 @@ pub struct Pool {
     /// The first element's transport: all others must have its type and use.
     transport: Transport,
     /// In boxes: the nodes of a tree are not full, and an element is large.
-    elements: BTreeMap<u32, Box<Element>>,
-    selector: Selector,
+    elements: Selector<Box<Element>>,
 }
 
 /// What came of putting an element into its pool.
@@ -27,14 +25,6 @@ pub(super) struct Replaced {
     pub(super) changed: bool,
 }
 
-/// A policy that is not known here, which can only have come from another registrar, is served as Round Robin.
-fn selected_by(policy: &Policy) -> &Policy {
-    match policy {
-        Policy::Unknown { .. } => &Policy::RoundRobin,
-        known => known,
-    }
-}
-
 impl Pool {
     /// A pool for elements like this one, which is still to be put in.
     pub(super) fn for_first(handle: PoolHandle, first: &Element) -> Self {
@@ -42,8 +32,8 @@ impl Pool {
             handle,
             policy: first.policy.clone(),
             transport: first.user.clone(),
-            elements: BTreeMap::new(),
-            selector: Selector::new(selected_by(&first.policy)).unwrap_or_default(),
+            // A policy that is not known can only have come from another registrar: it is served as Round Robin.
+            elements: Selector::new(&first.policy).unwrap_or_default(),
         }
     }
 
@@ -64,57 +54,48 @@ impl Pool {
 
     /// The elements in order of their identifiers.
     pub fn elements(&self) -> impl ExactSizeIterator<Item = &Element> {
-        self.elements.values().map(Box::as_ref)
+        self.elements.members().values().map(Box::as_ref)
     }
 
     /// The identifiers from `first` on, in order.
     pub(super) fn ids_from(&self, first: u32) -> impl Iterator<Item = u32> {
-        self.elements.range(first..).map(|(id, _)| *id)
+        self.elements.members().range(first..).map(|(id, _)| *id)
     }
 
     /// How many elements it has; never 0.
     #[expect(clippy::len_without_is_empty, reason = "an empty pool does not exist")]
     pub fn len(&self) -> usize {
-        self.elements.len()
+        self.elements.members().len()
     }
 
     /// The element with this identifier.
     pub fn element(&self, id: u32) -> Option<&Element> {
-        self.elements.get(&id).map(Box::as_ref)
+        self.elements.members().get(&id).map(Box::as_ref)
     }
 
     pub(super) fn element_mut(&mut self, id: u32) -> Option<&mut Element> {
-        self.elements.get_mut(&id).map(Box::as_mut)
+        self.elements.get_mut(id).map(Box::as_mut)
     }
 
     pub(super) fn insert(&mut self, element: Element) -> Option<Replaced> {
-        self.selector.set(element.id, selected_by(&element.policy));
-        match self.elements.get_mut(&element.id) {
-            Some(present) => {
-                let changed = present.differs_for_users(&element);
-                Some(Replaced { before: std::mem::replace(present, Box::new(element)), changed })
-            }
-            None => {
-                self.elements.insert(element.id, Box::new(element));
-                None
-            }
-        }
+        let changed = self.element(element.id).is_some_and(|present| present.differs_for_users(&element));
+        let before = self.elements.set(element.id, Box::new(element), |element| &element.policy)?;
+        Some(Replaced { before, changed })
     }
 
     pub(super) fn remove(&mut self, id: u32) -> Option<Element> {
-        self.selector.remove(id);
-        self.elements.remove(&id).map(|element| *element)
+        self.elements.remove(id).map(|element| *element)
     }
 
     /// Selects at most `count` elements for a response, in its order, by the pool's policy; their identifiers, for
     /// [`Self::named`]. `random` gives 64 random bits at each call.
     pub fn select(&mut self, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32> {
-        self.selector.select(count, random)
+        self.elements.select(count, random)
     }
 
     /// As [`Self::select`], but it is nobody's turn yet: for what was not asked for.
     pub fn peek(&mut self, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32> {
-        self.selector.peek(count, random)
+        self.elements.peek(count, random)
     }
 
     /// The elements with these identifiers.
