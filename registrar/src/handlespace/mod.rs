@@ -20,7 +20,7 @@ pub use element::{Element, Life};
 pub use expiry::Deadlines;
 use index::{Homes, Owners};
 pub use pool::Pool;
-use pool::Replaced;
+use pool::{Kept, Replaced};
 use slots::{Place, Slots};
 
 use crate::Association;
@@ -71,7 +71,9 @@ pub struct Handlespace {
     in_order: BTreeMap<PoolHandle, Place>,
     owners: Owners,
     homes: Homes,
-    expiry: BTreeSet<(Instant, ElementKey)>,
+    /// When each element is looked at whether its registration has ended: not after that, but before it where it
+    /// has registered again since. So most registrations leave this as it is.
+    looks: BTreeSet<(Instant, ElementKey)>,
     elements: usize,
 }
 
@@ -194,7 +196,7 @@ impl Handlespace {
         let Some(pool) = self.pools.get_mut(place) else { return (key, Inserted::New) };
         let replaced = pool.insert(element);
         let handle = pool.handle();
-        let before = replaced.as_ref().map(|replaced| &replaced.before);
+        let before = replaced.as_ref().map(|replaced| &replaced.before.element);
         if before.is_none() {
             self.elements += 1;
         }
@@ -209,17 +211,21 @@ impl Handlespace {
             self.owners.remove(old_owner.flatten(), key);
             self.owners.insert(owner, key);
         }
-        let old_expires = before.and_then(|before| before.expires);
-        if old_expires != expires {
-            if let Some(at) = old_expires {
-                self.expiry.remove(&(at, key));
+        let old_look = replaced.as_ref().and_then(|replaced| replaced.before.look);
+        let look = if old_look.is_some() && old_look <= expires { old_look } else { expires };
+        if look != old_look {
+            self.looks.extend(look.map(|at| (at, key)));
+            if let Some(at) = old_look {
+                self.looks.remove(&(at, key));
             }
-            self.expiry.extend(expires.map(|at| (at, key)));
+        }
+        if let Some(kept) = pool.kept_mut(id) {
+            kept.look = look;
         }
         let done = match replaced {
             None => Inserted::New,
-            Some(Replaced { before, changed: true }) => Inserted::Changed(before),
-            Some(Replaced { before, changed: false }) => Inserted::Refreshed(before),
+            Some(Replaced { before, changed: true }) => Inserted::Changed(Box::new(before.element)),
+            Some(Replaced { before, changed: false }) => Inserted::Refreshed(Box::new(before.element)),
         };
         (key, done)
     }
@@ -227,7 +233,7 @@ impl Handlespace {
     /// Takes an element out; its pool goes with its last one.
     pub fn remove(&mut self, key: ElementKey) -> Option<Removed> {
         let pool = self.pools.get_mut(key.pool)?;
-        let element = pool.remove(key.id)?;
+        let Kept { element, look } = pool.remove(key.id)?;
         let handle = pool.handle().clone();
         let pool_gone = pool.len() == 0;
         if pool_gone {
@@ -238,8 +244,8 @@ impl Handlespace {
         self.elements -= 1;
         self.owners.remove(element.owner, key);
         self.homes.remove(element.home, &handle, key);
-        if let Some(at) = element.expires {
-            self.expiry.remove(&(at, key));
+        if let Some(at) = look {
+            self.looks.remove(&(at, key));
         }
         Some(Removed { handle, element, pool_gone })
     }
@@ -248,7 +254,7 @@ impl Handlespace {
     /// here; `None`: it is registered at that other registrar.
     pub fn set_home(&mut self, key: ElementKey, home: u32, owner: Option<Association>) {
         let Some(pool) = self.pools.get_mut(key.pool) else { return };
-        let Some(element) = pool.element_mut(key.id) else { return };
+        let Some(Kept { element, .. }) = pool.kept_mut(key.id) else { return };
         let old_home = std::mem::replace(&mut element.home, home);
         let old_owner = std::mem::replace(&mut element.owner, owner);
         if old_home != home {
@@ -274,19 +280,30 @@ impl Handlespace {
     }
 
     fn element_mut(&mut self, key: ElementKey) -> Option<&mut Element> {
-        self.pools.get_mut(key.pool)?.element_mut(key.id)
+        Some(&mut self.pools.get_mut(key.pool)?.kept_mut(key.id)?.element)
     }
 
-    /// When the next registration ends.
+    /// When to call [`Self::pop_expired`]: not after the end of the next registration, but perhaps before.
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.expiry.first().map(|(at, _)| *at)
+        self.looks.first().map(|(at, _)| *at)
     }
 
     /// An element whose registration has ended. It is still there: remove it.
     pub fn pop_expired(&mut self, now: Instant) -> Option<ElementKey> {
-        let (_, key) = self.expiry.first().copied().filter(|(at, _)| *at <= now)?;
-        self.expiry.pop_first();
-        Some(key)
+        while let Some((at, key)) = self.looks.first().copied()
+            && at <= now
+        {
+            self.looks.pop_first();
+            let Some(kept) = self.pools.get_mut(key.pool).and_then(|pool| pool.kept_mut(key.id)) else {
+                continue;
+            };
+            kept.look = kept.element.expires.filter(|at| *at > now);
+            match kept.look {
+                Some(at) => self.looks.insert((at, key)),
+                None => return Some(key),
+            };
+        }
+        None
     }
 }
 

@@ -3,6 +3,8 @@
 use asap_client::policy::Selector;
 use asap_client::wire::{Policy, PoolHandle, Transport};
 
+use std::time::Instant;
+
 use super::Element;
 
 /// A pool. It is created by its first element and ends with its last.
@@ -14,13 +16,20 @@ pub struct Pool {
     /// The first element's transport: all others must have its type and use.
     transport: Transport,
     /// In boxes: the nodes of a tree are not full, and an element is large.
-    elements: Selector<Box<Element>>,
+    elements: Selector<Box<Kept>>,
+}
+
+/// An element, and when it is looked at whether its registration has ended.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) element: Element,
+    pub(super) look: Option<Instant>,
 }
 
 /// What came of putting an element into its pool.
 pub(super) struct Replaced {
     /// The element that was there.
-    pub(super) before: Box<Element>,
+    pub(super) before: Box<Kept>,
     /// Pool users see a difference.
     pub(super) changed: bool,
 }
@@ -54,7 +63,7 @@ impl Pool {
 
     /// The elements in order of their identifiers.
     pub fn elements(&self) -> impl ExactSizeIterator<Item = &Element> {
-        self.elements.members().values().map(Box::as_ref)
+        self.elements.members().values().map(|kept| &kept.element)
     }
 
     /// The identifiers from `first` on, in order.
@@ -70,21 +79,22 @@ impl Pool {
 
     /// The element with this identifier.
     pub fn element(&self, id: u32) -> Option<&Element> {
-        self.elements.members().get(&id).map(Box::as_ref)
+        self.elements.members().get(&id).map(|kept| &kept.element)
     }
 
-    pub(super) fn element_mut(&mut self, id: u32) -> Option<&mut Element> {
+    pub(super) fn kept_mut(&mut self, id: u32) -> Option<&mut Kept> {
         self.elements.get_mut(id).map(Box::as_mut)
     }
 
     pub(super) fn insert(&mut self, element: Element) -> Option<Replaced> {
         let changed = self.element(element.id).is_some_and(|present| present.differs_for_users(&element));
-        let before = self.elements.set(element.id, Box::new(element), |element| &element.policy)?;
+        let kept = Box::new(Kept { element, look: None });
+        let before = self.elements.set(kept.element.id, kept, |kept| &kept.element.policy)?;
         Some(Replaced { before, changed })
     }
 
-    pub(super) fn remove(&mut self, id: u32) -> Option<Element> {
-        self.elements.remove(id).map(|element| *element)
+    pub(super) fn remove(&mut self, id: u32) -> Option<Kept> {
+        self.elements.remove(id).map(|kept| *kept)
     }
 
     /// Selects at most `count` elements for a response, in its order, by the pool's policy; their identifiers, for

@@ -8,7 +8,7 @@ impl Handlespace {
     /// Every order says the same.
     pub(crate) fn check(&self) {
         let mut owned = BTreeSet::new();
-        let mut expiry = BTreeSet::new();
+        let mut looks = BTreeSet::new();
         let mut homes: BTreeMap<u32, (ChecksumSum, Vec<ElementKey>)> = BTreeMap::new();
         let mut all = Vec::new();
         assert_eq!(self.in_order.len(), self.pools.len());
@@ -25,7 +25,9 @@ impl Handlespace {
                 assert_eq!(self.key(handle, element.id), Some(key));
                 all.push(key);
                 owned.extend(element.owner.map(|owner| (owner, key)));
-                expiry.extend(element.expires.map(|at| (at, key)));
+                let look = pool.clone().kept_mut(element.id).unwrap().look;
+                assert!(look.is_some() == element.expires.is_some() && look <= element.expires);
+                looks.extend(look.map(|at| (at, key)));
                 let home = homes.entry(element.home).or_default();
                 home.0.add(ChecksumSum::of(handle, element.id));
                 home.1.push(key);
@@ -49,7 +51,7 @@ impl Handlespace {
         assert_eq!(all.len(), self.elements);
         assert_eq!(self.page(None, None, usize::MAX), all);
         assert_eq!(owned, *self.owners.all());
-        assert_eq!(expiry, self.expiry);
+        assert_eq!(looks, self.looks);
         assert!(self.homes().eq(homes.keys().copied()));
         for (home, (sum, keys)) in homes {
             assert_eq!(self.checksum(home), sum.fold());
@@ -146,6 +148,31 @@ fn pages_go_on_after_what_was_last_though_it_is_not_there_any_more() {
 }
 
 #[test]
+fn an_element_expires_at_the_end_of_its_last_registration_be_that_later_or_sooner() {
+    #[expect(clippy::disallowed_methods, reason = "where the test's clock starts does not matter")]
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let mut space = Handlespace::default();
+    let register = |space: &mut Handlespace, end: Option<u64>| {
+        space.insert(handle("p"), Element { expires: end.map(at), ..element(1, 1, None) });
+        space.check();
+    };
+    register(&mut space, Some(10));
+    register(&mut space, Some(20));
+    assert_eq!(space.pop_expired(at(19)), None);
+    space.check();
+    assert_eq!(space.next_expiry(), Some(at(20)));
+    register(&mut space, Some(15));
+    assert_eq!(space.next_expiry(), Some(at(15)), "sooner than before");
+    register(&mut space, None);
+    assert_eq!((space.next_expiry(), space.pop_expired(at(1000))), (None, None));
+    register(&mut space, Some(15));
+    let key = space.pop_expired(at(15)).unwrap();
+    assert_eq!(space.remove(key).unwrap().element.id, 1);
+    space.check();
+}
+
+#[test]
 fn a_key_does_not_outlive_its_pool() {
     let mut space = space(&[("abc", 7, 1)]);
     let key = space.key(&handle("abc"), 7).unwrap();
@@ -227,9 +254,13 @@ proptest! {
                     }
                 }
                 Step::Expire(at) => {
-                    while let Some(key) = space.pop_expired(start + Duration::from_secs(at)) {
-                        prop_assert!(space.remove(key).is_some());
+                    let now = start + Duration::from_secs(at);
+                    while let Some(key) = space.pop_expired(now) {
+                        prop_assert!(space.remove(key).unwrap().element.expires.unwrap() <= now);
                     }
+                    prop_assert!(space.next_expiry().is_none_or(|at| at > now));
+                    let mut left = space.pools().flat_map(|pool| pool.elements());
+                    prop_assert!(left.all(|element| element.expires.is_none_or(|at| at > now)));
                 }
                 Step::Select(pool, count) => {
                     if let Some(pool) = space.pool_mut(&name(pool)) {
