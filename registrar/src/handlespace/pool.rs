@@ -11,12 +11,19 @@ use super::Element;
 #[derive(Clone, Debug)]
 pub struct Pool {
     handle: PoolHandle,
-    /// The first element's policy: all others must have its type.
-    policy: Policy,
-    /// The first element's transport: all others must have its type and use.
-    transport: Transport,
+    /// Apart, so that what every resolution needs lies close together.
+    first: Box<First>,
     /// In boxes: the nodes of a tree are not full, and an element is large.
     elements: Selector<Box<Kept>>,
+}
+
+/// What a pool's first element decides for the others.
+#[derive(Clone, Debug)]
+struct First {
+    /// All others must have its type.
+    policy: Policy,
+    /// All others must have its type and use.
+    transport: Transport,
 }
 
 /// An element, and when it is looked at whether its registration has ended.
@@ -39,8 +46,7 @@ impl Pool {
     pub(super) fn for_first(handle: PoolHandle, first: &Element) -> Self {
         Self {
             handle,
-            policy: first.policy.clone(),
-            transport: first.user.clone(),
+            first: Box::new(First { policy: first.policy.clone(), transport: first.user.clone() }),
             // A policy that is not known can only have come from another registrar: it is served as Round Robin.
             elements: Selector::new(&first.policy).unwrap_or_default(),
         }
@@ -53,12 +59,12 @@ impl Pool {
 
     /// The policy that the first element brought.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.first.policy
     }
 
     /// A transport of the pool's type and use.
     pub fn transport(&self) -> &Transport {
-        &self.transport
+        &self.first.transport
     }
 
     /// The elements in order of their identifiers.
