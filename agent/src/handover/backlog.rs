@@ -65,8 +65,8 @@ impl Planner {
     /// asks once, and a peer that moves does not answer before it has deleted its old address.
     pub(super) fn confirm_fresh(&mut self, now: Instant) {
         let fresh = self.fresh_peer.filter(|&since| now.duration_since(since) < FRESH);
-        let unconfirmed = self.facts.peers.iter().filter(|(_, state)| *state == PathState::Unconfirmed);
-        let (Some(since), Some(&(peer, _))) = (fresh, unconfirmed.last()) else { return };
+        let mut unconfirmed = self.facts.peers.iter().filter(|(_, state)| *state == PathState::Unconfirmed);
+        let (Some(since), Some(&(peer, _))) = (fresh, unconfirmed.next_back()) else { return };
         let wait = CONFIRM.max(now.duration_since(since) / 4);
         let due = self.backlog.confirming.unwrap_or(since) + wait;
         if due <= now {
