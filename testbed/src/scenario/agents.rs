@@ -46,6 +46,13 @@ pub(super) struct Plan {
     pub(super) registrar: bool,
 }
 
+impl Plan {
+    /// Whether the daemons have a registrar: not where nobody would be registered at it.
+    fn pools(&self) -> bool {
+        !self.registered.is_empty()
+    }
+}
+
 /// The configuration of one host's daemon.
 pub(super) fn configuration(plan: &Plan, host: Host, runtime: &Path, registrar: SocketAddr) -> String {
     let mut text = format!("[agent]\nruntime_dir = {:?}\n", runtime.display().to_string());
@@ -60,6 +67,9 @@ pub(super) fn configuration(plan: &Plan, host: Host, runtime: &Path, registrar: 
         for (index, (key, _)) in keys(own.1).into_iter().enumerate() {
             let _ = write!(text, "\n[[element]]\nhandle = {:?}\n{key}\n", handle(own.0, index));
         }
+    }
+    if !plan.pools() {
+        return text;
     }
     for (index, (_, port)) in keys(other.1).into_iter().enumerate() {
         let _ = write!(text, "\n[[peer]]\nhandle = {:?}\n", handle(other.0, index));
@@ -129,7 +139,7 @@ impl<'a> Agents<'a> {
                 })
             })?;
         }
-        if self.agent == Agent::Roam || self.plan.registrar {
+        if self.agent == Agent::Roam && self.plan.pools() || self.plan.registrar {
             self.start_registrar()?;
         }
         hosts.iter().try_for_each(|&host| self.start(host))
@@ -338,6 +348,13 @@ mod tests {
         let elements: Vec<_> = a.elements.iter().map(|element| (&element.handle, element.port)).collect();
         let peers: Vec<_> = b.peers.iter().map(|peer| (&peer.handle, peer.port)).collect();
         assert_eq!(elements, peers);
+    }
+
+    #[test]
+    fn where_nobody_is_registered_the_daemons_have_no_registrar() {
+        let config = parsed(&Plan { registered: Vec::new(), ..plan() }, Host::A);
+        assert!(config.registrars.fixed.is_empty() && config.peers.is_empty() && config.elements.is_empty());
+        assert_eq!(config.manage.map(|manage| manage.len()), Some(2));
     }
 
     #[test]
