@@ -1,0 +1,37 @@
+//! Daemons that end and start.
+
+use super::*;
+
+#[test]
+fn the_next_daemon_carries_on_in_the_middle_of_a_move() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.usable(&[new()]);
+    let serial = host.add(new());
+    let saved = host.planner.saved();
+    assert_eq!(saved.held, BTreeSet::from([old()]));
+    let facts = host.planner.facts().clone();
+    let identity = host.planner.identity().clone();
+    host.planner = Planner::resume(host.now, identity, facts, Tuning::default(), saved);
+    host.take();
+    host.usable(&[new()]);
+    assert!(host.restricts(peer()), "the peer has not answered the next daemon either");
+    assert!(host.did(&Action::Hold { address: old(), via: Some(new()) }));
+    host.tell(Input::Located(vec![peer()]));
+    host.tell(Input::OwnAsconf { serial, changes: vec![(0, Change::Add(new()))] });
+    host.answered(serial, peer());
+    assert!(host.did(&Action::Remove(old())));
+}
+
+#[test]
+fn release_takes_back_everything_that_was_added_to_the_host() {
+    let mut host = Host::at(&[old()], Binding::Wildcard);
+    host.usable(&[new()]);
+    host.take();
+    host.planner.release();
+    host.drain();
+    assert_eq!(host.rules, BTreeSet::new());
+    assert!(host.did(&Action::Release(old())));
+    assert!(host.did(&Action::EventsOff));
+    assert!(host.did(&Action::Timers(Timers::Calm)));
+    assert_eq!(host.planner.poll_timeout(), None);
+}

@@ -1,0 +1,100 @@
+//! A usable confirmed address remains, and how a move ends.
+
+use super::*;
+
+#[test]
+fn the_old_address_is_deleted_at_once_after_a_move_and_let_go_when_the_peer_has_forgotten_it() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.tell(Input::Located(vec![peer()]));
+    host.usable(&[new()]);
+    let serial = host.add(new());
+    host.answered(serial, peer());
+    assert!(host.did(&Action::Remove(old())));
+    assert!(!host.did(&Action::Release(old())));
+    host.delete(old(), peer());
+    assert!(host.did(&Action::Release(old())));
+    host.settle();
+    assert_eq!(host.planner.state(), State::Settled);
+    assert_eq!(host.rules, BTreeSet::new());
+}
+
+#[test]
+fn a_peer_that_no_registrar_knows_gets_the_time_to_confirm_the_new_address() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.usable(&[new()]);
+    let serial = host.add(new());
+    host.answered(serial, peer());
+    assert!(host.did(&Action::SetPeerPrimary(new())));
+    assert!(!host.did(&Action::Remove(old())), "not at once");
+    host.settle();
+    assert!(host.did(&Action::Remove(old())));
+}
+
+#[test]
+fn the_last_confirmed_address_is_never_deleted() {
+    let mut host = Host::at(&[old(), third()], Binding::Explicit);
+    host.usable(&[]);
+    host.settle();
+    host.usable(&[new()]);
+    host.add(new());
+    host.wait(Duration::from_secs(60));
+    assert!(!host.actions.iter().any(|action| matches!(action, Action::Remove(_))), "{:?}", host.actions);
+}
+
+#[test]
+fn a_vanished_address_gets_a_grace_while_another_works() {
+    let mut host = Host::at(&[old(), new()], Binding::Explicit);
+    host.usable(&[new()]);
+    host.wait(Duration::from_millis(300));
+    assert!(!host.did(&Action::Remove(old())));
+    host.usable(&[new(), old()]);
+    host.settle();
+    assert!(!host.did(&Action::Remove(old())));
+    host.usable(&[new()]);
+    host.settle();
+    assert!(host.did(&Action::Remove(old())));
+}
+
+#[test]
+fn a_second_network_is_added_preferred_and_then_the_first_is_left() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.usable(&[new(), old()]);
+    assert_eq!(host.take(), [Action::Add(new())]);
+    let serial = host.add(new());
+    assert!(!host.did(&Action::Remove(old())));
+    host.answered(serial, peer());
+    host.settle();
+    let actions = host.take();
+    let preferred = position(&actions, |action| *action == Action::SetPeerPrimary(new()));
+    let left = position(&actions, |action| *action == Action::Remove(old()));
+    assert!(preferred < left);
+}
+
+#[test]
+fn a_source_is_held_that_the_kernel_may_still_use_when_another_is_being_deleted() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.tell(Input::Located(vec![peer()]));
+    host.usable(&[new()]);
+    let serial = host.add(new());
+    host.answered(serial, peer());
+    assert!(host.did(&Action::Remove(old())));
+    host.take();
+    host.usable(&[]);
+    assert!(host.did(&Action::Hold { address: new(), via: None }), "{:?}", host.actions);
+}
+
+#[test]
+fn what_comes_to_an_address_that_is_back_while_it_is_being_deleted_finds_the_association() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.tell(Input::Located(vec![peer()]));
+    host.usable(&[new()]);
+    let serial = host.add(new());
+    host.answered(serial, peer());
+    host.usable(&[old(), new()]);
+    let rule = Rule::InDestination { pair: PAIR, from: old(), to: new() };
+    assert!(host.rules.contains(&rule));
+    host.delete(old(), peer());
+    assert!(host.rules.contains(&rule), "until the association has it again");
+    host.add(old());
+    assert!(!host.rules.contains(&rule));
+}

@@ -1,0 +1,24 @@
+//! Moving by socket options alone.
+
+use super::*;
+
+#[test]
+fn only_the_end_that_may_be_mute_swaps() {
+    for may_mute in [false, true] {
+        let mut host = Host::with(&[old()], Binding::Explicit, |identity| {
+            identity.translate = false;
+            identity.may_mute = may_mute;
+        });
+        host.usable(&[new()]);
+        assert_eq!(host.did(&Action::Swap { old: old(), new: new() }), may_mute);
+    }
+}
+
+#[test]
+fn of_two_ends_exactly_one_may_be_mute() {
+    for (a, b) in [(7000, 7001), (7000, 7000), (9, 5)] {
+        let here = Pair { local_port: a, peer_port: b };
+        let there = Pair { local_port: b, peer_port: a };
+        assert_ne!(may_mute(here, Some(old()), Some(peer())), may_mute(there, Some(peer()), Some(old())));
+    }
+}
