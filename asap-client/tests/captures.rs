@@ -4,7 +4,6 @@
 mod capture;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use asap_client::wire::{Cause, Message, MessageType, PORT, PPID, Problem, Transport, decode};
 use capture::Captured;
@@ -14,23 +13,7 @@ const HAND_MADE: &str = "raw-errors.pcap";
 
 /// Every ASAP message of every capture, with the capture's name.
 fn captured() -> Vec<(String, Captured)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/captures");
-    let mut files: Vec<_> =
-        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "pcap"));
-    files.sort();
-    assert_eq!(files.len(), 26);
-    let mut all = Vec::new();
-    for file in files {
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        for message in capture::read(&std::fs::read(&file).unwrap()) {
-            let announce = message.ppid.is_none() && message.destination.1 == PORT;
-            if message.ppid == Some(PPID) || announce {
-                all.push((name.clone(), message));
-            }
-        }
-    }
-    all
+    capture::all(PPID, PORT)
 }
 
 fn hand_made() -> Vec<Captured> {
@@ -103,7 +86,7 @@ fn hand_made_messages_get_what_the_high_bits_of_their_types_ask_for() {
 
     let (unknown_message, _) = sent(11);
     let unknown_message = unknown_message.unwrap_err();
-    assert!(matches!(unknown_message.problem, Problem::UnknownMessage { message: MessageType(0x3f), .. }));
+    assert!(matches!(unknown_message.problem, Problem::UnknownMessage { message: 0x3f, .. }));
     assert_eq!(unknown_message.report(), None);
 
     let (silent, _) = sent(20);

@@ -1,39 +1,12 @@
 //! The hand-made test vectors of the RFCs: each parses to the expected value, and that encodes to the vector's octets.
 
-use std::collections::BTreeMap;
+#[path = "common/vectors.rs"]
+mod file;
+
 use std::net::IpAddr;
-use std::path::Path;
 
 use asap_client::wire::{Cause, Message, Policy, PoolElement, PoolHandle, Transport, TransportUse, decode};
-
-/// Name -> octets, of all vectors in the file.
-fn vectors() -> BTreeMap<String, Vec<u8>> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/test-vectors.txt");
-    let text = std::fs::read_to_string(file).unwrap();
-    let mut vectors = BTreeMap::new();
-    for block in text.split("\n\n") {
-        let Some((head, hex)) = block
-            .lines()
-            .filter(|line| !line.is_empty())
-            .collect::<Vec<_>>()
-            .split_first()
-            .map(|(head, hex)| (head.to_string(), hex.to_vec()))
-        else {
-            continue;
-        };
-        let Some((name, length)) = head.trim_start_matches("# ").rsplit_once(" len ") else { continue };
-        let octets: Vec<u8> = hex
-            .iter()
-            .flat_map(|line| line.split_whitespace().skip(1))
-            .map(|octet| u8::from_str_radix(octet, 16).unwrap())
-            .collect();
-        assert_eq!(octets.len(), length.parse::<usize>().unwrap(), "{name}");
-        let name = name.rsplit_once(" ppid ").unwrap().0;
-        assert!(vectors.insert(name.to_string(), octets).is_none(), "{name} is there twice");
-    }
-    assert_eq!(vectors.len(), 53);
-    vectors
-}
+use file::vectors;
 
 fn echo() -> PoolHandle {
     "EchoPool".parse().unwrap()

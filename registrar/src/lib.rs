@@ -3,6 +3,7 @@
 //! - [`handlespace`]: which pools there are and which elements they have. Pure data.
 //! - [`asap`]: the service for pool elements and pool users, as a machine without I/O, clock or random numbers:
 //!   [`asap::Registrar`].
+//! - [`enrp`]: what registrars tell each other (RFC 5353).
 //! - [`driver`]: the sockets, the clock and the control socket around that machine.
 //! - [`config`]: the configuration file, every value with its bounds.
 //! - [`dump`]: everything the registrar knows, for people and for programs.
@@ -11,6 +12,7 @@ pub mod asap;
 pub mod config;
 pub mod driver;
 pub mod dump;
+pub mod enrp;
 pub mod handlespace;
 
 use serde::{Deserialize, Serialize};

@@ -16,6 +16,17 @@ pub enum WhenUnknown {
     SkipAndReport,
 }
 
+impl WhenUnknown {
+    /// What a receiver does that does not know this message type, of ASAP or of ENRP. The patterns `10` and `11` are
+    /// reserved for messages; they are discarded silently.
+    pub fn of_message(type_: u8) -> Self {
+        match type_ >> 6 {
+            0b01 => Self::DiscardAndReport,
+            _ => Self::Discard,
+        }
+    }
+}
+
 /// The type of an ASAP message (RFC 5352 §2.2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageType(pub u8);
@@ -49,15 +60,6 @@ impl MessageType {
     pub const BUSINESS_CARD: Self = Self(0x0d);
     /// Operation error.
     pub const ERROR: Self = Self(0x0e);
-
-    /// What a receiver does that does not know this type. The patterns `10` and `11` are reserved for messages; they
-    /// are discarded silently.
-    pub fn when_unknown(self) -> WhenUnknown {
-        match self.0 >> 6 {
-            0b01 => WhenUnknown::DiscardAndReport,
-            _ => WhenUnknown::Discard,
-        }
-    }
 }
 
 impl fmt::Display for MessageType {
@@ -194,9 +196,9 @@ mod tests {
 
     #[test]
     fn an_unknown_message_is_reported_only_where_its_bits_ask_for_it() {
-        assert_eq!(MessageType(0x0f).when_unknown(), WhenUnknown::Discard);
-        assert_eq!(MessageType(0x4f).when_unknown(), WhenUnknown::DiscardAndReport);
-        assert_eq!(MessageType(0x8f).when_unknown(), WhenUnknown::Discard);
-        assert_eq!(MessageType(0xcf).when_unknown(), WhenUnknown::Discard);
+        assert_eq!(WhenUnknown::of_message(0x0f), WhenUnknown::Discard);
+        assert_eq!(WhenUnknown::of_message(0x4f), WhenUnknown::DiscardAndReport);
+        assert_eq!(WhenUnknown::of_message(0x8f), WhenUnknown::Discard);
+        assert_eq!(WhenUnknown::of_message(0xcf), WhenUnknown::Discard);
     }
 }

@@ -1,5 +1,7 @@
 //! Why octets are not a message, and what the sender is told about it.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use super::code::{MessageType, ParameterType, WhenUnknown};
@@ -40,10 +42,10 @@ pub enum Problem {
         left: usize,
     },
     /// A message type that is not known.
-    #[error("unknown {message}")]
+    #[error("unknown message type {message:#04x}")]
     UnknownMessage {
         /// The type.
-        message: MessageType,
+        message: u8,
         /// The whole message.
         bytes: Vec<u8>,
     },
@@ -54,6 +56,16 @@ pub enum Problem {
         parameter: ParameterType,
         /// Header and value.
         tlv: Vec<u8>,
+    },
+    /// A fixed field holds what it must not.
+    #[error("the field at offset {at} holds {value:#x}: {why}")]
+    Field {
+        /// Its offset from the beginning of the message.
+        at: usize,
+        /// What it holds.
+        value: u32,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// A known parameter where it has no place, or once too often.
     #[error("{parameter} has no place here")]
@@ -83,7 +95,7 @@ impl Problem {
     /// The cause that the sender is told, if it is told at all (RFC 5354 §3, §3.12, §4).
     pub fn cause(&self) -> Option<Cause> {
         match self {
-            Self::UnknownMessage { message, bytes } => match message.when_unknown() {
+            Self::UnknownMessage { message, bytes } => match WhenUnknown::of_message(*message) {
                 WhenUnknown::DiscardAndReport => Some(Cause::unrecognized_message(bytes)),
                 _ => None,
             },
@@ -97,20 +109,21 @@ impl Problem {
             Self::Truncated { .. }
             | Self::Length { .. }
             | Self::Malformed { .. }
+            | Self::Field { .. }
             | Self::OutOfPlace { .. }
             | Self::Missing { .. } => None,
         }
     }
 }
 
-/// Octets that are not a message, and what to answer.
+/// Octets that are not a message, and what to answer. `T` is the protocol's type of message types.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{}{problem}", .message.map(|m| format!("{m}: ")).unwrap_or_default())]
-pub struct DecodeError {
+#[error("{}{problem}", .message.as_ref().map(|m| format!("{m}: ")).unwrap_or_default())]
+pub struct DecodeError<T: fmt::Display = MessageType> {
     /// What is wrong.
     pub problem: Problem,
     /// The type of the message, where there were octets enough to have one.
-    pub message: Option<MessageType>,
+    pub message: Option<T>,
     /// Unknown parameters before the problem that have to be reported as well.
     pub reports: Vec<Cause>,
 }
@@ -124,7 +137,9 @@ impl DecodeError {
         let causes = self.causes();
         (!causes.is_empty()).then_some(Message::Error(causes))
     }
+}
 
+impl<T: fmt::Display> DecodeError<T> {
     /// The causes to report, possibly none.
     pub fn causes(&self) -> Vec<Cause> {
         self.reports.iter().cloned().chain(self.problem.cause()).collect()

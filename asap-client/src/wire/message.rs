@@ -6,7 +6,7 @@ use super::element::{PoolElement, emit_u32, parse_u32};
 use super::error::{DecodeError, Problem};
 use super::handle::PoolHandle;
 use super::policy::Policy;
-use super::tlv::{Context, MAX_LENGTH, Reader, Writer};
+use super::tlv::{Context, Header, Reader, Writer};
 use super::transport::Transport;
 
 /// The R, S, A and H bits are all this one.
@@ -174,17 +174,11 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
 
 fn parse(bytes: &[u8], context: &mut Context) -> Result<Message, Problem> {
     use MessageType as M;
-    let mut reader = Reader::new(bytes);
-    let type_ = MessageType(reader.u8()?);
-    let flag = reader.u8()? & FLAG != 0;
-    let stated = usize::from(reader.u16()?);
-    if stated < 4 || stated > bytes.len() || bytes.len() > stated.next_multiple_of(4) {
-        return Err(Problem::Length { stated, available: bytes.len() });
-    }
+    let header = Header::parse(bytes)?;
+    let (type_, flag, mut reader) = (MessageType(header.type_), header.flags & FLAG != 0, header.body);
     if !(M::REGISTRATION..=M::ERROR).contains(&type_) {
-        return Err(Problem::UnknownMessage { message: type_, bytes: bytes[..stated].to_vec() });
+        return Err(Problem::UnknownMessage { message: header.type_, bytes: header.whole.to_vec() });
     }
-    let mut reader = reader.sub(stated - 4)?;
     let server = match type_ {
         M::ENDPOINT_KEEP_ALIVE | M::SERVER_ANNOUNCE => reader.u32()?,
         _ => 0,
@@ -297,7 +291,7 @@ impl Message {
                 if let Some(policy) = policy {
                     policy.emit(w);
                 }
-                emit_list(w, elements, PoolElement::emit);
+                w.list(elements, PoolElement::emit);
                 emit_error(w, error.as_deref());
             }
             Self::EndpointKeepAlive { server, handle, id, .. } => {
@@ -309,12 +303,12 @@ impl Message {
             }
             Self::ServerAnnounce { server, transports } => {
                 w.u32(*server);
-                emit_list(w, transports, Transport::emit);
+                w.list(transports, Transport::emit);
             }
             Self::Cookie(cookie) | Self::CookieEcho(cookie) => w.parameter(P::COOKIE, |w| w.bytes(cookie)),
             Self::BusinessCard { handle, elements } => {
                 handle.emit(w);
-                emit_list(w, elements, PoolElement::emit);
+                w.list(elements, PoolElement::emit);
             }
             Self::Error(causes) => emit_operation_error(w, causes),
         }
@@ -324,13 +318,5 @@ impl Message {
 fn emit_error(writer: &mut Writer, error: Option<&[Cause]>) {
     if let Some(causes) = error {
         emit_operation_error(writer, causes);
-    }
-}
-
-fn emit_list<T>(writer: &mut Writer, items: &[T], emit: impl Fn(&T, &mut Writer)) {
-    for item in items {
-        if !writer.attempt(MAX_LENGTH, |w| emit(item, w)) {
-            return;
-        }
     }
 }

@@ -21,7 +21,7 @@ pub use error::{DecodeError, Problem};
 pub use handle::{BadHandle, PoolHandle};
 pub use message::{Decoded, Message, decode};
 pub use policy::Policy;
-pub use tlv::{Context, Parameter, Reader, Writer};
+pub use tlv::{Context, Header, Parameter, Reader, Writer};
 pub use transport::{Transport, TransportUse};
 
 /// SCTP payload protocol identifier of ASAP (RFC 5352 §8.3).

@@ -66,6 +66,35 @@ impl Parameter<'_> {
     }
 }
 
+/// A received message behind its header (RFC 5354 §4).
+#[derive(Clone, Copy, Debug)]
+pub struct Header<'a> {
+    /// The message's type.
+    pub type_: u8,
+    /// Its flags.
+    pub flags: u8,
+    /// The whole message without the padding behind it, to be reported.
+    pub whole: &'a [u8],
+    /// What follows the header.
+    pub body: Reader<'a>,
+}
+
+impl<'a> Header<'a> {
+    /// Reads the header of a whole SCTP user message or UDP datagram.
+    ///
+    /// # Errors
+    /// It is cut short, or its length is not that of the octets, give or take the padding.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Problem> {
+        let mut reader = Reader::new(bytes);
+        let (type_, flags) = (reader.u8()?, reader.u8()?);
+        let stated = usize::from(reader.u16()?);
+        if stated < HEADER || stated > bytes.len() || bytes.len() > stated.next_multiple_of(4) {
+            return Err(Problem::Length { stated, available: bytes.len() });
+        }
+        Ok(Self { type_, flags, whole: &bytes[..stated], body: reader.sub(stated - HEADER)? })
+    }
+}
+
 /// A cursor over received octets that cannot leave its bounds. Nested structures are read through a [`Reader::sub`],
 /// which cannot leave *its* bounds either.
 #[derive(Clone, Copy, Debug)]
@@ -258,6 +287,15 @@ impl Writer {
         self.bytes.truncate(length);
         (self.tail, self.overflow) = (tail, overflow);
         false
+    }
+
+    /// Writes items as long as the whole stays within [`MAX_LENGTH`]; what does not fit is left out from the end.
+    pub fn list<T>(&mut self, items: &[T], emit: impl Fn(&T, &mut Self)) {
+        for item in items {
+            if !self.attempt(MAX_LENGTH, |w| emit(item, w)) {
+                return;
+            }
+        }
     }
 
     /// Fills in the length of the structure that began at `start` and pads.

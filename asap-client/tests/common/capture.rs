@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
 /// One user message of SCTP or one UDP datagram.
 #[derive(Clone, Debug)]
@@ -11,6 +12,28 @@ pub(crate) struct Captured {
     /// SCTP's payload protocol identifier; none for UDP.
     pub(crate) ppid: Option<u32>,
     pub(crate) bytes: Vec<u8>,
+}
+
+/// Every message of one protocol in all captures, with the capture's name: over SCTP by its payload protocol
+/// identifier, over UDP by its port.
+pub(crate) fn all(ppid: u32, port: u16) -> Vec<(String, Captured)> {
+    // The package's own fixtures, or from the package next to it.
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../asap-client/tests/fixtures/captures");
+    let mut files: Vec<_> = std::fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "pcap"));
+    files.sort();
+    assert_eq!(files.len(), 26);
+    let mut all = Vec::new();
+    for file in files {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        for message in read(&std::fs::read(&file).unwrap()) {
+            let announce = message.ppid.is_none() && message.destination.1 == port;
+            if message.ppid == Some(ppid) || announce {
+                all.push((name.clone(), message));
+            }
+        }
+    }
+    all
 }
 
 fn be16(bytes: &[u8], at: usize) -> u16 {
@@ -37,7 +60,7 @@ struct Fragment {
 }
 
 /// Every message in the capture, in the order of the frames that completed it.
-pub(crate) fn read(pcap: &[u8]) -> Vec<Captured> {
+fn read(pcap: &[u8]) -> Vec<Captured> {
     assert_eq!(le32(pcap, 0), 0xa1b2_c3d4, "a classic little-endian pcap");
     assert_eq!(le32(pcap, 20), 1, "Ethernet");
     let (mut at, mut frame) = (24, 0);
