@@ -4,6 +4,7 @@
 //! - [`asap`]: the service for pool elements and pool users, as a machine without I/O, clock or random numbers:
 //!   [`asap::Registrar`].
 //! - [`enrp`]: what registrars tell each other (RFC 5353).
+//! - [`machine`]: both around one handlespace, [`machine::Registrar`].
 //! - [`driver`]: the sockets, the clock and the control socket around that machine.
 //! - [`config`]: the configuration file, every value with its bounds.
 //! - [`dump`]: everything the registrar knows, for people and for programs.
@@ -14,6 +15,7 @@ pub mod driver;
 pub mod dump;
 pub mod enrp;
 pub mod handlespace;
+pub mod machine;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::event::{Event, Reason, Why};
 use super::service::Registrar;
 use crate::Association;
+use crate::enrp::Change;
 use crate::handlespace::ElementKey;
 
 /// What an element is waited for.
@@ -18,10 +19,14 @@ pub(crate) enum Timer {
     Answer,
     /// The answer of the association that owned it before is due.
     Probe,
+    /// The answer of an element that is to become ours is due.
+    Adopt,
+    /// ENRP wants to know whether the element answers.
+    Verify,
 }
 
 impl Timer {
-    pub(super) const ALL: [Self; 3] = [Self::KeepAlive, Self::Answer, Self::Probe];
+    pub(super) const ALL: [Self; 5] = [Self::KeepAlive, Self::Answer, Self::Probe, Self::Adopt, Self::Verify];
 }
 
 /// The association from which an element was taken by a registration from elsewhere.
@@ -60,6 +65,12 @@ impl Registrar {
                     self.abort(displaced.association, Reason::Displaced);
                 }
             }
+            Timer::Adopt => self.adoption_late(now, key),
+            Timer::Verify => {
+                if self.verifying.remove(&key) {
+                    self.change(Change::Denied(key));
+                }
+            }
         }
     }
 
@@ -77,13 +88,20 @@ impl Registrar {
         if self.timers.get((Timer::Answer, key)).is_none() {
             self.timers.set((Timer::Answer, key), now + self.settings.keep_alive_timeout);
         }
-        self.send_keep_alive(owner, handle, id);
+        self.send_keep_alive(owner, handle, id, false);
     }
 
-    fn send_keep_alive(&mut self, association: Association, handle: PoolHandle, id: u32) {
+    /// `home` is the H bit: we are the element's home now.
+    pub(super) fn send_keep_alive(
+        &mut self,
+        association: Association,
+        handle: PoolHandle,
+        id: u32,
+        home: bool,
+    ) {
         self.counters.keep_alives += 1;
         let server = self.settings.server;
-        self.send(association, &Message::EndpointKeepAlive { home: false, server, handle, id: Some(id) });
+        self.send(association, &Message::EndpointKeepAlive { home, server, handle, id: Some(id) });
     }
 
     /// An element was registered from elsewhere: asks the association that owned it whether it still does.
@@ -92,7 +110,7 @@ impl Registrar {
         let (handle, id) = (pool.handle().clone(), element.id);
         self.displaced.insert(key, Displaced { association: older, answered: false, owner_answered: false });
         self.timers.set((Timer::Probe, key), now + self.settings.keep_alive_timeout);
-        self.send_keep_alive(older, handle, id);
+        self.send_keep_alive(older, handle, id, false);
     }
 
     /// The element moved on: whoever was asked about it before need not answer any more.
@@ -107,12 +125,19 @@ impl Registrar {
             self.counters.unexpected += 1;
             return;
         };
+        if self.adopted(now, association, key) {
+            return;
+        }
         let owner = self.space.get(key).and_then(|(_, element)| element.owner);
         let displaced = self.displaced.get_mut(&key);
         if owner == Some(association) {
             self.counters.keep_alives_answered += 1;
             if let Some(displaced) = displaced {
                 displaced.owner_answered = displaced.answered;
+            }
+            if self.verifying.remove(&key) {
+                self.timers.clear((Timer::Verify, key));
+                self.change(Change::Confirmed(key));
             }
             self.space.set_bad_reports(key, 0);
             self.plan_keep_alive(now, key);

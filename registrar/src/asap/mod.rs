@@ -20,9 +20,12 @@
 //! - **A foreign association cannot deregister** an element unless it shares an address with the element (cause 0xa).
 //! - **A keep-alive** names the element, as rsplib needs it. An element that does not answer is
 //!   removed by itself, and told so by an unasked DEREGISTRATION_RESPONSE; its association stays.
+//! - **An element that is taken over** from another registrar is told so (KEEP_ALIVE, H set) over a new association to
+//!   where it speaks ASAP, twice if need be. If it does not answer, it is removed.
 //! - Octets that are no message at all are counted, and answered only where [`asap_client::wire::DecodeError::report`]
 //!   has an answer. An Error is never answered by an Error.
 
+mod adoption;
 mod event;
 mod keepalive;
 mod registration;
@@ -31,7 +34,7 @@ mod service;
 mod settings;
 mod subscribe;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 pub use event::{Counters, Event, Reason, Why};
@@ -86,6 +89,11 @@ pub enum Output {
         association: Association,
         /// Its octets; shared among the subscribers of a pool.
         bytes: Arc<[u8]>,
+    },
+    /// Open an association to an element, from the port where ASAP is served; unless it is under way already.
+    Connect {
+        /// Addresses of one port.
+        remote: Vec<SocketAddr>,
     },
     /// End an association. The machine has forgotten it; no [`Input::Down`] is needed.
     Abort {

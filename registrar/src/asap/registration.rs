@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::event::{Event, Why};
+use super::keepalive::Timer;
 use super::service::{Client, Registrar};
 use crate::Association;
+use crate::enrp::Change;
 use crate::handlespace::{Element, Inserted, Life};
 
 impl Registrar {
@@ -120,6 +122,9 @@ impl Registrar {
         let id = element.id;
         let (key, inserted) = self.space.insert(handle.clone(), element);
         self.plan_keep_alive(now, key);
+        self.adoptions.forget(key);
+        self.timers.clear((Timer::Adopt, key));
+        self.change(Change::Updated(key));
         let (before, changed) = match inserted {
             Inserted::New => {
                 self.event(Event::Registered { handle: handle.clone(), id, owner });

@@ -3,15 +3,17 @@
 use asap_client::random::SplitMix64;
 use asap_client::wire::{self, Cause, DecodeError, Message, PoolHandle};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::adoption::Adoptions;
 use super::event::{Counters, Event, Reason, Why};
 use super::keepalive::{Displaced, Timer};
 use super::subscribe::Subscriptions;
 use super::{Input, Output, Settings};
 use crate::Association;
+use crate::enrp::Change;
 use crate::handlespace::{Deadlines, ElementKey, Handlespace};
 
 /// What is known of an association.
@@ -27,6 +29,13 @@ pub(crate) struct Client {
     pub(crate) heard: Instant,
 }
 
+impl Client {
+    /// Whether its other end is at one of these addresses.
+    pub(super) fn is_at(&self, remote: &[SocketAddr]) -> bool {
+        remote.iter().any(|at| at.port() == self.port && self.addresses.contains(&at.ip()))
+    }
+}
+
 /// The ASAP service of a registrar. See the module's text for what it decides where the RFC does not.
 #[derive(Clone, Debug)]
 pub struct Registrar {
@@ -40,6 +49,11 @@ pub struct Registrar {
     pub(super) counters: Counters,
     /// Pools whose subscribers have to be told.
     pub(super) changed: BTreeSet<PoolHandle>,
+    /// Elements that are ours, or are to be, and have no association with us yet.
+    pub(super) adoptions: Adoptions,
+    /// Elements that are asked whether they are still there, for ENRP.
+    pub(super) verifying: BTreeSet<ElementKey>,
+    changes: VecDeque<Change>,
     outputs: VecDeque<Output>,
 }
 
@@ -56,6 +70,9 @@ impl Registrar {
             random: SplitMix64::new(seed),
             counters: Counters::default(),
             changed: BTreeSet::new(),
+            adoptions: Adoptions::default(),
+            verifying: BTreeSet::new(),
+            changes: VecDeque::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -63,6 +80,11 @@ impl Registrar {
     /// The pools.
     pub fn handlespace(&self) -> &Handlespace {
         &self.space
+    }
+
+    /// The pools, for ENRP, which tells by [`crate::enrp::Effect`]s what it did there.
+    pub(crate) fn handlespace_mut(&mut self) -> &mut Handlespace {
+        &mut self.space
     }
 
     /// What happened so far, in numbers.
@@ -124,6 +146,16 @@ impl Registrar {
         due.into_iter().flatten().min()
     }
 
+    /// What ENRP has to be told, if anything. It goes before the outputs: peers hear of a registration before the
+    /// element is answered.
+    pub fn poll_change(&mut self) -> Option<Change> {
+        self.changes.pop_front()
+    }
+
+    pub(super) fn change(&mut self, change: Change) {
+        self.changes.push_back(change);
+    }
+
     fn up(&mut self, now: Instant, association: Association, client: Client) {
         if self.clients.contains_key(&association) {
             self.down(association);
@@ -137,6 +169,7 @@ impl Registrar {
             self.abort(idle, Reason::PlaceNeeded);
         }
         self.clients.insert(association, Client { heard: now, ..client });
+        self.greet(association);
     }
 
     /// The association that was silent longest of those that hold nothing.
@@ -248,6 +281,10 @@ impl Registrar {
             self.timers.clear((timer, key));
         }
         self.displaced.remove(&key);
+        self.adoptions.forget(key);
+        self.verifying.remove(&key);
+        let element = Box::new(removed.element.clone());
+        self.change(Change::Removed { key, handle: removed.handle.clone(), element });
         let (handle, id) = (removed.handle, removed.element.id);
         match why {
             Why::Deregistered => self.counters.deregistrations += 1,
@@ -273,6 +310,10 @@ impl Registrar {
         if !bytes.is_empty() && self.clients.contains_key(&association) {
             self.outputs.push_back(Output::Send { association, bytes });
         }
+    }
+
+    pub(super) fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
     }
 
     pub(super) fn event(&mut self, event: Event) {

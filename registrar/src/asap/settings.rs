@@ -15,6 +15,8 @@ pub struct Settings {
     pub keep_alive_timeout: Duration,
     /// How long after one push to the subscribers of a pool the next one may be; 0: every change is pushed.
     pub push_interval: Duration,
+    /// How long an element may take to answer when another registrar says that it is its own now. 1 s.
+    pub verify_timeout: Duration,
     /// Elements may register loopback addresses from anywhere.
     pub allow_loopback: bool,
     /// Bounds on what clients can make us keep.
@@ -29,6 +31,7 @@ impl Default for Settings {
             keep_alive_interval: Some(Duration::from_secs(5)),
             keep_alive_timeout: Duration::from_secs(5),
             push_interval: Duration::from_millis(50),
+            verify_timeout: Duration::from_secs(1),
             allow_loopback: false,
             limits: Limits::default(),
         }

@@ -92,6 +92,7 @@ impl World {
                     self.sent.entry(association).or_default().push(message);
                 }
                 Output::Abort { association, reason } => self.aborted.push((association, reason)),
+                Output::Connect { remote } => panic!("nobody is to be adopted: {remote:?}"),
                 Output::Event(event) => self.events.push(event),
             }
         }

@@ -240,6 +240,7 @@ impl Config {
             keep_alive_timeout: self.asap.keep_alive_timeout,
             push_interval: self.asap.push_interval,
             allow_loopback: self.asap.allow_loopback,
+            verify_timeout: asap::Settings::default().verify_timeout,
             limits: asap::Limits {
                 associations,
                 elements,

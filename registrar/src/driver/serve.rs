@@ -252,6 +252,8 @@ impl Service {
         while let Some(output) = self.registrar.poll_output() {
             match output {
                 Output::Send { association, bytes } => self.send(association, bytes),
+                // Only what ENRP takes over is connected to.
+                Output::Connect { .. } => {}
                 Output::Abort { association, reason } => {
                     tracing::info!(%association, "aborted: {reason}");
                     self.abort(association);

@@ -1,3 +1,171 @@
-//! ENRP (RFC 5353): what registrars tell each other.
+//! ENRP (RFC 5353): what registrars tell each other, as a machine.
+//!
+//! [`Enrp::handle`] takes what happened, [`Enrp::poll_output`] gives what to do, [`Enrp::poll_timeout`] says when to
+//! call [`Enrp::handle_timeout`]. Its only random numbers come from the seed it is made with. The handlespace is the
+//! one that the ASAP service keeps: ENRP borrows it, and what it has done there the ASAP service is told by
+//! [`Effect`]s, as ENRP is told by [`Change`]s what pool elements have done.
+//!
+//! Who may say what about an element:
+//! - **Only its home removes or changes it**: an ADD_PE names the sender as home, a DEL_PE of another than the home is
+//!   ignored. So the stale DEL_PEs of a healed partition do no harm. An element that is not ours has no timer here; it
+//!   goes when its home says so, or in a takeover.
+//! - **An ADD_PE for another's element** means that it registered there, and is believed at once, for hosts move; if
+//!   the home before lives and announces the element again, the claim is refuted, and a registrar whose claims are
+//!   refuted again and again is not believed for a while.
+//! - **A claim to an element of our own** is followed if its association is gone. If not, the element is asked over
+//!   it: no answer, and it has moved; an answer, and it is announced again (less and less often, if the claims go on),
+//!   while the claim is kept: when the element leaves us, it is the claimant's, and nobody is told that it is gone.
+//! - **A table entry** is second-hand where the peer that sends it is not the element's home: it fills gaps only. A
+//!   home's own entry is believed against another registrar unless that one's checksum shows that it claims the
+//!   element too.
+//! - **Elements are purged** after a resynchronisation only if what is left has the checksum that the peer announces:
+//!   a table that was cut short takes nothing away.
+//!
+//! What the RFC leaves open, or both worlds do differently:
+//! - An INIT_TAKEOVER for a registrar that was just heard is acknowledged only when that one, asked, has not answered:
+//!   whoever sees it alive keeps it from being taken over.
+//! - Missing acknowledgements are asked for again, at random moments; of two candidates the larger identifier wins,
+//!   except against rsplib, where it is the smaller. Whoever has given way looks again later whether it was done.
+//! - What has to be known of a peer ([`wire::Profile`]) is configured or found out from what it does.
 
+mod claims;
+mod event;
+mod machine;
+mod peers;
+mod settings;
+mod startup;
+mod sync;
+mod takeover;
+mod update;
 pub mod wire;
+
+use asap_client::wire::PoolHandle;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub use event::{Counters, Event, Reason};
+pub use machine::Enrp;
+pub use peers::{PeerState, PeerStatus};
+pub use settings::{Contact, Limits, Settings};
+
+use crate::Association;
+use crate::handlespace::{Element, ElementKey};
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Where we speak ENRP ourselves: what peers are told.
+    Local {
+        /// All addresses, of one port.
+        addresses: Vec<SocketAddr>,
+    },
+    /// An association is up, whoever opened it.
+    Up {
+        /// Its number, which was never used before.
+        association: Association,
+        /// The peer's addresses.
+        addresses: Vec<SocketAddr>,
+    },
+    /// The peer's addresses are these now.
+    Addresses {
+        /// The association.
+        association: Association,
+        /// All of the peer's addresses.
+        addresses: Vec<SocketAddr>,
+    },
+    /// An association has ended, in whatever way.
+    Down {
+        /// The association.
+        association: Association,
+    },
+    /// What was to be connected to cannot be reached.
+    Unreachable {
+        /// As it was in [`Output::Connect`].
+        remote: Vec<SocketAddr>,
+    },
+    /// A whole user message came.
+    Message {
+        /// Over which association.
+        association: Association,
+        /// Its payload protocol identifier.
+        ppid: u32,
+        /// Its octets.
+        bytes: Vec<u8>,
+    },
+    /// A datagram came from the multicast group.
+    Announcement {
+        /// Its sender; a registrar sends from the port where it speaks ENRP.
+        from: SocketAddr,
+        /// Its octets.
+        bytes: Vec<u8>,
+    },
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send an ENRP message, in order with all others of the association.
+    Send {
+        /// Over which association.
+        association: Association,
+        /// Its octets.
+        bytes: Arc<[u8]>,
+    },
+    /// Open an association to these addresses of one registrar, from the port where ENRP is spoken: if it does the
+    /// same, the two become one.
+    Connect {
+        /// Addresses of one port.
+        remote: Vec<SocketAddr>,
+    },
+    /// End an association. The machine has forgotten it; no [`Input::Down`] is needed.
+    Abort {
+        /// The association.
+        association: Association,
+        /// Why.
+        reason: Reason,
+    },
+    /// Send a datagram to the multicast group.
+    Announce {
+        /// Its octets.
+        bytes: Arc<[u8]>,
+    },
+    /// Something for the log.
+    Event(Event),
+}
+
+/// What ENRP did in the handlespace, or wants of pool elements; for the ASAP service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A pool has changed: its subscribers have to be told.
+    Changed(PoolHandle),
+    /// An element is gone, or not ours any more: nothing is waited for from it.
+    Gone(ElementKey),
+    /// An element is to become ours, or is already, but has no association with us: open one, and tell it.
+    Adopt(ElementKey),
+    /// Is the element still at the other end of its association? To be answered by [`Change::Confirmed`] or
+    /// [`Change::Denied`].
+    Verify(ElementKey),
+}
+
+/// What the ASAP service did in the handlespace, or found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// An element was registered, registered again, or adopted.
+    Updated(ElementKey),
+    /// An element of ours is gone.
+    Removed {
+        /// Its key, which is of no more use in the handlespace.
+        key: ElementKey,
+        /// Its pool.
+        handle: PoolHandle,
+        /// The element as it was.
+        element: Box<Element>,
+    },
+    /// The element answers.
+    Confirmed(ElementKey),
+    /// The element does not answer.
+    Denied(ElementKey),
+}
+
+#[cfg(test)]
+mod tests;

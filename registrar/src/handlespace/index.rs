@@ -90,6 +90,10 @@ impl Homes {
         self.homes.keys().copied()
     }
 
+    pub(super) fn count(&self, home: u32) -> usize {
+        self.homes.get(&home).map_or(0, |home| home.elements.len())
+    }
+
     pub(super) fn checksum(&self, home: u32) -> u16 {
         self.homes.get(&home).map_or(ChecksumSum::default(), |home| home.sum).fold()
     }

@@ -141,6 +141,11 @@ impl Handlespace {
         self.homes.after(home, None)
     }
 
+    /// How many elements a home registrar has.
+    pub fn count_of_home(&self, home: u32) -> usize {
+        self.homes.count(home)
+    }
+
     /// The PE checksum of a home registrar's elements (RFC 5353, 3.6.2); 0xffff if it has none.
     pub fn checksum(&self, home: u32) -> u16 {
         self.homes.checksum(home)

@@ -1,0 +1,11 @@
+//! Registrars among each other, on one virtual clock and a network that does what it is told.
+
+mod chaos;
+mod cluster;
+mod element;
+mod hostile;
+mod rules;
+mod startup;
+mod stranger;
+mod takeover;
+mod whole;
