@@ -16,6 +16,7 @@ pub mod dump;
 pub mod enrp;
 pub mod handlespace;
 pub mod machine;
+mod query;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -191,3 +191,84 @@ pub struct Counters {
     /// Associations ended by us to keep within the limits, or since they were displaced.
     pub aborted: u64,
 }
+
+/// One of the [`Counters`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// Its name in [`Counters`].
+    pub name: &'static str,
+    /// What it counts, in one sentence.
+    pub what: &'static str,
+    /// Its value.
+    pub value: u64,
+}
+
+impl Counters {
+    /// All of them, each with its name and what it counts.
+    pub fn named(&self) -> [Counter; 21] {
+        // Taken apart without `..`, so that none is forgotten here.
+        let Self {
+            messages,
+            wrong_ppid,
+            malformed,
+            unexpected,
+            errors_received,
+            errors_sent,
+            registrations,
+            registrations_refused,
+            deregistrations,
+            resolutions,
+            unknown_handles,
+            pushes,
+            keep_alives,
+            keep_alives_answered,
+            keep_alives_missed,
+            expired,
+            owners_lost,
+            unreachable_reports,
+            reported,
+            contested,
+            aborted,
+        } = *self;
+        let counter = |name, what, value| Counter { name, what, value };
+        [
+            counter("messages", "Messages that came", messages),
+            counter(
+                "wrong_ppid",
+                "Messages with a payload protocol identifier that is not ASAP's; dropped",
+                wrong_ppid,
+            ),
+            counter(
+                "malformed",
+                "Messages that could not be read; answered by an ASAP Error where the type's high bits ask for it",
+                malformed,
+            ),
+            counter("unexpected", "Messages that are not for a registrar; ignored", unexpected),
+            counter("errors_received", "ASAP Errors that came; never answered", errors_received),
+            counter("errors_sent", "ASAP Errors sent", errors_sent),
+            counter("registrations", "Registrations accepted, new ones and renewals", registrations),
+            counter("registrations_refused", "Registrations refused", registrations_refused),
+            counter("deregistrations", "Deregistrations accepted", deregistrations),
+            counter("resolutions", "Handle resolutions answered with elements", resolutions),
+            counter("unknown_handles", "Handle resolutions for a pool that is not there", unknown_handles),
+            counter("pushes", "Unasked responses sent to subscribers", pushes),
+            counter("keep_alives", "Keep-alives sent", keep_alives),
+            counter("keep_alives_answered", "Keep-alives answered", keep_alives_answered),
+            counter("keep_alives_missed", "Elements removed since they did not answer", keep_alives_missed),
+            counter("expired", "Elements removed at the end of their registration life", expired),
+            counter("owners_lost", "Elements removed since their association ended", owners_lost),
+            counter("unreachable_reports", "Reports that an element cannot be reached", unreachable_reports),
+            counter("reported", "Elements removed after too many reports", reported),
+            counter(
+                "contested",
+                "Times that two live associations were seen to claim one element",
+                contested,
+            ),
+            counter(
+                "aborted",
+                "Associations ended by us to keep within the limits, or since they were displaced",
+                aborted,
+            ),
+        ]
+    }
+}

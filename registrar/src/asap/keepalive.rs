@@ -140,6 +140,7 @@ impl Registrar {
                 self.change(Change::Confirmed(key));
             }
             self.space.set_bad_reports(key, 0);
+            self.space.set_answered(key, now);
             self.plan_keep_alive(now, key);
         } else if let (Some(displaced), Some(owner)) = (displaced, owner)
             && displaced.association == association

@@ -4,6 +4,7 @@ use asap_client::random::SplitMix64;
 use asap_client::wire::{self, Cause, DecodeError, Message, PoolHandle};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -95,6 +96,17 @@ impl Registrar {
     /// The associations there are.
     pub fn associations(&self) -> impl ExactSizeIterator<Item = Association> {
         self.clients.keys().copied()
+    }
+
+    /// The associations after this one, in order of their numbers; `None`: all.
+    pub fn associations_after(&self, after: Option<Association>) -> impl Iterator<Item = Association> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.clients.range((from, Bound::Unbounded)).map(|(association, _)| *association)
+    }
+
+    /// How many subscriptions there are in all.
+    pub fn subscription_count(&self) -> usize {
+        self.subscriptions.len()
     }
 
     pub(crate) fn client(&self, association: Association) -> Option<&Client> {

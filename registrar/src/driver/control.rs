@@ -3,6 +3,7 @@
 //! `{"request":"dump"}` is answered by a [`crate::dump::Dump`], anything else by `{"error":"..."}`. Everybody on
 //! the host may ask: the answers hold nothing that ASAP would not tell.
 
+use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -11,9 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::Semaphore;
 
-use crate::dump::Dump;
+use crate::dump::{self, Dump};
+use crate::query::Queries;
 
 /// The socket's name in the runtime directory.
 const NAME: &str = "control.sock";
@@ -26,9 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Clients at a time; others wait.
 const CLIENTS: usize = 16;
-
-/// A request for a dump, to be answered.
-pub(super) type DumpRequest = oneshot::Sender<Dump>;
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
@@ -63,16 +62,16 @@ impl Control {
         Ok(Self { path, listener })
     }
 
-    /// Serves clients for ever; requests go to `requests`.
-    pub(super) async fn serve(&self, requests: mpsc::Sender<DumpRequest>) {
+    /// Serves clients for ever; what they ask goes to `queries`.
+    pub(super) async fn serve(&self, queries: Queries) {
         let places = Arc::new(Semaphore::new(CLIENTS));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let requests = requests.clone();
+                    let queries = queries.clone();
                     tokio::spawn(async move {
-                        let _ = tokio::time::timeout(PATIENCE, answer(stream, requests)).await;
+                        let _ = tokio::time::timeout(PATIENCE, answer(stream, queries)).await;
                         drop(place);
                     });
                 }
@@ -91,20 +90,23 @@ impl Drop for Control {
     }
 }
 
-async fn answer(stream: UnixStream, requests: mpsc::Sender<DumpRequest>) -> io::Result<()> {
+async fn answer(stream: UnixStream, queries: Queries) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(REQUEST_LIMIT)).read_line(&mut line).await?;
-    let mut answer = match serde_json::from_str(&line) {
+    match serde_json::from_str(&line) {
         Ok(Request::Dump) => {
-            let (sender, receiver) = oneshot::channel();
-            requests.send(sender).await.map_err(io::Error::other)?;
-            serde_json::to_vec(&receiver.await.map_err(io::Error::other)?)?
+            let mut pieces = std::pin::pin!(dump::json(queries));
+            while let Some(piece) = pieces.try_next().await? {
+                write.write_all(&piece).await?;
+            }
         }
-        Err(error) => serde_json::to_vec(&serde_json::json!({ "error": error.to_string() }))?,
-    };
-    answer.push(b'\n');
-    write.write_all(&answer).await
+        Err(error) => {
+            let answer = serde_json::json!({ "error": error.to_string() });
+            write.write_all(&serde_json::to_vec(&answer)?).await?;
+        }
+    }
+    write.write_all(b"\n").await
 }
 
 /// Asks a running daemon for its dump.
@@ -118,5 +120,5 @@ pub fn fetch_dump(runtime_dir: &Path) -> io::Result<Dump> {
     let mut request = serde_json::to_vec(&Request::Dump)?;
     request.push(b'\n');
     stream.write_all(&request)?;
-    serde_json::from_reader(stream).map_err(Into::into)
+    serde_json::from_reader(io::BufReader::new(stream)).map_err(Into::into)
 }

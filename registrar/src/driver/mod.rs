@@ -21,6 +21,7 @@ use std::sync::Arc;
 pub use control::fetch_dump;
 
 use crate::config::Config;
+use crate::query::Queries;
 use control::Control;
 use serve::Service;
 
@@ -105,13 +106,13 @@ impl Server {
     /// # Errors
     /// A socket fails for good.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let (requests, asked) = tokio::sync::mpsc::channel(1);
+        let (queries, asked) = Queries::channel();
         let names = self.listening.iter().map(ToString::to_string).collect();
         let service = Service::new(&self.config, self.sockets, names, random());
         notify::notify("READY=1");
         let served = tokio::select! {
             served = service.run(asked) => served,
-            () = self.control.serve(requests) => Ok(()),
+            () = self.control.serve(queries) => Ok(()),
             () = stop => Ok(()),
         };
         notify::notify("STOPPING=1");

@@ -14,13 +14,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-use super::control::DumpRequest;
 use super::log::Log;
 use super::outstanding::{Offer, Outstanding};
 use crate::Association;
 use crate::asap::{Input, Output, Registrar};
 use crate::config::Config;
-use crate::dump::Dump;
+use crate::query::{Query, Surroundings};
 
 /// Messages that were read and not yet handled.
 const READ_AHEAD: usize = 64;
@@ -87,7 +86,7 @@ impl Service {
     }
 
     /// Serves for ever.
-    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<DumpRequest>) -> io::Result<()> {
+    pub(super) async fn run(mut self, mut queries: mpsc::Receiver<Query>) -> io::Result<()> {
         let (sender, mut reads) = mpsc::channel(READ_AHEAD);
         let mut readers = tokio::task::JoinSet::new();
         for (place, socket) in self.sockets.iter().enumerate() {
@@ -102,9 +101,7 @@ impl Service {
                     None => return Err(io::Error::other("all sockets are closed")),
                 },
                 () = until(wake) => self.wake(),
-                Some(request) = requests.recv() => {
-                    let _ = request.send(self.dump());
-                }
+                Some(query) = queries.recv() => self.answer(query),
             }
             self.drain();
         }
@@ -310,9 +307,16 @@ impl Service {
         }
     }
 
-    fn dump(&self) -> Dump {
+    fn answer(&self, query: Query) {
         let outstanding = |association| self.outstanding.of(association);
-        Dump::new(&self.registrar, Instant::now(), self.listening.clone(), outstanding, self.dropped)
+        let around = Surroundings {
+            listening: &self.listening,
+            // Nothing has to be learnt from others before it can serve.
+            ready: true,
+            dropped_not_reading: self.dropped,
+            outstanding: &outstanding,
+        };
+        query.answer(&self.registrar, Instant::now(), &around);
     }
 }
 

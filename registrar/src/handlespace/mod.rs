@@ -166,6 +166,17 @@ impl Handlespace {
         }
     }
 
+    /// As [`Self::page`], of one pool: from the first identifier above `after` on.
+    pub fn page_of_pool(&self, handle: &PoolHandle, after: Option<u32>, limit: usize) -> Vec<ElementKey> {
+        let place = self.by_handle.get(handle).copied();
+        let first = after.map_or(Some(0), |id| id.checked_add(1));
+        let found = place.and_then(|place| Some((place, self.pools.get(place)?, first?)));
+        let keys = found.into_iter().flat_map(|(place, pool, first)| {
+            pool.ids_from(first).map(move |id| ElementKey { pool: place, id })
+        });
+        keys.take(limit).collect()
+    }
+
     fn all_after(&self, after: Option<(&PoolHandle, u32)>) -> impl Iterator<Item = ElementKey> {
         let pools = match after {
             Some((handle, _)) => self.in_order.range(handle..),
@@ -238,7 +249,7 @@ impl Handlespace {
     /// Takes an element out; its pool goes with its last one.
     pub fn remove(&mut self, key: ElementKey) -> Option<Removed> {
         let pool = self.pools.get_mut(key.pool)?;
-        let Kept { element, look } = pool.remove(key.id)?;
+        let Kept { element, look, .. } = pool.remove(key.id)?;
         let handle = pool.handle().clone();
         let pool_gone = pool.len() == 0;
         if pool_gone {
@@ -281,6 +292,13 @@ impl Handlespace {
     pub fn set_bad_reports(&mut self, key: ElementKey, count: u32) {
         if let Some(element) = self.element_mut(key) {
             element.bad_reports = count;
+        }
+    }
+
+    /// An element has answered a keep-alive.
+    pub fn set_answered(&mut self, key: ElementKey, now: Instant) {
+        if let Some(kept) = self.pools.get_mut(key.pool).and_then(|pool| pool.kept_mut(key.id)) {
+            kept.answered = Some(now);
         }
     }
 

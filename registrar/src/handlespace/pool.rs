@@ -31,6 +31,8 @@ struct First {
 pub(super) struct Kept {
     pub(super) element: Element,
     pub(super) look: Option<Instant>,
+    /// When it last answered a keep-alive.
+    pub(super) answered: Option<Instant>,
 }
 
 /// What came of putting an element into its pool.
@@ -88,13 +90,19 @@ impl Pool {
         self.elements.members().get(&id).map(|kept| &kept.element)
     }
 
+    /// When the element with this identifier last answered a keep-alive, if it did.
+    pub fn answered(&self, id: u32) -> Option<Instant> {
+        self.elements.members().get(&id)?.answered
+    }
+
     pub(super) fn kept_mut(&mut self, id: u32) -> Option<&mut Kept> {
         self.elements.get_mut(id).map(Box::as_mut)
     }
 
     pub(super) fn insert(&mut self, element: Element) -> Option<Replaced> {
         let changed = self.element(element.id).is_some_and(|present| present.differs_for_users(&element));
-        let kept = Box::new(Kept { element, look: None });
+        let answered = self.answered(element.id);
+        let kept = Box::new(Kept { element, look: None, answered });
         let before = self.elements.set(kept.element.id, kept, |kept| &kept.element.policy)?;
         Some(Replaced { before, changed })
     }

@@ -1,5 +1,7 @@
 //! Everything the registrar knows, for people (`Display`) and for programs (`Serialize`).
 
+mod stream;
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
@@ -8,13 +10,14 @@ use std::time::Instant;
 use asap_client::wire::Transport;
 
 use crate::Association;
-use crate::asap::{Counters, Registrar};
-use crate::handlespace::Element;
+use crate::asap::{Counter, Counters, Registrar};
+use crate::query::Row;
+pub(crate) use stream::json;
 
 /// The version of the JSON form. It grows when a key changes its meaning or vanishes, not when one is added.
 pub const SCHEMA: u32 = 1;
 
-/// A registrar at one moment.
+/// A registrar, read slice by slice while it goes on serving: each element is as it was when its slice was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dump {
     /// [`SCHEMA`].
@@ -65,6 +68,12 @@ pub struct ElementDump {
     pub life_left_ms: Option<u64>,
     /// Reports that it cannot be reached, since it was last heard from.
     pub bad_reports: u32,
+    /// Its policy with its values, for people.
+    #[serde(default)]
+    pub policy: String,
+    /// How long ago it last answered a keep-alive, in milliseconds; `null`: it never did, or was not asked.
+    #[serde(default)]
+    pub keep_alive_answered_ms: Option<u64>,
 }
 
 /// One association.
@@ -86,64 +95,54 @@ pub struct AssociationDump {
     pub outstanding_octets: usize,
 }
 
-impl Dump {
-    /// What `registrar` knows `now`. `outstanding` tells how many octets wait for an association.
-    pub fn new(
+impl AssociationDump {
+    /// What `registrar` knows of an association `now`, if it is there.
+    pub(crate) fn new(
         registrar: &Registrar,
+        association: Association,
         now: Instant,
-        listening: Vec<String>,
-        outstanding: impl Fn(Association) -> usize,
-        dropped_not_reading: u64,
-    ) -> Self {
-        let pools = registrar.handlespace().pools().map(|pool| PoolDump {
-            handle: pool.handle().to_string(),
-            policy: pool.policy().code(),
-            elements: pool.elements().map(|element| ElementDump::new(element, now)).collect(),
-        });
-        let associations = registrar.associations().filter_map(|association| {
-            let client = registrar.client(association)?;
-            Some(AssociationDump {
-                association,
-                addresses: client.addresses.clone(),
-                port: client.port,
-                elements: registrar.handlespace().count_owned_by(association),
-                subscriptions: registrar.subscriptions_of(association).map(ToString::to_string).collect(),
-                silent_ms: milliseconds(now, client.heard),
-                outstanding_octets: outstanding(association),
-            })
-        });
-        Self {
-            schema: SCHEMA,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            identifier: registrar.settings().server,
-            listening,
-            pools: pools.collect(),
-            associations: associations.collect(),
-            counters: *registrar.counters(),
-            dropped_not_reading,
-        }
+        outstanding_octets: usize,
+    ) -> Option<Self> {
+        let client = registrar.client(association)?;
+        Some(Self {
+            association,
+            addresses: client.addresses.clone(),
+            port: client.port,
+            elements: registrar.handlespace().count_owned_by(association),
+            subscriptions: registrar.subscriptions_of(association).map(ToString::to_string).collect(),
+            silent_ms: milliseconds(now, client.heard),
+            outstanding_octets,
+        })
+    }
+}
+
+/// The transport's name.
+fn transport(transport: &Transport) -> &'static str {
+    match transport {
+        Transport::Sctp { .. } => "sctp",
+        Transport::Tcp { .. } => "tcp",
+        Transport::Udp { .. } => "udp",
+        Transport::UdpLite { .. } => "udp-lite",
+        Transport::Dccp { .. } => "dccp",
+        Transport::Opaque(_) => "opaque",
     }
 }
 
 impl ElementDump {
-    fn new(element: &Element, now: Instant) -> Self {
-        let transport = match &element.user {
-            Transport::Sctp { .. } => "sctp",
-            Transport::Tcp { .. } => "tcp",
-            Transport::Udp { .. } => "udp",
-            Transport::UdpLite { .. } => "udp-lite",
-            Transport::Dccp { .. } => "dccp",
-            Transport::Opaque(_) => "opaque",
-        };
+    /// What is known of an element `now`.
+    pub(crate) fn new(row: &Row, now: Instant) -> Self {
+        let element = &row.element;
         Self {
             id: element.id,
             home: element.home,
-            transport: transport.to_owned(),
+            transport: transport(&element.user).to_owned(),
             port: element.user.port(),
             addresses: element.user.addresses().to_vec(),
             association: element.owner,
             life_left_ms: element.expires.map(|at| milliseconds(at, now)),
             bad_reports: element.bad_reports,
+            policy: element.policy.to_string(),
+            keep_alive_answered_ms: row.answered.map(|at| milliseconds(now, at)),
         }
     }
 }
@@ -177,9 +176,8 @@ impl fmt::Display for Dump {
             writeln!(f, "  {association}")?;
         }
         writeln!(f, "\nclients dropped for not reading: {}", self.dropped_not_reading)?;
-        let counters = serde_json::to_value(self.counters).unwrap_or_default();
-        for (name, value) in counters.as_object().into_iter().flatten() {
-            if value.as_u64() != Some(0) {
+        for Counter { name, value, .. } in self.counters.named() {
+            if value != 0 {
                 writeln!(f, "{}: {value}", name.replace('_', " "))?;
             }
         }
@@ -196,6 +194,9 @@ impl fmt::Display for ElementDump {
         match self.association {
             Some(association) => write!(f, "  association {association}")?,
             None => write!(f, "  registered at {:#010x}", self.home)?,
+        }
+        if !self.policy.is_empty() {
+            write!(f, "  {}", self.policy)?;
         }
         match self.life_left_ms {
             Some(ms) => write!(f, "  life left {}.{} s", ms / 1000, ms % 1000 / 100)?,

@@ -1,0 +1,234 @@
+//! Questions to the service loop about what the registrar knows.
+//!
+//! The loop answers each within a moment: a summary costs nothing that grows, and tables are read slice by slice, so
+//! that no dump, however long, holds up a resolution. Between two slices the registrar goes on: what is there all
+//! the time is read exactly once.
+
+use asap_client::wire::{Policy, PoolHandle};
+use std::io;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::Association;
+use crate::asap::{Counters, Registrar};
+use crate::dump::AssociationDump;
+use crate::handlespace::Element;
+
+/// Entries of a slice.
+pub(crate) const SLICE: usize = 64;
+
+/// How long the loop may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The registrar in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) identifier: u32,
+    pub(crate) listening: Vec<String>,
+    /// Whether it is in service: what it answers is complete.
+    pub(crate) ready: bool,
+    pub(crate) pools: usize,
+    pub(crate) elements: usize,
+    pub(crate) associations: usize,
+    pub(crate) subscriptions: usize,
+    pub(crate) counters: Counters,
+    /// Clients dropped since they did not read what was sent to them.
+    pub(crate) dropped_not_reading: u64,
+}
+
+/// Which elements are asked for: at most `limit`, in order of their pools' handles and their identifiers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// Only this pool's.
+    pub(crate) pool: Option<PoolHandle>,
+    /// Only those that come after this one, which need not be there.
+    pub(crate) after: Option<(PoolHandle, u32)>,
+    pub(crate) limit: usize,
+}
+
+/// Elements, as far as the limit went.
+#[derive(Clone, Debug)]
+pub(crate) struct Elements {
+    /// When it was so.
+    pub(crate) now: Instant,
+    pub(crate) pools: Vec<PoolPart>,
+    /// There are others behind.
+    pub(crate) more: bool,
+}
+
+/// A pool with some of its elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PoolPart {
+    pub(crate) handle: PoolHandle,
+    pub(crate) policy: Policy,
+    /// How many elements the pool has.
+    pub(crate) len: usize,
+    /// Those asked for; never none.
+    pub(crate) elements: Vec<Row>,
+}
+
+/// An element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) element: Element,
+    /// When it last answered a keep-alive.
+    pub(crate) answered: Option<Instant>,
+}
+
+/// Associations in order of their numbers, as far as the slice went.
+#[derive(Clone, Debug)]
+pub(crate) struct Associations {
+    pub(crate) associations: Vec<AssociationDump>,
+    /// There are others behind.
+    pub(crate) more: bool,
+}
+
+/// A question, with where the answer goes.
+#[derive(Debug)]
+pub(crate) enum Query {
+    Summary(oneshot::Sender<Summary>),
+    Elements(Range, oneshot::Sender<Elements>),
+    /// Those after this one.
+    Associations(Option<Association>, oneshot::Sender<Associations>),
+}
+
+/// What the driver knows and the machine does not.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) listening: &'a [String],
+    pub(crate) ready: bool,
+    pub(crate) dropped_not_reading: u64,
+    /// The octets that wait for an association.
+    pub(crate) outstanding: &'a dyn Fn(Association) -> usize,
+}
+
+impl Query {
+    /// Answers; for the owner of the machine.
+    pub(crate) fn answer(self, registrar: &Registrar, now: Instant, around: &Surroundings<'_>) {
+        // Who does not wait for the answer any more does not need it.
+        match self {
+            Self::Summary(to) => drop(to.send(Summary::new(registrar, around))),
+            Self::Elements(range, to) => drop(to.send(Elements::new(registrar, now, &range))),
+            Self::Associations(after, to) => {
+                drop(to.send(Associations::new(registrar, now, after, around.outstanding)));
+            }
+        }
+    }
+}
+
+impl Summary {
+    fn new(registrar: &Registrar, around: &Surroundings<'_>) -> Self {
+        Self {
+            identifier: registrar.settings().server,
+            listening: around.listening.to_vec(),
+            ready: around.ready,
+            pools: registrar.handlespace().pool_count(),
+            elements: registrar.handlespace().len(),
+            associations: registrar.associations().len(),
+            subscriptions: registrar.subscription_count(),
+            counters: *registrar.counters(),
+            dropped_not_reading: around.dropped_not_reading,
+        }
+    }
+}
+
+impl Elements {
+    fn new(registrar: &Registrar, now: Instant, range: &Range) -> Self {
+        let space = registrar.handlespace();
+        let after = range.after.as_ref().map(|(handle, id)| (handle, *id));
+        let beyond = range.limit.saturating_add(1);
+        let mut keys = match &range.pool {
+            Some(pool) => {
+                let after = after.filter(|(handle, _)| *handle == pool).map(|(_, id)| id);
+                space.page_of_pool(pool, after, beyond)
+            }
+            None => space.page(None, after, beyond),
+        };
+        let more = keys.len() > range.limit;
+        keys.truncate(range.limit);
+        let mut pools: Vec<PoolPart> = Vec::new();
+        for (pool, element) in keys.into_iter().filter_map(|key| space.get(key)) {
+            let row = Row { element: element.clone(), answered: pool.answered(element.id) };
+            match pools.last_mut().filter(|part| part.handle == *pool.handle()) {
+                Some(part) => part.elements.push(row),
+                None => pools.push(PoolPart {
+                    handle: pool.handle().clone(),
+                    policy: pool.policy().clone(),
+                    len: pool.len(),
+                    elements: vec![row],
+                }),
+            }
+        }
+        Self { now, pools, more }
+    }
+
+    /// The last element, to go on after it.
+    pub(crate) fn last(&self) -> Option<(&PoolHandle, u32)> {
+        let part = self.pools.last()?;
+        Some((&part.handle, part.elements.last()?.element.id))
+    }
+}
+
+impl Associations {
+    /// Subscriptions count as entries too: an association may have hundreds.
+    fn new(
+        registrar: &Registrar,
+        now: Instant,
+        after: Option<Association>,
+        outstanding: &dyn Fn(Association) -> usize,
+    ) -> Self {
+        let mut associations = Vec::new();
+        let mut entries = 0;
+        for association in registrar.associations_after(after) {
+            if entries >= SLICE {
+                return Self { associations, more: true };
+            }
+            if let Some(dump) = AssociationDump::new(registrar, association, now, outstanding(association)) {
+                entries += 1 + dump.subscriptions.len();
+                associations.push(dump);
+            }
+        }
+        Self { associations, more: false }
+    }
+}
+
+/// Where to ask.
+#[derive(Clone, Debug)]
+pub(crate) struct Queries(mpsc::Sender<Query>);
+
+impl Queries {
+    /// A way to ask, and the loop's end of it. Only one question waits at a time.
+    pub(crate) fn channel() -> (Self, mpsc::Receiver<Query>) {
+        let (sender, receiver) = mpsc::channel(1);
+        (Self(sender), receiver)
+    }
+
+    /// The registrar in numbers.
+    ///
+    /// # Errors
+    /// The loop does not answer, as with all questions.
+    pub(crate) async fn summary(&self) -> io::Result<Summary> {
+        self.ask(Query::Summary).await
+    }
+
+    /// Some elements.
+    pub(crate) async fn elements(&self, range: Range) -> io::Result<Elements> {
+        self.ask(|to| Query::Elements(range, to)).await
+    }
+
+    /// Some associations, from the first one after `after` on.
+    pub(crate) async fn associations(&self, after: Option<Association>) -> io::Result<Associations> {
+        self.ask(|to| Query::Associations(after, to)).await
+    }
+
+    async fn ask<T>(&self, query: impl FnOnce(oneshot::Sender<T>) -> Query) -> io::Result<T> {
+        let (sender, receiver) = oneshot::channel();
+        let answered = async {
+            self.0.send(query(sender)).await.map_err(io::Error::other)?;
+            receiver.await.map_err(io::Error::other)
+        };
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(answer) => answer,
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the service loop does not answer")),
+        }
+    }
+}
