@@ -7,6 +7,7 @@
 //! - [`machine`]: both around one handlespace, [`machine::Registrar`].
 //! - [`driver`]: the sockets, the clock and the control socket around that machine.
 //! - [`config`]: the configuration file, every value with its bounds.
+//! - `http`: the same to look at in a browser, for metrics and for health checks.
 //! - [`dump`]: everything the registrar knows, for people and for programs.
 
 pub mod asap;
@@ -15,6 +16,7 @@ pub mod driver;
 pub mod dump;
 pub mod enrp;
 pub mod handlespace;
+mod http;
 pub mod machine;
 mod query;
 

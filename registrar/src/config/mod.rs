@@ -40,6 +40,8 @@ pub struct Config {
     pub limits: Limits,
     /// How the kernel's SCTP is set.
     pub sctp: Sctp,
+    /// The page, metrics and health checks.
+    pub http: Http,
 }
 
 impl Default for Config {
@@ -52,6 +54,7 @@ impl Default for Config {
             asap: Asap::default(),
             limits: Limits::default(),
             sctp: Sctp::default(),
+            http: Http::default(),
         }
     }
 }
@@ -181,6 +184,24 @@ impl Default for Sctp {
             path_max_retransmissions: 5,
             heartbeat_interval: Duration::from_secs(5),
         }
+    }
+}
+
+/// `[http]`: where the registrar can be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Where HTTP is served over TCP; by default nowhere. Whoever reaches it may read everything.
+    #[serde(deserialize_with = "value::one_or_more_addresses")]
+    pub listen: Vec<SocketAddr>,
+    /// Connections at a time, 2 to 10000; half of them may be event streams. Default 64.
+    #[serde(deserialize_with = "value::count::<_, 2, 10_000>")]
+    pub connections: usize,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: Vec::new(), connections: 64 }
     }
 }
 

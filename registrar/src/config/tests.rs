@@ -49,9 +49,12 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         "association_max_retransmissions",
         "path_max_retransmissions",
         "heartbeat_interval",
+        "connections",
     ] {
         assert!(shipped.lines().any(|line| line.starts_with(&format!("#{key} = "))), "{key} is not shown");
     }
+    // What is not the default is shown as an example.
+    assert!(shipped.contains("\n# listen = \"127.0.0.1:8080\"\n"));
 }
 
 #[test]
@@ -88,6 +91,11 @@ fn impossible_values_are_refused_with_what_is_allowed() {
         ("[asap]\npush_interval = \"11s\"", "2:17", "0s to 10s"),
         ("[limits]\nelements = 0", "2:12", "1 to 10000000"),
         ("[limits]\nelements = 1.5", "2:12", "1 to 10000000"),
+        ("[http]\nlisten = []", "2:10", "ADDRESS:PORT"),
+        ("[http]\nlisten = \"localhost\"", "2:10", "ADDRESS:PORT"),
+        ("[http]\nlisten = \"127.0.0.1:0\"", "2:10", "ADDRESS:PORT"),
+        ("[http]\nlisten = 8080", "2:10", "ADDRESS:PORT"),
+        ("[http]\nconnections = 1", "2:15", "2 to 10000"),
         ("[sctp]\nrto_max = \"61s\"", "2:11", "10ms to 1m"),
         (
             "[sctp]\nheartbeat_interval = \"2s\"\nrto_max = \"300ms\"",
@@ -106,6 +114,17 @@ fn durations_are_written_with_units() {
     let config = parse("[asap]\nkeep_alive_timeout = \"1m30s\"\nkeep_alive_interval = \"0s\"\n").unwrap();
     assert_eq!(config.asap.keep_alive_timeout, Duration::from_secs(90));
     assert_eq!(config.asap.keep_alive_interval, None);
+}
+
+#[test]
+fn http_is_served_at_no_address_at_one_or_at_several() {
+    let listen = |text: &str| parse(text).unwrap().http.listen;
+    let addresses =
+        |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+    assert_eq!(listen("[http]\nconnections = 2"), []);
+    assert_eq!(listen("[http]\nlisten = \"127.0.0.1:8080\""), addresses(&["127.0.0.1:8080"]));
+    let both = ["127.0.0.1:8080", "[::1]:8080"];
+    assert_eq!(listen("[http]\nlisten = [\"127.0.0.1:8080\", \"[::1]:8080\"]"), addresses(&both));
 }
 
 #[test]

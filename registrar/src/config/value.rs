@@ -131,17 +131,35 @@ pub(super) fn absolute_path<'de, D: Deserializer<'de>>(from: D) -> Result<PathBu
 /// Where to listen.
 pub(super) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SocketAddr>, D::Error> {
     let allowed = "allowed: a list of ADDRESS:PORT in quotes, as \"0.0.0.0:3863\" or \"[::]:3863\"";
-    let texts: Vec<String> =
-        Vec::deserialize(from).map_err(|cause| D::Error::custom(format!("{cause}; {allowed}")))?;
+    listed(Vec::deserialize(from), allowed)
+}
+
+/// As [`addresses`], but a single one needs no list.
+pub(super) fn one_or_more_addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SocketAddr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "neither a string nor a list of strings")]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    let texts = OneOrMore::deserialize(from).map(|texts| match texts {
+        OneOrMore::One(text) => vec![text],
+        OneOrMore::More(texts) => texts,
+    });
+    listed(texts, "allowed: ADDRESS:PORT in quotes, as \"127.0.0.1:8080\", or a list of them")
+}
+
+fn listed<E: serde::de::Error>(texts: Result<Vec<String>, E>, allowed: &str) -> Result<Vec<SocketAddr>, E> {
+    let texts = texts.map_err(|cause| E::custom(format!("{cause}; {allowed}")))?;
     let mut addresses = Vec::new();
     for text in texts {
-        let address = listen_address(&text).map_err(|what| D::Error::custom(format!("{what}; {allowed}")))?;
+        let address = listen_address(&text).map_err(|what| E::custom(format!("{what}; {allowed}")))?;
         if !addresses.contains(&address) {
             addresses.push(address);
         }
     }
     if addresses.is_empty() {
-        return Err(D::Error::custom(format!("the list is empty; {allowed}")));
+        return Err(E::custom(format!("the list is empty; {allowed}")));
     }
     Ok(addresses)
 }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 pub use control::fetch_dump;
 
 use crate::config::Config;
+use crate::http::Http;
 use crate::query::Queries;
 use control::Control;
 use serve::Service;
@@ -43,6 +44,15 @@ pub enum StartError {
     Bind {
         /// What was to be bound.
         addresses: Vec<SocketAddr>,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
+    /// An address for HTTP cannot be had.
+    #[error("cannot serve HTTP on {address}: {error}")]
+    Http {
+        /// What was to be bound.
+        address: SocketAddr,
         /// Why not.
         #[source]
         error: io::Error,
@@ -76,6 +86,7 @@ pub struct Server {
     config: Config,
     sockets: Vec<Arc<AsyncSocket>>,
     control: Control,
+    http: Http,
     listening: Vec<SocketAddr>,
 }
 
@@ -91,9 +102,11 @@ impl Server {
         let sockets = socket::open(&config)?;
         let control = Control::bind(&config.runtime_dir)
             .map_err(|error| StartError::Control { dir: config.runtime_dir.clone(), error })?;
+        let http =
+            Http::bind(&config.http).map_err(|(address, error)| StartError::Http { address, error })?;
         let mut listening = config.listen.clone();
         listening.sort_unstable();
-        Ok(Self { config, sockets: sockets.into_iter().map(Arc::new).collect(), control, listening })
+        Ok(Self { config, sockets: sockets.into_iter().map(Arc::new).collect(), control, http, listening })
     }
 
     /// Where it listens.
@@ -112,7 +125,8 @@ impl Server {
         notify::notify("READY=1");
         let served = tokio::select! {
             served = service.run(asked) => served,
-            () = self.control.serve(queries) => Ok(()),
+            () = self.control.serve(queries.clone()) => Ok(()),
+            () = self.http.serve(queries) => Ok(()),
             () = stop => Ok(()),
         };
         notify::notify("STOPPING=1");

@@ -1,0 +1,82 @@
+//! The registrar in OpenMetrics' text format.
+
+use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::query::Summary;
+
+/// The format's media type.
+pub(super) const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A metric family with one sample.
+struct Family<'a> {
+    name: &'a str,
+    kind: &'a str,
+    unit: Option<&'a str>,
+    help: &'a str,
+    /// What follows the name in the sample: a suffix, and labels.
+    suffix: &'a str,
+    value: &'a dyn std::fmt::Display,
+}
+
+impl Family<'_> {
+    fn write(&self, text: &mut String) {
+        let Family { name, kind, unit, help, suffix, value } = self;
+        let unit = unit.map(|unit| format!("# UNIT {name} {unit}\n")).unwrap_or_default();
+        // Writing to a string does not fail.
+        let _ = write!(text, "# TYPE {name} {kind}\n{unit}# HELP {name} {help}.\n{name}{suffix} {value}\n");
+    }
+}
+
+/// All metrics.
+pub(super) fn text(summary: &Summary, started: SystemTime) -> String {
+    let mut text = String::new();
+    let started = started.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let started = format!("{}.{:03}", started.as_secs(), started.subsec_millis());
+    Family {
+        name: "process_start_time_seconds",
+        kind: "gauge",
+        unit: Some("seconds"),
+        help: "When the process started, in seconds since 1970-01-01T00:00:00Z",
+        suffix: "",
+        value: &started,
+    }
+    .write(&mut text);
+    let labels = format!(
+        "_info{{version=\"{}\",identifier=\"{:#010x}\"}}",
+        env!("CARGO_PKG_VERSION"),
+        summary.identifier
+    );
+    Family {
+        name: "roam_registrar",
+        kind: "info",
+        unit: None,
+        help: "The registrar",
+        suffix: &labels,
+        value: &1,
+    }
+    .write(&mut text);
+    for (name, help, value) in [
+        ("ready", "Whether the registrar is in service, 1 or 0", usize::from(summary.ready)),
+        ("pools", "Pools", summary.pools),
+        ("elements", "Pool elements in all pools", summary.elements),
+        ("associations", "Associations with pool elements and pool users", summary.associations),
+        ("subscriptions", "Subscriptions of all associations", summary.subscriptions),
+    ] {
+        let name = format!("roam_registrar_{name}");
+        Family { name: &name, kind: "gauge", unit: None, help, suffix: "", value: &value }.write(&mut text);
+    }
+    let counters = summary.counters.named().map(|counter| (counter.name, counter.what, counter.value));
+    let dropped = (
+        "dropped_not_reading",
+        "Associations aborted since they did not read what was sent to them",
+        summary.dropped_not_reading,
+    );
+    for (name, help, value) in counters.into_iter().chain([dropped]) {
+        let name = format!("roam_registrar_{name}");
+        Family { name: &name, kind: "counter", unit: None, help, suffix: "_total", value: &value }
+            .write(&mut text);
+    }
+    text.push_str("# EOF\n");
+    text
+}
