@@ -1,0 +1,75 @@
+//! The unit file for systemd.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+const UNIT: &str = include_str!("../roam-registrar.service");
+
+/// The settings of a section; a key that stands there several times has all its values, one a line.
+fn section(name: &str) -> BTreeMap<&'static str, String> {
+    let mut settings: BTreeMap<_, String> = BTreeMap::new();
+    let mut current = "";
+    for line in UNIT.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(section) = line.strip_prefix('[') {
+            current = section.strip_suffix(']').unwrap();
+        } else if current == name {
+            let (key, value) = line.split_once('=').unwrap();
+            let all = settings.entry(key).or_default();
+            if !all.is_empty() {
+                all.push('\n');
+            }
+            all.push_str(value);
+        }
+    }
+    settings
+}
+
+#[test]
+fn the_service_runs_as_nobody_in_particular_and_without_privileges() {
+    let service = section("Service");
+    for (key, value) in [
+        ("Type", "notify"),
+        ("Restart", "on-failure"),
+        ("DynamicUser", "yes"),
+        ("RuntimeDirectory", "roam-registrar"),
+        ("CapabilityBoundingSet", ""),
+        ("AmbientCapabilities", ""),
+        ("NoNewPrivileges", "yes"),
+        ("ProtectSystem", "strict"),
+        ("ProtectHome", "yes"),
+        ("PrivateDevices", "yes"),
+        ("PrivateTmp", "yes"),
+        ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6"),
+        ("RestrictNamespaces", "yes"),
+        ("MemoryDenyWriteExecute", "yes"),
+        ("SystemCallFilter", "@system-service\n~@privileged @resources"),
+    ] {
+        assert_eq!(service.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    // A reload that the program does not know would end it.
+    assert!(!service.contains_key("ExecReload"));
+    assert_eq!(section("Install")["WantedBy"], "multi-user.target");
+}
+
+#[test]
+fn the_directories_are_those_of_the_defaults() {
+    use roam_registrar::config::{DEFAULT_FILE, DEFAULT_RUNTIME_DIR};
+    let service = section("Service");
+    assert_eq!(format!("/run/{}", service["RuntimeDirectory"]), DEFAULT_RUNTIME_DIR);
+    assert_eq!(format!("/etc/{}/registrar.toml", service["ConfigurationDirectory"]), DEFAULT_FILE);
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_it_where_it_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("roam-registrar.service");
+    // The program need not be installed for this.
+    std::fs::write(&file, UNIT.replace("/usr/sbin/roam-registrar", env!("CARGO_BIN_EXE_roam-registrar")))
+        .unwrap();
+    let Ok(output) = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output() else {
+        eprintln!("systemd-analyze is not there");
+        return;
+    };
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !told.contains("roam-registrar.service"), "{told}");
+}
