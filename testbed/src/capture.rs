@@ -2,12 +2,14 @@
 #![expect(clippy::disallowed_methods, reason = "brings the kernel's time of day onto the testbed's clock")]
 
 use std::io;
+use std::net::UdpSocket;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
+use nix::sys::socket::{setsockopt, sockopt};
 use roam_agent::control::Client;
 use roam_agent::control::protocol::StreamEvent;
 use sctp_sys::watch::{AsconfParam, Seen, Sighting, Watch};
@@ -26,6 +28,7 @@ pub(crate) struct Capture {
 impl Capture {
     /// Notes every ASCONF, every answer and every ABORT that a mobile host sends.
     pub(crate) fn start(network: &Network, story: &Story) -> io::Result<Self> {
+        keep_timestamping();
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         for host in Host::ALL {
@@ -58,6 +61,18 @@ impl Drop for Capture {
             let _ = thread.join();
         }
     }
+}
+
+/// Has the kernel note the time of each packet for as long as this process lives. It begins that with the first socket
+/// that asks for it and ends it with the last, by patching its code while it runs; on an emulated processor with
+/// several cores that was seen to crash it once in some thousand times (`int3` in `netif_rx_internal`).
+fn keep_timestamping() {
+    static KEPT: OnceLock<Option<UdpSocket>> = OnceLock::new();
+    KEPT.get_or_init(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").or_else(|_| UdpSocket::bind("[::1]:0")).ok()?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true).ok()?;
+        Some(socket)
+    });
 }
 
 /// Follows the decisions of the daemon with this runtime directory until it ends.
