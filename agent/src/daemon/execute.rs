@@ -204,19 +204,18 @@ impl Daemon {
         if holders.is_empty() || self.host.events_must_rest(Instant::now()) || !holders.iter().all(ready) {
             return Ok(false);
         }
-        let mut looks = Ok(());
-        for holder in &holders {
+        let look = |managed: &Managed| on_socket(managed, |fd, _| sockopt::set_auto_asconf(fd, true));
+        // Whoever asks first: if it cannot look, nothing has happened yet.
+        if let Some(managed) = asks.and_then(|key| self.associations.get(&key)) {
+            look(managed)?;
+        }
+        for holder in holders.iter().filter(|holder| asks != Some(**holder)) {
             let Some(managed) = self.associations.get_mut(holder) else { continue };
-            let result = on_socket(managed, |fd, _| sockopt::set_auto_asconf(fd, true));
-            if asks == Some(*holder) {
-                looks = result;
-            } else if let Err(error) = result {
-                tracing::debug!(key = ?holder, error, "cannot look at an address event");
-            } else {
-                managed.planner.handle(Instant::now(), Input::Vanishes(address));
+            match look(managed) {
+                Ok(()) => managed.planner.handle(Instant::now(), Input::Vanishes(address)),
+                Err(error) => tracing::debug!(key = ?holder, error, "cannot look at an address event"),
             }
         }
-        looks?;
         for holder in &holders {
             self.host.release(*holder, address)?;
         }

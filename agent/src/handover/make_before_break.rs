@@ -62,6 +62,7 @@ impl Planner {
         self.asked = None;
         self.probed = None;
         self.swapping = None;
+        self.postponed.clear();
         self.preferred = alive.first().copied();
         // What was lost is lost: no grace. A peer of which no registrar knows may have no agent and another stack than
         // Linux's: associations with usrsctp were seen to die of a deletion at once, and not of one at the kernel's tick.

@@ -75,3 +75,17 @@ fn a_deletion_that_waited_is_done_when_all_are_ready_or_asked_for_again() {
     host.settle();
     assert!(host.did(&Action::Remove(old())));
 }
+
+#[test]
+fn a_deletion_that_waited_is_asked_for_at_once_after_the_next_move() {
+    let mut host = arrived_wildcard();
+    host.tell(Input::Postponed(old()));
+    host.usable(&[]);
+    host.usable(&[third()]);
+    host.wait(Duration::from_millis(700));
+    let serial = host.add(third());
+    host.take();
+    host.answered(serial, peer());
+    host.wait(Duration::from_secs(2));
+    assert!(host.did(&Action::Remove(old())), "{:?}", host.actions);
+}
