@@ -76,6 +76,10 @@ pub struct Agent {
     pub enable_addip: bool,
     /// Whether the daemon keeps one rule and one routing table per address. Default true.
     pub manage_routes: bool,
+    /// The nice value the daemon gives itself at its start, so that on a busy host a move does not wait for its turn;
+    /// -20 (first) to 19 (last), default -15. Where it may not, it goes on as it is.
+    #[serde(deserialize_with = "value::nice")]
+    pub nice: i32,
     /// How often new sockets are looked for; 10 ms to 60 s, default 250 ms.
     #[serde(deserialize_with = "value::poll")]
     pub poll: Duration,
@@ -95,6 +99,7 @@ impl Default for Agent {
             offline: Duration::from_secs(600),
             enable_addip: true,
             manage_routes: true,
+            nice: -15,
             poll: Duration::from_millis(250),
             grace: Duration::from_millis(500),
             settle_window: Duration::from_millis(100),

@@ -7,6 +7,7 @@ mod ask;
 pub mod diff;
 pub mod event;
 pub mod monitor;
+mod neighbours;
 pub(crate) mod netlink;
 pub(crate) mod ours;
 pub mod snapshot;

@@ -116,6 +116,21 @@ fn deleting_a_primary_address_takes_its_secondaries_along() {
 }
 
 #[test]
+fn the_router_is_asked_for_before_anything_is_sent() {
+    in_namespace(|| async {
+        let (monitor, mut views) = start(&Config::default()).await;
+        monitor.set_peers(["10.3.0.2".parse().unwrap()].into());
+        uplink("u1");
+        ip("addr add 10.1.0.2/24 dev u1");
+        ip("route add default via 10.1.0.1 dev u1");
+        // It is asked for before the view is published.
+        until_verdict(&mut views, "10.1.0.2", OK).await;
+        let known = ip("neigh show dev u1");
+        assert!(known.contains("10.1.0.1"), "{known}");
+    });
+}
+
+#[test]
 fn an_ipv6_address_is_usable_when_duplicate_address_detection_is_over() {
     in_namespace(|| async {
         let (_monitor, mut views) = start(&Config::default()).await;

@@ -70,6 +70,10 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config) -> Result<(), StartError> {
+    // Before there are other threads, which inherit it. A move that starts late is late by so much.
+    if let Err(error) = rustix::process::setpriority_process(None, config.agent.nice) {
+        tracing::info!(%error, nice = config.agent.nice, "keeps the priority that it was started with");
+    }
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(daemon::run(config))
 }
 

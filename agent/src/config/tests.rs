@@ -28,6 +28,7 @@ fn every_documented_key_is_understood() {
         offline = "1m30s"
         enable_addip = false
         manage_routes = false
+        nice = 0
         poll = "20ms"
         grace = "0s"
         settle_window = "50ms"
@@ -96,6 +97,7 @@ fn impossible_values_are_refused_with_what_is_allowed() {
         ("[agent]\noffline = 10", "2:11: agent.offline", "1s to 24h"),
         ("[agent]\noffline = \"99999999999999999999s\"", "2:11: agent.offline", "1s to 24h"),
         ("[agent]\npoll = \"1ms\"", "2:8: agent.poll", "10ms to 60s"),
+        ("[agent]\nnice = -21", "2:8: agent.nice", "-20 to 19"),
         ("[agent]\nruntime_dir = \"run\"", "2:15: agent.runtime_dir", "from the root"),
         ("[[manage]]\nport = 0", "2:8: manage.port", "1 to 65535"),
         ("[[manage]]\nport = 65536", "2:8: manage.port", "1 to 65535"),

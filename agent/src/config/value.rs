@@ -36,6 +36,15 @@ pub(super) fn default_life() -> Duration {
     Duration::from_secs(300)
 }
 
+pub(super) fn nice<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
+    const ALLOWED: RangeInclusive<i32> = -20..=19;
+    let nice = i32::deserialize(from)?;
+    if ALLOWED.contains(&nice) {
+        return Ok(nice);
+    }
+    Err(D::Error::custom(format!("`{nice}` is out of range; allowed: -20 to 19")))
+}
+
 fn duration<'de, D: Deserializer<'de>>(
     from: D,
     bounds: RangeInclusive<u64>,

@@ -61,6 +61,18 @@ pub(crate) fn full_length(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
+/// Has the kernel resolve the link-layer address of a neighbour now, as if a packet to it had come. What it finds
+/// is an ordinary entry of its cache, which it drops by itself.
+pub(crate) fn resolve(ifindex: u32, neighbour: IpAddr) -> Change {
+    const USE: u8 = 0x01;
+    let mut fixed = [wire::family(neighbour), 0, 0, 0, 0, 0, 0, 0, 0, 0, USE, 0];
+    fixed[4..8].copy_from_slice(&ifindex.to_ne_bytes());
+    let what = format!("ip neighbour add {neighbour} interface {ifindex} use");
+    let message = Builder::new(wire::NEWNEIGH, wire::REQUEST | wire::ACK | wire::CREATE, &fixed)
+        .attribute_address(1, neighbour);
+    Change { what, message }
+}
+
 fn rule_message(kind: u16, flags: u16, from: IpAddr, table: u32) -> Builder {
     const TO_TABLE: u8 = 1;
     let fixed = [wire::family(from), 0, full_length(from), 0, 0, 0, 0, TO_TABLE, 0, 0, 0, 0];

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ask;
 use super::event::{Event, OUR_PROTOCOL};
+use super::neighbours::first_hops;
 use super::netlink::{Events, Heard, NetlinkError, Requests};
 use super::ours::{Own, SharedOurs};
 use super::snapshot::{Doubt, OUR_TABLES, Snapshot};
@@ -346,6 +347,7 @@ impl Watcher {
                 check_source(&mut requests, local, &peers);
             }
         }
+        self.resolve_first_hops(&addresses, &peers);
         let view = View { addresses, lost: self.shared.ours.lock().lost };
         let published = self.views.send_if_modified(|current| {
             let changed = **current != view;
@@ -356,6 +358,18 @@ impl Watcher {
         });
         if !published {
             self.shared.ignored.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Best effort: what could not be asked for now is asked for by the first packet.
+    fn resolve_first_hops(&self, addresses: &[LocalAddress], peers: &BTreeSet<IpAddr>) {
+        let hops = first_hops(&self.views.borrow(), addresses, &self.snapshot, peers);
+        if hops.is_empty() {
+            return;
+        }
+        let questions = hops.into_iter().map(|(ifindex, hop)| ask::resolve(ifindex, hop)).collect();
+        for refused in self.shared.requests().apply(questions).into_iter().filter_map(Result::err) {
+            tracing::debug!(target: "net", %refused, "a neighbour cannot be asked for");
         }
     }
 }

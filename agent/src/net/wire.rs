@@ -1,6 +1,6 @@
-//! rtnetlink messages as bytes: the four kinds that a mobility agent reads and the five that it writes.
+//! rtnetlink messages as bytes: the four kinds that a mobility agent reads and the seven that it writes.
 //!
-//! Layouts are those of `linux/rtnetlink.h`, `if_link.h`, `if_addr.h` and `fib_rules.h`, in the host's byte
+//! Layouts are those of `linux/rtnetlink.h`, `if_link.h`, `if_addr.h`, `fib_rules.h` and `neighbour.h`, in the host's byte
 //! order. Reading never panics: what is too short ends the list, what is unknown is skipped. That is all we
 //! need of rtnetlink, and it spares a handover the cost of decoding interface statistics.
 
@@ -15,6 +15,7 @@ pub(crate) const GETADDR: u16 = 22;
 pub(crate) const NEWROUTE: u16 = 24;
 pub(crate) const DELROUTE: u16 = 25;
 pub(crate) const GETROUTE: u16 = 26;
+pub(crate) const NEWNEIGH: u16 = 28;
 pub(crate) const NEWRULE: u16 = 32;
 pub(crate) const DELRULE: u16 = 33;
 pub(crate) const GETRULE: u16 = 34;

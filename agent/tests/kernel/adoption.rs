@@ -43,6 +43,12 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     assert!(held, "waited in vain: {what}");
 }
 
+/// The nice value of a process that has no spaces in its name (proc(5)).
+fn nice(pid: &str) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.split_whitespace().nth(18).unwrap().parse().unwrap()
+}
+
 fn listens(port: u16) -> bool {
     let endpoints = std::fs::read_to_string("/proc/thread-self/net/sctp/eps").unwrap();
     endpoints.split_whitespace().any(|word| word == port.to_string())
@@ -57,9 +63,10 @@ fn adopting_what_is_not_there_or_not_ours_says_so_and_the_daemon_goes_on_with_th
     writeln!(config, "[agent]\nruntime_dir = {:?}", directory.path().display().to_string()).unwrap();
     let config = config.path().display().to_string();
     let as_daemon = |words: &[&str]| Program::start(&[&UNTRACED, words].concat());
-    let _daemon = as_daemon(&[env!("CARGO_BIN_EXE_roamd"), "--config", &config]);
+    let daemon = as_daemon(&[env!("CARGO_BIN_EXE_roamd"), "--config", &config]);
     let ask = |words: &[&str]| roam(directory.path(), words);
     until("the daemon answers", || ask(&["status"]).status.success());
+    assert_eq!(nice(&daemon.pid()), -15, "it comes first on a busy host");
 
     let refused = ask(&["adopt", "2147483646"]);
     assert_eq!(refused.status.code(), Some(10));
