@@ -15,7 +15,7 @@ pub mod usable;
 pub mod view;
 mod wire;
 
-pub(crate) use self::ask::{add_held, add_route, add_rule, delete_held, delete_route, delete_rule};
+pub(crate) use self::ask::{TICK, add_held, add_route, add_rule, delete_held, delete_route, delete_rule};
 pub(crate) use self::ask::{is_our_rule, routes as ask_routes, rules as ask_rules};
 pub use self::diff::{Change, diff};
 pub use self::event::{OUR_LABEL, OUR_PROTOCOL};

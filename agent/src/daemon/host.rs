@@ -209,6 +209,11 @@ impl Host {
         self.drop_unwanted(address).map(|_| ())
     }
 
+    /// Starts the kernel's timer for address events.
+    pub(super) fn tick(&mut self) -> Result<(), crate::net::NetlinkError> {
+        self.holder.tick()
+    }
+
     /// An address event was made that no socket shall react to.
     pub(super) fn let_events_rest(&mut self, now: Instant) {
         self.events_rest_until = Some(now + TICK);

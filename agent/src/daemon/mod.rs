@@ -7,6 +7,7 @@
 //! | `adopt` | taking associations and listeners under management, letting them go |
 //! | `execute` | carrying out what planners want |
 //! | `host` | what is added to the host: held addresses, translation, routes; all of it in the journal |
+//! | `tick` | keeps the kernel ready for the address that a wildcard socket waits for |
 //! | `wire` | which association a sighting on the wire belongs to |
 //! | `listeners` | endpoints: new associations find the new address |
 //! | `peers` | own pool elements kept registered, peers found |
@@ -23,6 +24,7 @@ mod peers;
 mod report;
 mod run;
 mod story;
+mod tick;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -57,6 +59,7 @@ struct Daemon {
     arrival: u64,
     /// When gathered events are to be looked at, while usable paths remain.
     window: Option<Instant>,
+    tick: tick::Tick,
     /// Where the peers of the configured pool handles are.
     located: HashMap<String, (Vec<IpAddr>, Option<u16>)>,
     story: Story,

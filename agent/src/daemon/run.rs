@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::Daemon;
 use super::host::Host;
 use super::story::Story;
+use super::tick::Tick;
 use crate::associations::{Key, Survey};
 use crate::config::Config;
 use crate::decisions::Decisions;
@@ -94,6 +95,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         arrivals: HashMap::new(),
         arrival: 0,
         window: None,
+        tick: Tick::default(),
         located: HashMap::new(),
         story: Story(decisions),
         monitor,
@@ -229,6 +231,7 @@ impl Daemon {
             .values()
             .filter_map(|managed| managed.planner.poll_timeout())
             .chain(self.window)
+            .chain(self.tick_due())
             .min()
     }
 
@@ -242,6 +245,7 @@ impl Daemon {
                 self.tell(key, Input::Usable(usable.clone()));
             }
         }
+        self.keep_ticking(now);
         let due: Vec<Key> = self
             .associations
             .iter()

@@ -259,6 +259,13 @@ impl Planner {
         }
     }
 
+    /// Since when it has been waiting for an address, if the kernel will have to act on an event of it.
+    #[must_use]
+    pub fn awaits_event(&self) -> Option<Instant> {
+        let waits = self.identity.binding == Binding::Wildcard && self.state() == State::Stranded;
+        self.stranded.filter(|_| waits)
+    }
+
     /// The rules that the association wants at present.
     #[must_use]
     pub fn rules(&self) -> &BTreeSet<Rule> {

@@ -1,6 +1,6 @@
 //! Questions to the kernel and changes of it, as messages: who is there, how to get there, and what is ours.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::event::{OUR_LABEL, OUR_PROTOCOL, Route, Rule};
 use super::netlink::Change;
@@ -163,6 +163,10 @@ fn held_message(kind: u16, flags: u16, loopback: u32, address: IpAddr) -> Builde
     label.push(0);
     message.attribute(3, &label)
 }
+
+/// The address whose coming and going starts the kernel's timer for address events, see
+/// [`crate::routing::Holder::tick`]. Link-local: SCTP passes over it.
+pub(crate) const TICK: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0x7463, 0x6b00, 0x726f, 0x616d));
 
 pub(crate) fn add_held(loopback: u32, address: IpAddr) -> Change {
     let what = format!("ip address add {address}/{} dev lo", full_length(address));

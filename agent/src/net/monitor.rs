@@ -268,7 +268,8 @@ impl Watcher {
     fn take_in(&mut self, heard: Heard) -> Result<(), NetlinkError> {
         self.shared.events.fetch_add(heard.events.len() as u64, Ordering::Relaxed);
         let mut doubts = Vec::new();
-        for event in heard.events {
+        let ticks = |event: &Event| matches!(event, Event::Address(it) | Event::AddressGone(it) if it.address == ask::TICK);
+        for event in heard.events.into_iter().filter(|event| !ticks(event)) {
             self.note_ours(&event);
             if let Some(doubt) = self.snapshot.apply(event)
                 && !doubts.contains(&doubt)

@@ -110,6 +110,19 @@ impl Holder {
         outcome
     }
 
+    /// Starts the kernel's timer for address events, unless it runs: 500 ms later it acts on all events that have come
+    /// until then, instead of 500 ms after the first of them.
+    ///
+    /// An address comes and goes at once, within one request, so that nothing can be left of it. Its two events undo each
+    /// other, and SCTP passes over link-local ones (`sctp_addr_wq_timeout_handler`); the timer runs on.
+    ///
+    /// # Errors
+    /// The kernel refuses, as where `lo` has no IPv6.
+    pub fn tick(&mut self) -> Result<(), NetlinkError> {
+        let changes = vec![net::add_held(LOOPBACK, net::TICK), net::delete_held(LOOPBACK, net::TICK)];
+        self.requests.apply(changes).into_iter().collect()
+    }
+
     /// The addresses held, those of an earlier life included.
     pub fn held(&self) -> impl Iterator<Item = IpAddr> {
         self.held.keys().copied()

@@ -2,4 +2,5 @@
 
 mod adoption;
 mod hand_over;
+mod tick;
 mod translation;

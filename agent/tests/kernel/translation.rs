@@ -86,14 +86,14 @@ const COUNTERS: &str = "table inet seen {
 }
 ";
 
-fn run(program: &str, words: &str) -> String {
+pub(super) fn run(program: &str, words: &str) -> String {
     let output = Command::new(program).args(words.split_whitespace()).output().unwrap();
     assert!(output.status.success(), "{program} {words}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// A new network namespace, this thread in it.
-fn namespace() -> std::fs::File {
+pub(super) fn namespace() -> std::fs::File {
     unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root: they make network namespaces");
     let settings = ["net/sctp/addip_enable", "net/sctp/auth_enable"];
     Socket::new(Style::OneToOne, Family::V4).expect("these tests need a kernel with SCTP");
@@ -117,7 +117,7 @@ fn count() {
 }
 
 /// Waits until `done` finds what it looks for.
-fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+pub(super) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = done() {
