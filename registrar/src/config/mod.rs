@@ -3,6 +3,7 @@
 //! A key that is not known, a value of another type or out of its bounds is refused with file, line and what is
 //! allowed. The file `registrar.toml` beside this crate shows every key with its default.
 
+mod enrp;
 mod error;
 mod value;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::asap;
+pub use enrp::{Enrp, Peer};
 pub use error::ConfigError;
 pub use value::listen_address;
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub limits: Limits,
     /// How the kernel's SCTP is set.
     pub sctp: Sctp,
+    /// Other registrars.
+    pub enrp: Enrp,
     /// The page, metrics and health checks.
     pub http: Http,
 }
@@ -54,6 +58,7 @@ impl Default for Config {
             asap: Asap::default(),
             limits: Limits::default(),
             sctp: Sctp::default(),
+            enrp: Enrp::default(),
             http: Http::default(),
         }
     }
@@ -226,7 +231,8 @@ impl Config {
     pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
         let config: Self = toml::from_str(text)
             .map_err(|error| ConfigError::at(file, text, error.span(), error.message()))?;
-        config.check().map_err(|what| ConfigError::at(file, text, rto_span(text), &what))?;
+        config.check().map_err(|what| ConfigError::at(file, text, span_of(text, "rto_"), &what))?;
+        config.enrp.check().map_err(|what| ConfigError::at(file, text, span_of(text, "enrp"), &what))?;
         Ok(config)
     }
 
@@ -241,7 +247,12 @@ impl Config {
         Ok(())
     }
 
-    /// The settings of the machine. `identifier` is used where the file names none.
+    /// The settings of ENRP. `identifier` is used where the file names none.
+    pub fn enrp_settings(&self, identifier: u32) -> crate::enrp::Settings {
+        self.enrp.settings(self.identifier.unwrap_or(identifier))
+    }
+
+    /// The settings of the ASAP service. `identifier` is used where the file names none.
     pub fn settings(&self, identifier: u32) -> asap::Settings {
         let Limits {
             associations,
@@ -276,11 +287,11 @@ impl Config {
     }
 }
 
-/// Where the first of the keys stands that [`Config::check`] compares.
-fn rto_span(text: &str) -> Option<std::ops::Range<usize>> {
+/// Where the first of the keys stands whose names begin so.
+fn span_of(text: &str, key: &str) -> Option<std::ops::Range<usize>> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
-        if let Some(at) = line.find("rto_").filter(|at| !line[..*at].contains('#')) {
+        if let Some(at) = line.find(key).filter(|at| !line[..*at].contains('#')) {
             return Some(start + at..start + at + 1);
         }
         start += line.len();

@@ -50,6 +50,11 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         "path_max_retransmissions",
         "heartbeat_interval",
         "connections",
+        "peer_heartbeat_cycle",
+        "max_time_last_heard",
+        "max_time_no_response",
+        "mentor_discovery",
+        "takeover_timeout",
     ] {
         assert!(shipped.lines().any(|line| line.starts_with(&format!("#{key} = "))), "{key} is not shown");
     }
@@ -138,4 +143,18 @@ proptest::proptest! {
     fn no_text_makes_the_parser_panic(text in "[\\[\\]a-z=\"0-9é\\n .,_-]{0,80}") {
         let _ = parse(&text).map_err(|error| error.to_string());
     }
+}
+
+#[test]
+fn registrars_are_peers_where_enrp_is_spoken() {
+    let config = parse(
+        "[enrp]\nlisten = \"10.0.0.1:9901\"\n[[enrp.peer]]\naddress = \"10.0.0.2:9901\"\nprofile = \"rsplib\"\n",
+    )
+    .unwrap();
+    let settings = config.enrp_settings(7);
+    assert_eq!((settings.server, settings.peers.len()), (7, 1));
+    assert_eq!(settings.peers[0].addresses, ["10.0.0.2:9901".parse().unwrap()]);
+    assert!(refusal("[[enrp.peer]]\naddress = \"10.0.0.2:9901\"\n").contains("allowed: both"));
+    assert!(refusal("[enrp]\npeer_heartbeat_cycle = \"1s\"\n").contains("more than two cycles"));
+    assert!(refusal("[enrp]\nlisten = [\"10.0.0.1:9901\", \"10.0.0.2:9902\"]\n").contains("one port"));
 }

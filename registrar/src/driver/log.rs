@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::asap::Event;
+use crate::{asap, enrp};
 
 /// Lines in a [`PERIOD`].
 const LINES: u32 = 100;
@@ -18,19 +18,40 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn event(&mut self, now: Instant, event: &Event) {
+    pub(super) fn asap(&mut self, now: Instant, event: &asap::Event) {
+        use asap::Event;
+        if self.has_room(now) {
+            match event {
+                Event::Contested { .. } | Event::Refused { .. } => tracing::warn!("{event}"),
+                Event::Malformed { .. } => tracing::debug!("{event}"),
+                _ => tracing::info!("{event}"),
+            }
+        }
+    }
+
+    pub(super) fn enrp(&mut self, now: Instant, event: &enrp::Event) {
+        use enrp::Event;
+        if self.has_room(now) {
+            match event {
+                Event::PeerDead { .. }
+                | Event::TookOver { .. }
+                | Event::TakenOver { .. }
+                | Event::TakeoverRefused { .. }
+                | Event::Claimed { .. }
+                | Event::Impostor { .. } => tracing::warn!("{event}"),
+                Event::Malformed { .. } => tracing::debug!("{event}"),
+                _ => tracing::info!("{event}"),
+            }
+        }
+    }
+
+    /// Whether another line may be written; what was kept back is told.
+    fn has_room(&mut self, now: Instant) -> bool {
         let (admitted, silent) = self.admit(now);
         if silent > 0 {
             tracing::warn!("{silent} events were not logged: more than {LINES} came within a second");
         }
-        if !admitted {
-            return;
-        }
-        match event {
-            Event::Contested { .. } | Event::Refused { .. } => tracing::warn!("{event}"),
-            Event::Malformed { .. } => tracing::debug!("{event}"),
-            _ => tracing::info!("{event}"),
-        }
+        admitted
     }
 
     /// Whether another line may be written, and how many were kept back in the period that has just ended.

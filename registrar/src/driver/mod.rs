@@ -25,6 +25,7 @@ use crate::http::Http;
 use crate::query::Queries;
 use control::Control;
 use serve::Service;
+use socket::Role;
 
 /// Why the registrar cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +85,7 @@ fn hint(error: &io::Error) -> &'static str {
 #[derive(Debug)]
 pub struct Server {
     config: Config,
-    sockets: Vec<Arc<AsyncSocket>>,
+    sockets: Vec<(Role, Arc<AsyncSocket>)>,
     control: Control,
     http: Http,
     listening: Vec<SocketAddr>,
@@ -106,7 +107,8 @@ impl Server {
             Http::bind(&config.http).map_err(|(address, error)| StartError::Http { address, error })?;
         let mut listening = config.listen.clone();
         listening.sort_unstable();
-        Ok(Self { config, sockets: sockets.into_iter().map(Arc::new).collect(), control, http, listening })
+        let sockets = sockets.into_iter().map(|(role, socket)| (role, Arc::new(socket))).collect();
+        Ok(Self { config, sockets, control, http, listening })
     }
 
     /// Where it listens.

@@ -8,7 +8,7 @@ use sctp_sys::tokio::AsyncSocket;
 use sctp_sys::{AssocId, Received, SendInfo};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,10 +16,11 @@ use tokio::sync::mpsc;
 
 use super::log::Log;
 use super::outstanding::{Offer, Outstanding};
-use crate::Association;
-use crate::asap::{Input, Output, Registrar};
+use super::socket::Role;
 use crate::config::Config;
+use crate::machine::{Input, Output, Registrar};
 use crate::query::{Query, Surroundings};
+use crate::{Association, asap, enrp};
 
 /// Messages that were read and not yet handled.
 const READ_AHEAD: usize = 64;
@@ -47,9 +48,11 @@ struct Read {
 /// The machine and all it talks to.
 pub(super) struct Service {
     registrar: Registrar,
-    sockets: Vec<Arc<AsyncSocket>>,
+    sockets: Vec<(Role, Arc<AsyncSocket>)>,
     places: BTreeMap<Place, Association>,
     associations: BTreeMap<Association, Place>,
+    /// Associations to other registrars that are being set up, and where they lead.
+    connecting: BTreeMap<Place, Vec<SocketAddr>>,
     outstanding: Outstanding,
     listening: Vec<String>,
     next: u64,
@@ -62,17 +65,23 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new(
         config: &Config,
-        sockets: Vec<Arc<AsyncSocket>>,
+        sockets: Vec<(Role, Arc<AsyncSocket>)>,
         listening: Vec<String>,
         random: u64,
     ) -> Self {
         let identifier = u32::try_from(random >> 32).unwrap_or(0).max(1);
         let limits = &config.limits;
         Self {
-            registrar: Registrar::new(config.settings(identifier), random),
+            registrar: Registrar::new(
+                Instant::now(),
+                config.settings(identifier),
+                config.enrp_settings(identifier),
+                random,
+            ),
             sockets,
             places: BTreeMap::new(),
             associations: BTreeMap::new(),
+            connecting: BTreeMap::new(),
             outstanding: Outstanding::new(
                 limits.outstanding_octets_per_association,
                 limits.outstanding_octets,
@@ -89,10 +98,11 @@ impl Service {
     pub(super) async fn run(mut self, mut queries: mpsc::Receiver<Query>) -> io::Result<()> {
         let (sender, mut reads) = mpsc::channel(READ_AHEAD);
         let mut readers = tokio::task::JoinSet::new();
-        for (place, socket) in self.sockets.iter().enumerate() {
+        for (place, (_, socket)) in self.sockets.iter().enumerate() {
             readers.spawn(read(place, Arc::clone(socket), sender.clone()));
         }
         drop(sender);
+        self.tell_where_we_are();
         loop {
             let wake = self.registrar.poll_timeout().into_iter().chain(self.retry).min();
             tokio::select! {
@@ -114,11 +124,17 @@ impl Service {
             Ok(Received::Message(info)) => {
                 let place = Place { socket, assoc: info.assoc };
                 let Some(association) = self.known(now, place) else { return Ok(()) };
-                // What an element registers is compared with the addresses of this very moment.
-                if info.ppid == wire::PPID && read.bytes.first() == Some(&MessageType::REGISTRATION.0) {
-                    self.addresses(now, place, association);
-                }
-                let input = Input::Message { association, ppid: info.ppid, bytes: read.bytes };
+                let (ppid, bytes) = (info.ppid, read.bytes);
+                let input = match self.role(place) {
+                    Role::Asap => {
+                        // What an element registers is compared with the addresses of this very moment.
+                        if ppid == wire::PPID && bytes.first() == Some(&MessageType::REGISTRATION.0) {
+                            self.addresses(now, place, association);
+                        }
+                        Input::Asap(asap::Input::Message { association, ppid, bytes })
+                    }
+                    Role::Enrp => Input::Enrp(enrp::Input::Message { association, ppid, bytes }),
+                };
                 self.registrar.handle(now, input);
             }
             Ok(Received::TooLong { info, length }) => {
@@ -175,35 +191,101 @@ impl Service {
         if let Some(association) = self.places.get(&place) {
             return Some(*association);
         }
-        let fd = self.sockets.get(place.socket)?.as_fd();
-        let peers = sockopt::peer_addrs(fd, place.assoc).ok()?;
+        self.connecting.remove(&place);
+        let fd = self.sockets.get(place.socket)?.1.as_fd();
+        let peers = peers(fd, place.assoc)?;
         let first = *peers.first()?;
         let from = sockopt::status(fd, place.assoc).ok().and_then(|status| status.primary.address);
         let association = Association(self.next);
         self.next += 1;
         self.places.insert(place, association);
         self.associations.insert(association, place);
-        let from = from.unwrap_or(first).ip().to_canonical();
-        let addresses = peers.iter().map(|peer| peer.ip().to_canonical()).collect();
-        tracing::debug!(%association, %from, port = first.port(), "association up");
-        self.registrar.handle(now, Input::Up { association, from, port: first.port(), addresses });
+        let (from, port) = (from.unwrap_or(first).ip().to_canonical(), first.port());
+        tracing::debug!(%association, %from, port, "association up");
+        let input = match self.role(place) {
+            Role::Asap => {
+                let addresses = peers.iter().map(SocketAddr::ip).collect();
+                Input::Asap(asap::Input::Up { association, from, port, addresses })
+            }
+            Role::Enrp => Input::Enrp(enrp::Input::Up { association, addresses: peers }),
+        };
+        self.registrar.handle(now, input);
         // It may be refused at once.
         self.drain();
         self.associations.contains_key(&association).then_some(association)
     }
 
     fn addresses(&mut self, now: Instant, place: Place, association: Association) {
-        let Some(socket) = self.sockets.get(place.socket) else { return };
-        let Ok(peers) = sockopt::peer_addrs(socket.as_fd(), place.assoc) else { return };
-        let addresses: Vec<IpAddr> = peers.iter().map(|peer| peer.ip().to_canonical()).collect();
-        self.registrar.handle(now, Input::Addresses { association, addresses });
+        let Some((role, socket)) = self.sockets.get(place.socket) else { return };
+        let Some(peers) = peers(socket.as_fd(), place.assoc) else { return };
+        let input = match role {
+            Role::Asap => {
+                let addresses = peers.iter().map(SocketAddr::ip).collect();
+                Input::Asap(asap::Input::Addresses { association, addresses })
+            }
+            Role::Enrp => Input::Enrp(enrp::Input::Addresses { association, addresses: peers }),
+        };
+        self.registrar.handle(now, input);
+    }
+
+    fn role(&self, place: Place) -> Role {
+        self.sockets.get(place.socket).map_or(Role::Asap, |(role, _)| *role)
+    }
+
+    /// Tells ENRP the addresses that other registrars are to be told.
+    fn tell_where_we_are(&mut self) {
+        let socket = self.sockets.iter().find(|(role, _)| *role == Role::Enrp);
+        let Some(mut addresses) = socket.and_then(|(_, socket)| sockopt::local_addrs(socket.as_fd(), 0).ok())
+        else {
+            return;
+        };
+        // Of a wildcard, what others can use.
+        if addresses.iter().any(|address| !confined(address.ip())) {
+            addresses.retain(|address| !confined(address.ip()));
+        }
+        self.registrar.handle(Instant::now(), Input::Enrp(enrp::Input::Local { addresses }));
+    }
+
+    /// Opens an association from the port where the role is served.
+    fn connect(&mut self, role: Role, remote: Vec<SocketAddr>) {
+        let Some((index, (_, socket))) = self.sockets.iter().enumerate().find(|(_, (own, _))| *own == role)
+        else {
+            return;
+        };
+        match socket.get_ref().connectx(&remote) {
+            Ok(assoc) if role == Role::Enrp => {
+                self.connecting.insert(Place { socket: index, assoc }, remote);
+            }
+            Ok(_) => {}
+            // It is up, or on its way, whoever began.
+            Err(error) if matches!(error.raw_os_error(), Some(nix::libc::EISCONN | nix::libc::EALREADY)) => {}
+            Err(error) => {
+                tracing::debug!(?remote, %error, "cannot be connected to");
+                if role == Role::Enrp {
+                    self.registrar.handle(Instant::now(), Input::Enrp(enrp::Input::Unreachable { remote }));
+                }
+            }
+        }
+    }
+
+    /// An association is no more.
+    fn down(&mut self, now: Instant, role: Role, association: Association) {
+        self.registrar.handle(
+            now,
+            match role {
+                Role::Asap => Input::Asap(asap::Input::Down { association }),
+                Role::Enrp => Input::Enrp(enrp::Input::Down { association }),
+            },
+        );
     }
 
     fn gone(&mut self, now: Instant, place: Place) {
         if let Some(association) = self.places.get(&place).copied() {
             tracing::debug!(%association, "association down");
             self.forget(association);
-            self.registrar.handle(now, Input::Down { association });
+            self.down(now, self.role(place), association);
+        } else if let Some(remote) = self.connecting.remove(&place) {
+            self.registrar.handle(now, Input::Enrp(enrp::Input::Unreachable { remote }));
         }
     }
 
@@ -216,13 +298,14 @@ impl Service {
 
     /// Ends an association that the machine still knows.
     fn give_up(&mut self, now: Instant, association: Association) {
+        let role = self.associations.get(&association).map_or(Role::Asap, |place| self.role(*place));
         self.abort(association);
-        self.registrar.handle(now, Input::Down { association });
+        self.down(now, role, association);
     }
 
     fn abort(&mut self, association: Association) {
         if let Some(place) = self.associations.get(&association)
-            && let Some(socket) = self.sockets.get(place.socket)
+            && let Some((_, socket)) = self.sockets.get(place.socket)
             && let Err(error) = socket.get_ref().abort(place.assoc)
         {
             tracing::debug!(%association, %error, "cannot be aborted");
@@ -248,14 +331,22 @@ impl Service {
     fn drain(&mut self) {
         while let Some(output) = self.registrar.poll_output() {
             match output {
-                Output::Send { association, bytes } => self.send(association, bytes),
-                // Only what ENRP takes over is connected to.
-                Output::Connect { .. } => {}
-                Output::Abort { association, reason } => {
+                Output::Asap(asap::Output::Send { association, bytes })
+                | Output::Enrp(enrp::Output::Send { association, bytes }) => self.send(association, bytes),
+                Output::Asap(asap::Output::Connect { remote }) => self.connect(Role::Asap, remote),
+                Output::Enrp(enrp::Output::Connect { remote }) => self.connect(Role::Enrp, remote),
+                Output::Asap(asap::Output::Abort { association, reason }) => {
                     tracing::info!(%association, "aborted: {reason}");
                     self.abort(association);
                 }
-                Output::Event(event) => self.log.event(Instant::now(), &event),
+                Output::Enrp(enrp::Output::Abort { association, reason }) => {
+                    tracing::info!(%association, "aborted: {reason}");
+                    self.abort(association);
+                }
+                // Nobody is announced to: there is no multicast socket.
+                Output::Enrp(enrp::Output::Announce { .. }) => {}
+                Output::Asap(asap::Output::Event(event)) => self.log.asap(Instant::now(), &event),
+                Output::Enrp(enrp::Output::Event(event)) => self.log.enrp(Instant::now(), &event),
             }
         }
     }
@@ -289,8 +380,12 @@ impl Service {
 
     fn give(&mut self, now: Instant, association: Association, bytes: Arc<[u8]>) {
         let Some(place) = self.associations.get(&association) else { return };
-        let Some(socket) = self.sockets.get(place.socket) else { return };
-        let info = SendInfo { ppid: wire::PPID, assoc: place.assoc, ..SendInfo::default() };
+        let Some((role, socket)) = self.sockets.get(place.socket) else { return };
+        let ppid = match role {
+            Role::Asap => wire::PPID,
+            Role::Enrp => enrp::wire::PPID,
+        };
+        let info = SendInfo { ppid, assoc: place.assoc, ..SendInfo::default() };
         match socket.get_ref().send(&info, &bytes) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -311,12 +406,25 @@ impl Service {
         let outstanding = |association| self.outstanding.of(association);
         let around = Surroundings {
             listening: &self.listening,
-            // Nothing has to be learnt from others before it can serve.
-            ready: true,
+            ready: self.registrar.enrp().is_ready(),
             dropped_not_reading: self.dropped,
             outstanding: &outstanding,
         };
-        query.answer(&self.registrar, Instant::now(), &around);
+        query.answer(self.registrar.asap(), Instant::now(), &around);
+    }
+}
+
+/// The peer's addresses, if the association is there.
+fn peers(fd: std::os::fd::BorrowedFd<'_>, assoc: AssocId) -> Option<Vec<SocketAddr>> {
+    let peers = sockopt::peer_addrs(fd, assoc).ok()?;
+    Some(peers.into_iter().map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port())).collect())
+}
+
+/// Whether an address says nothing beyond this host or link.
+fn confined(address: std::net::IpAddr) -> bool {
+    match address.to_canonical() {
+        std::net::IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local(),
+        std::net::IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
     }
 }
 

@@ -33,13 +33,26 @@ const EVENTS: [EventType; 5] = [
     EventType::PartialDelivery,
 ];
 
-/// Opens one socket for each port.
-pub(super) fn open(config: &Config) -> Result<Vec<AsyncSocket>, StartError> {
+/// What is spoken over a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// ASAP, with elements and users.
+    Asap,
+    /// ENRP, with other registrars.
+    Enrp,
+}
+
+/// Opens one socket for each port of ASAP, and one for ENRP where that is spoken.
+pub(super) fn open(config: &Config) -> Result<Vec<(Role, AsyncSocket)>, StartError> {
     let mut by_port: BTreeMap<u16, Vec<SocketAddr>> = BTreeMap::new();
     for address in &config.listen {
         by_port.entry(address.port()).or_default().push(*address);
     }
-    by_port.into_values().map(|addresses| open_one(&addresses, &config.sctp)).collect()
+    let enrp = Some(&config.enrp.listen).filter(|addresses| !addresses.is_empty());
+    let all = by_port.into_values().map(|addresses| (Role::Asap, addresses));
+    all.chain(enrp.map(|addresses| (Role::Enrp, addresses.clone())))
+        .map(|(role, addresses)| Ok((role, open_one(&addresses, &config.sctp)?)))
+        .collect()
 }
 
 fn open_one(addresses: &[SocketAddr], sctp: &Sctp) -> Result<AsyncSocket, StartError> {

@@ -4,6 +4,7 @@
 
 mod abuse;
 mod lifecycle;
+mod peers;
 mod rsplib;
 mod service;
 mod world;

@@ -49,6 +49,15 @@ impl World {
         for last in 1..10 {
             sh(&format!("ip addr add 10.0.0.{last}/24 dev d0; ip addr add fd00::{last}/64 dev d0 nodad"));
         }
+        Self::here(wrapper, config)
+    }
+
+    /// Another registrar in the namespace that this thread is in.
+    pub(crate) fn beside(config: &str) -> Self {
+        Self::here(&[], config)
+    }
+
+    fn here(wrapper: &[&'static str], config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("registrar.toml"), config).unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
