@@ -57,7 +57,8 @@ pub enum Event {
         /// What the registrar altered.
         warnings: Vec<Cause>,
     },
-    /// The registrar has refused the registration. It is not tried again unchanged at the same home.
+    /// The registrar has refused the registration. It is not tried again unchanged at the same home, but for one
+    /// reason: that the element lives elsewhere (cause 0x4). That may be this very host, where it was a moment ago.
     Rejected {
         /// Why.
         causes: Vec<Cause>,
@@ -87,6 +88,8 @@ pub struct PoolElement {
     /// `wanted` was rejected as it is.
     refused: bool,
     attempts: u32,
+    /// How often in a row it was refused since it lives elsewhere.
+    contested: u32,
     t2: Option<Instant>,
     t4: Option<Instant>,
     /// After too many attempts.
@@ -113,6 +116,7 @@ impl PoolElement {
             exposed: false,
             refused: false,
             attempts: 0,
+            contested: 0,
             t2: None,
             t4: None,
             pause: None,
@@ -203,7 +207,7 @@ impl PoolElement {
             return;
         }
         self.wanted = Some(registration);
-        (self.refused, self.attempts, self.pause) = (false, 0, None);
+        (self.refused, self.attempts, self.contested, self.pause) = (false, 0, 0, None);
         if self.t2.is_none() && self.confirmed != self.wanted {
             self.register(now);
         }
@@ -225,7 +229,7 @@ impl PoolElement {
     fn new_home(&mut self, now: Instant) {
         self.forget_home();
         self.home = true;
-        self.refused = false;
+        (self.refused, self.contested) = (false, 0);
         if self.wanted.is_some() {
             self.register(now);
         } else if self.leaving {
@@ -311,8 +315,14 @@ impl PoolElement {
         if rejected {
             (self.confirmed, self.t4) = (None, None);
             self.refused = self.wanted.as_ref() == Some(&sent);
+            if causes.iter().any(|cause| cause.code == Cause::NON_UNIQUE_PE_IDENTIFIER) {
+                let pause = self.timers.retry.saturating_mul(1 << self.contested.min(16));
+                self.pause = Some(now + pause.min(self.timers.retran_max));
+                self.contested += 1;
+            }
             self.outputs.push_back(Output::Event(Event::Rejected { causes }));
         } else {
+            self.contested = 0;
             self.t4 = Some(now + self.timers.t4(sent.life));
             self.confirmed = Some(sent.clone());
             self.outputs.push_back(Output::Event(Event::Registered { warnings: causes }));

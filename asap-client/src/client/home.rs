@@ -38,6 +38,8 @@ pub(super) enum Input {
     Heard(LinkId),
     /// A registrar claims to be home.
     Adopt(LinkId),
+    /// The home asks over a predecessor whether our elements are still there: they are here.
+    Asked(LinkId),
     /// All is registered at the home: predecessors may go.
     Settled,
 }
@@ -138,6 +140,14 @@ impl Home {
         self.links.values().any(|link| matches!(link.state, State::Retiring(_)))
     }
 
+    /// Whether this is a predecessor whose successor is up, at the same registrar.
+    pub(super) fn is_replaced(&self, id: LinkId) -> bool {
+        let Some(link) = self.links.get(&id) else { return false };
+        let home = self.home.and_then(|home| self.links.get(&home));
+        matches!(link.state, State::Retiring(Some(_)))
+            && home.is_some_and(|home| home.state == State::Up && home.registrar == link.registrar)
+    }
+
     pub(super) fn knows(&self, link: LinkId) -> bool {
         self.links.contains_key(&link)
     }
@@ -175,6 +185,7 @@ impl Home {
                 }
             }
             Input::Adopt(link) => self.adopt(now, link),
+            Input::Asked(link) => self.close(link),
             Input::Settled => self.release(|_| true),
         }
         self.sweep();

@@ -400,6 +400,11 @@ impl Client {
                 }
             }
         }
+        // We registered at this registrar from where we are now, and it wonders whether we are still where we were:
+        // the end of that association tells it that we are not.
+        if ours && !home && self.pe.is_replaced(link) {
+            return self.pe.handle(now, home::Input::Asked(link));
+        }
         for answer in &answers {
             self.send(Some(link), answer);
         }

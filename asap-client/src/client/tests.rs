@@ -447,6 +447,19 @@ fn a_keep_alive_is_answered_where_it_came_from() {
 }
 
 #[test]
+fn a_home_that_asks_where_an_element_was_is_told_that_it_is_there_no_more() {
+    let (mut world, old, _) = World::settled();
+    let new = opened(&world.local(&[2]))[0];
+    assert!(
+        matches!(world.hear(old, &keep_alive(false))[..], [Seen::Say(to, _)] if to == old),
+        "it still is"
+    );
+    world.give(Input::Up(new));
+    assert_eq!(world.hear(old, &keep_alive(false))[0], Seen::Close(old));
+    assert!(matches!(world.hear(new, &keep_alive(false))[..], [Seen::Say(to, _)] if to == new));
+}
+
+#[test]
 fn a_listed_registrar_that_takes_over_becomes_home_and_hears_everything() {
     let mut world = World::new(2);
     world.give(Input::Register(element()));

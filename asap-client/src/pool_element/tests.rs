@@ -196,6 +196,24 @@ fn a_rejected_registration_is_not_repeated_unchanged() {
 }
 
 #[test]
+fn one_that_is_said_to_live_elsewhere_is_tried_again_and_again_with_growing_pauses() {
+    let mut world = World::registered(1);
+    world.give(Input::Serve(at(2)));
+    let error = Some(vec![Cause::bare(Cause::NON_UNIQUE_PE_IDENTIFIER)]);
+    let refusal = Message::RegistrationResponse { rejected: true, handle: pool(), id: 9, error };
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        let told = world.hear(refusal.clone());
+        assert!(matches!(told[..], [Output::Event(Event::Rejected { .. })]), "{told:?}");
+        let (paused, outputs) = world.wait();
+        assert!(is_registration_of(&outputs, 2));
+        pauses.push(paused);
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+    assert!(matches!(world.hear(accepted())[..], [Output::Event(Event::Registered { .. })]));
+}
+
+#[test]
 fn a_rejection_of_what_is_outdated_does_not_hold_back_the_newer() {
     let mut world = World::new();
     world.give(Input::Home);

@@ -54,13 +54,13 @@ impl Registrar {
         match effect {
             Effect::Changed(handle) => {
                 self.changed.insert(handle);
-                self.push(now);
             }
             Effect::Gone(key) => {
                 for timer in Timer::ALL {
                     self.timers.clear((timer, key));
                 }
                 self.displaced.remove(&key);
+                self.newcomers.release(key);
                 self.adoptions.forget(key);
                 self.verifying.remove(&key);
             }
@@ -70,6 +70,8 @@ impl Registrar {
             }
             Effect::Verify(key) => self.verify(now, key),
         }
+        self.register_freed(now);
+        self.push(now);
     }
 
     fn adopt_waiting(&mut self, now: Instant) {

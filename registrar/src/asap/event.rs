@@ -97,16 +97,25 @@ pub enum Event {
         /// Why.
         why: Why,
     },
+    /// An element was to be deregistered by a stranger; refused.
+    NotDeregistered {
+        /// The pool.
+        handle: PoolHandle,
+        /// The element.
+        id: u32,
+        /// Who asked.
+        association: Association,
+    },
     /// Two live associations claim the same element.
     Contested {
         /// The pool.
         handle: PoolHandle,
         /// The element.
         id: u32,
-        /// The owner: the one that registered last.
+        /// Its owner, which it stays.
         owner: Association,
-        /// The one that owned it before and still answers for it.
-        older: Association,
+        /// The other one.
+        other: Association,
     },
     /// An association sent something that is not ASAP, or asked what cannot be done.
     Malformed {
@@ -134,10 +143,14 @@ impl fmt::Display for Event {
                 "element {id:#010x} was not let into pool {handle}: cause {cause:#x}, association {association}"
             ),
             Self::Removed { handle, id, why } => write!(f, "element {id:#010x} left pool {handle}: {why}"),
-            Self::Contested { handle, id, owner, older } => write!(
+            Self::NotDeregistered { handle, id, association } => write!(
                 f,
-                "element {id:#010x} of pool {handle} is claimed by association {owner}, which registered last, \
-                 and by {older}, which still answers"
+                "element {id:#010x} of pool {handle} was not deregistered: association {association} is a stranger to it"
+            ),
+            Self::Contested { handle, id, owner, other } => write!(
+                f,
+                "element {id:#010x} of pool {handle} is claimed by two that live: by association {owner}, whose it \
+                 stays, and by {other}"
             ),
             Self::Malformed { association, what } => write!(f, "association {association}: {what}"),
         }
@@ -166,6 +179,8 @@ pub struct Counters {
     pub registrations_refused: u64,
     /// Deregistrations accepted.
     pub deregistrations: u64,
+    /// Deregistrations refused: by strangers to the element.
+    pub deregistrations_refused: u64,
     /// Handle resolutions answered with elements.
     pub resolutions: u64,
     /// Handle resolutions for a pool that is not there.
@@ -205,7 +220,7 @@ pub struct Counter {
 
 impl Counters {
     /// All of them, each with its name and what it counts.
-    pub fn named(&self) -> [Counter; 21] {
+    pub fn named(&self) -> [Counter; 22] {
         // Taken apart without `..`, so that none is forgotten here.
         let Self {
             messages,
@@ -217,6 +232,7 @@ impl Counters {
             registrations,
             registrations_refused,
             deregistrations,
+            deregistrations_refused,
             resolutions,
             unknown_handles,
             pushes,
@@ -249,6 +265,11 @@ impl Counters {
             counter("registrations", "Registrations accepted, new ones and renewals", registrations),
             counter("registrations_refused", "Registrations refused", registrations_refused),
             counter("deregistrations", "Deregistrations accepted", deregistrations),
+            counter(
+                "deregistrations_refused",
+                "Deregistrations refused: by strangers to the element",
+                deregistrations_refused,
+            ),
             counter("resolutions", "Handle resolutions answered with elements", resolutions),
             counter("unknown_handles", "Handle resolutions for a pool that is not there", unknown_handles),
             counter("pushes", "Unasked responses sent to subscribers", pushes),

@@ -17,8 +17,10 @@ pub(crate) enum Timer {
     KeepAlive,
     /// Its answer is due.
     Answer,
-    /// The answer of the association that owned it before is due.
+    /// The answer of the association that owned it before, and was silent, is due.
     Probe,
+    /// The answer of its owner is due, since it is registered from elsewhere.
+    Newcomer,
     /// The answer of an element that is to become ours is due.
     Adopt,
     /// ENRP wants to know whether the element answers.
@@ -26,17 +28,8 @@ pub(crate) enum Timer {
 }
 
 impl Timer {
-    pub(super) const ALL: [Self; 5] = [Self::KeepAlive, Self::Answer, Self::Probe, Self::Adopt, Self::Verify];
-}
-
-/// The association from which an element was taken by a registration from elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Displaced {
-    pub(super) association: Association,
-    /// It answered a keep-alive for the element afterwards.
-    pub(super) answered: bool,
-    /// So did the new owner, later.
-    pub(super) owner_answered: bool,
+    pub(super) const ALL: [Self; 6] =
+        [Self::KeepAlive, Self::Answer, Self::Probe, Self::Newcomer, Self::Adopt, Self::Verify];
 }
 
 /// `mean` give or take up to half of it.
@@ -60,11 +53,12 @@ impl Registrar {
             Timer::KeepAlive => self.ask(now, key),
             Timer::Answer => self.remove(key, Why::NoAnswer),
             Timer::Probe => {
-                let Some(displaced) = self.displaced.remove(&key) else { return };
-                if self.owns_nothing(displaced.association) {
-                    self.abort(displaced.association, Reason::Displaced);
+                let Some(older) = self.displaced.remove(&key) else { return };
+                if self.owns_nothing(older) {
+                    self.abort(now, older, Reason::Displaced);
                 }
             }
+            Timer::Newcomer => self.let_in(now, key),
             Timer::Adopt => self.adoption_late(now, key),
             Timer::Verify => {
                 if self.verifying.remove(&key) {
@@ -104,19 +98,15 @@ impl Registrar {
         self.send(association, &Message::EndpointKeepAlive { home, server, handle, id: Some(id) });
     }
 
-    /// An element was registered from elsewhere: asks the association that owned it whether it still does.
-    pub(super) fn probe_older(&mut self, now: Instant, key: ElementKey, older: Association) {
-        let Some((pool, element)) = self.space.get(key) else { return };
-        let (handle, id) = (pool.handle().clone(), element.id);
-        self.displaced.insert(key, Displaced { association: older, answered: false, owner_answered: false });
-        self.timers.set((Timer::Probe, key), now + self.settings.keep_alive_timeout);
-        self.send_keep_alive(older, handle, id, false);
-    }
-
-    /// The element moved on: whoever was asked about it before need not answer any more.
-    pub(super) fn forget_displaced(&mut self, key: ElementKey) {
+    /// The element moved from one association to another. If those have no address in common, the older one was
+    /// asked, and did not answer in time: it may still do so before it is taken for dead.
+    pub(super) fn displace(&mut self, now: Instant, key: ElementKey, older: Association, owner: Association) {
         self.displaced.remove(&key);
         self.timers.clear((Timer::Probe, key));
+        if self.clients.contains_key(&older) && self.are_apart(older, owner) {
+            self.displaced.insert(key, older);
+            self.timers.set((Timer::Probe, key), now + self.settings.keep_alive_timeout);
+        }
     }
 
     /// ENDPOINT_KEEP_ALIVE_ACK.
@@ -129,12 +119,9 @@ impl Registrar {
             return;
         }
         let owner = self.space.get(key).and_then(|(_, element)| element.owner);
-        let displaced = self.displaced.get_mut(&key);
         if owner == Some(association) {
             self.counters.keep_alives_answered += 1;
-            if let Some(displaced) = displaced {
-                displaced.owner_answered = displaced.answered;
-            }
+            self.owner_lives(key, association);
             if self.verifying.remove(&key) {
                 self.timers.clear((Timer::Verify, key));
                 self.change(Change::Confirmed(key));
@@ -142,14 +129,14 @@ impl Registrar {
             self.space.set_bad_reports(key, 0);
             self.space.set_answered(key, now);
             self.plan_keep_alive(now, key);
-        } else if let (Some(displaced), Some(owner)) = (displaced, owner)
-            && displaced.association == association
-            && !displaced.answered
+        } else if let Some(owner) = owner
+            && self.displaced.get(&key) == Some(&association)
         {
-            displaced.answered = true;
+            // Too late, but it lives.
+            self.displaced.remove(&key);
             self.timers.clear((Timer::Probe, key));
             self.counters.contested += 1;
-            self.event(Event::Contested { handle: handle.clone(), id, owner, older: association });
+            self.event(Event::Contested { handle: handle.clone(), id, owner, other: association });
         } else {
             self.counters.unexpected += 1;
         }

@@ -5,11 +5,11 @@
 //! seed it is made with.
 //!
 //! What the RFC leaves open is decided as follows:
-//! - **A known element identifier from another association** is the element that has moved, and wins at once: a
-//!   host that changed networks registers anew while its old association is formally alive. If the two associations
-//!   share no address, the older one is sent a keep-alive. If it answers, the identifier is *contested*: the newer
-//!   stays the owner, and a later registration by the older is refused with cause 0x4 once the newer has answered
-//!   for the element too. If it does not answer and owns nothing else, it is aborted.
+//! - **A known element identifier from another association** is the same host's if the two associations share an
+//!   address, and wins at once. If they share none, the one that owns the element is sent a keep-alive, and the newcomer
+//!   waits. If the owner answers within [`Settings::move_timeout`], the newcomer is refused with cause 0x4. If not, or if
+//!   the owner's association ends or gets an address of the newcomer's, the host has moved: the newcomer is let in.
+//!   An owner that stays silent for a whole keep-alive's time and owns nothing else is aborted then.
 //! - **Policies** that are not known here are refused with cause 0x3 and the policy parameter: an element that
 //!   asks for shares by some measure should not seem to get them. All of [`asap_client::policy`] are known. A pool has
 //!   the type of its first element's; another is refused with cause 0x5 and the pool's policy parameter.
@@ -28,6 +28,7 @@
 mod adoption;
 mod event;
 mod keepalive;
+mod newcomer;
 mod registration;
 mod resolution;
 mod service;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::event::{Event, Why};
 use super::keepalive::Timer;
+use super::newcomer::Newcomer;
 use super::service::{Client, Registrar};
 use crate::Association;
 use crate::enrp::Change;
@@ -20,30 +21,50 @@ impl Registrar {
         handle: PoolHandle,
         asked: PoolElement,
     ) {
-        let id = asked.id;
-        match self.accept(now, association, &handle, asked) {
-            Ok(element) => {
-                self.admit(now, association, handle.clone(), element);
-                self.counters.registrations += 1;
-                let answer = Message::RegistrationResponse { rejected: false, handle, id, error: None };
-                self.send(association, &answer);
+        let element = match self.accept(now, association, &handle, &asked) {
+            Ok(element) => element,
+            Err(cause) => return self.refuse(association, handle, asked.id, cause),
+        };
+        match self.to_be_asked(association, &handle, &element) {
+            Some((key, owner)) => {
+                // Where it speaks ASAP is said by the association.
+                let asked = PoolElement { asap: None, ..asked };
+                self.ask_owner(now, key, owner, Newcomer { association, handle, asked });
             }
-            Err(cause) => {
-                self.counters.registrations_refused += 1;
-                self.event(Event::Refused { handle: handle.clone(), id, association, cause: cause.code });
-                let error = Some(vec![cause]);
-                self.send(association, &Message::RegistrationResponse { rejected: true, handle, id, error });
-            }
+            None => self.confirm(now, association, handle, element),
         }
     }
 
+    /// Takes an element in that was accepted, and says so.
+    pub(super) fn confirm(
+        &mut self,
+        now: Instant,
+        association: Association,
+        handle: PoolHandle,
+        element: Element,
+    ) {
+        let id = element.id;
+        self.admit(now, association, handle.clone(), element);
+        self.counters.registrations += 1;
+        let answer = Message::RegistrationResponse { rejected: false, handle, id, error: None };
+        self.send(association, &answer);
+    }
+
+    /// Refuses a registration.
+    pub(super) fn refuse(&mut self, association: Association, handle: PoolHandle, id: u32, cause: Cause) {
+        self.counters.registrations_refused += 1;
+        self.event(Event::Refused { handle: handle.clone(), id, association, cause: cause.code });
+        let error = Some(vec![cause]);
+        self.send(association, &Message::RegistrationResponse { rejected: true, handle, id, error });
+    }
+
     /// Checks a registration; the element as it is to be kept, or why not.
-    fn accept(
+    pub(super) fn accept(
         &self,
         now: Instant,
         association: Association,
         handle: &PoolHandle,
-        asked: PoolElement,
+        asked: &PoolElement,
     ) -> Result<Element, Cause> {
         let client = self.clients.get(&association).ok_or_else(|| Cause::bare(Cause::UNSPECIFIED))?;
         let limits = &self.settings.limits;
@@ -78,13 +99,10 @@ impl Registrar {
             return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
         }
         let before = pool.and_then(|pool| pool.element(asked.id));
-        if let Some(before) = before
-            && self.is_contested(handle, before, association)
-        {
-            return Err(Cause::bare(Cause::NON_UNIQUE_PE_IDENTIFIER));
-        }
-        let owns_it = before.is_some_and(|before| before.owner == Some(association));
-        if (!owns_it && self.space.count_owned_by(association) >= limits.elements_per_association)
+        let has_it = before.is_some_and(|before| before.owner == Some(association))
+            || self.space.key(handle, asked.id).is_some_and(|key| self.newcomers.is(key, association));
+        let has = self.space.count_owned_by(association) + self.newcomers.count(association);
+        if (!has_it && has >= limits.elements_per_association)
             || (before.is_none() && self.space.len() >= limits.elements)
         {
             return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
@@ -94,7 +112,7 @@ impl Registrar {
             home: self.settings.server,
             life: asked.life,
             user,
-            policy: asked.policy,
+            policy: asked.policy.clone(),
             asap: client.asap_transport(),
             owner: Some(association),
             expires: life.end(now),
@@ -102,16 +120,8 @@ impl Registrar {
         })
     }
 
-    /// Whether the element lives elsewhere: `association` owned it once, and both that one and the owner of
-    /// today have answered for it since it was taken over, from different addresses.
-    fn is_contested(&self, handle: &PoolHandle, element: &Element, association: Association) -> bool {
-        let displaced = self.space.key(handle, element.id).and_then(|key| self.displaced.get(&key));
-        displaced.is_some_and(|d| d.association == association && d.answered && d.owner_answered)
-            && element.owner.is_some_and(|owner| self.are_apart(owner, association))
-    }
-
     /// Whether two associations have no address in common.
-    fn are_apart(&self, one: Association, other: Association) -> bool {
+    pub(super) fn are_apart(&self, one: Association, other: Association) -> bool {
         match (self.clients.get(&one), self.clients.get(&other)) {
             (Some(one), Some(other)) => !one.addresses.iter().any(|a| other.addresses.contains(a)),
             _ => true,
@@ -135,11 +145,12 @@ impl Registrar {
             Inserted::Refreshed(before) => (before, false),
         };
         let from = before.owner.filter(|older| *older != owner);
-        if let Some(older) = from {
-            self.forget_displaced(key);
-            if self.are_apart(older, owner) {
-                self.probe_older(now, key, older);
+        match from {
+            Some(older) => {
+                self.displace(now, key, older, owner);
+                self.newcomers.release(key);
             }
+            None => self.owner_lives(key, owner),
         }
         if changed || from.is_some() {
             self.event(Event::Reregistered { handle: handle.clone(), id, owner, from });
@@ -153,12 +164,17 @@ impl Registrar {
     pub(super) fn deregister(&mut self, association: Association, handle: PoolHandle, id: u32) {
         let mut error = None;
         if let Some(key) = self.space.key(&handle, id) {
+            if self.newcomers.is(key, association) {
+                self.take_newcomer(key);
+            }
             let may = self.space.get(key).is_some_and(|(_, element)| {
                 element.owner == Some(association) || self.shares_address(association, element)
             });
             if may {
                 self.remove(key, Why::Deregistered);
             } else {
+                self.counters.deregistrations_refused += 1;
+                self.event(Event::NotDeregistered { handle: handle.clone(), id, association });
                 error = Some(vec![Cause::bare(Cause::SECURITY)]);
             }
         }

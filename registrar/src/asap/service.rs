@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use super::adoption::Adoptions;
 use super::event::{Counters, Event, Reason, Why};
-use super::keepalive::{Displaced, Timer};
+use super::keepalive::Timer;
+use super::newcomer::Newcomers;
 use super::subscribe::Subscriptions;
 use super::{Input, Output, Settings};
 use crate::Association;
@@ -45,7 +46,9 @@ pub struct Registrar {
     pub(super) clients: BTreeMap<Association, Client>,
     pub(super) subscriptions: Subscriptions,
     pub(super) timers: Deadlines<(Timer, ElementKey)>,
-    pub(super) displaced: BTreeMap<ElementKey, Displaced>,
+    /// The associations that owned an element before and were silent when they were asked.
+    pub(super) displaced: BTreeMap<ElementKey, Association>,
+    pub(super) newcomers: Newcomers,
     pub(super) random: SplitMix64,
     pub(super) counters: Counters,
     /// Pools whose subscribers have to be told.
@@ -68,6 +71,7 @@ impl Registrar {
             subscriptions: Subscriptions::default(),
             timers: Deadlines::default(),
             displaced: BTreeMap::new(),
+            newcomers: Newcomers::default(),
             random: SplitMix64::new(seed),
             counters: Counters::default(),
             changed: BTreeSet::new(),
@@ -129,10 +133,11 @@ impl Registrar {
             Input::Up { association, from, port, addresses } => {
                 self.up(now, association, Client { from, port, addresses, heard: now });
             }
-            Input::Addresses { association, addresses } => self.addresses(association, addresses),
-            Input::Down { association } => self.down(association),
+            Input::Addresses { association, addresses } => self.addresses(now, association, addresses),
+            Input::Down { association } => self.down(now, association),
             Input::Message { association, ppid, bytes } => self.message(now, association, ppid, &bytes),
         }
+        self.register_freed(now);
         self.push(now);
     }
 
@@ -144,6 +149,7 @@ impl Registrar {
         while let Some((timer, key)) = self.timers.pop_due(now) {
             self.timer(now, timer, key);
         }
+        self.register_freed(now);
         self.push(now);
     }
 
@@ -170,7 +176,7 @@ impl Registrar {
 
     fn up(&mut self, now: Instant, association: Association, client: Client) {
         if self.clients.contains_key(&association) {
-            self.down(association);
+            self.down(now, association);
         }
         if self.clients.len() >= self.settings.limits.associations {
             let Some(idle) = self.longest_idle() else {
@@ -178,7 +184,7 @@ impl Registrar {
                 self.outputs.push_back(Output::Abort { association, reason: Reason::TooMany });
                 return;
             };
-            self.abort(idle, Reason::PlaceNeeded);
+            self.abort(now, idle, Reason::PlaceNeeded);
         }
         self.clients.insert(association, Client { heard: now, ..client });
         self.greet(association);
@@ -191,10 +197,12 @@ impl Registrar {
     }
 
     pub(super) fn holds_nothing(&self, association: Association) -> bool {
-        self.space.count_owned_by(association) == 0 && self.subscriptions.count(association) == 0
+        self.space.count_owned_by(association) == 0
+            && self.newcomers.count(association) == 0
+            && self.subscriptions.count(association) == 0
     }
 
-    fn addresses(&mut self, association: Association, addresses: Vec<IpAddr>) {
+    fn addresses(&mut self, now: Instant, association: Association, addresses: Vec<IpAddr>) {
         let Some(client) = self.clients.get_mut(&association) else { return };
         client.addresses = addresses;
         let asap = client.asap_transport();
@@ -202,21 +210,27 @@ impl Registrar {
         for key in owned {
             self.space.set_asap(key, asap.clone());
         }
+        self.look_at_newcomers(now, association);
     }
 
-    fn down(&mut self, association: Association) {
+    fn down(&mut self, now: Instant, association: Association) {
         if self.clients.remove(&association).is_none() {
             return;
         }
         self.subscriptions.remove_all(association);
+        self.forget_newcomer(association);
         let owned: Vec<_> = self.space.owned_by(association).collect();
         for key in owned {
-            self.remove(key, Why::OwnerLost);
+            // Whoever waits for it has it without that it seems gone for a moment.
+            self.let_in(now, key);
+            if self.space.get(key).is_some_and(|(_, element)| element.owner == Some(association)) {
+                self.remove(key, Why::OwnerLost);
+            }
         }
         let displaced = &mut self.displaced;
         let timers = &mut self.timers;
         displaced.retain(|key, displaced| {
-            let stays = displaced.association != association;
+            let stays = *displaced != association;
             if !stays {
                 timers.clear((Timer::Probe, *key));
             }
@@ -224,8 +238,8 @@ impl Registrar {
         });
     }
 
-    pub(super) fn abort(&mut self, association: Association, reason: Reason) {
-        self.down(association);
+    pub(super) fn abort(&mut self, now: Instant, association: Association, reason: Reason) {
+        self.down(now, association);
         self.counters.aborted += 1;
         self.outputs.push_back(Output::Abort { association, reason });
     }
@@ -293,6 +307,7 @@ impl Registrar {
             self.timers.clear((timer, key));
         }
         self.displaced.remove(&key);
+        self.newcomers.release(key);
         self.adoptions.forget(key);
         self.verifying.remove(&key);
         let element = Box::new(removed.element.clone());

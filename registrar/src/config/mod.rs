@@ -77,6 +77,10 @@ pub struct Asap {
     /// How long an element may take to answer one, 100ms to 10m. Default 5s.
     #[serde(deserialize_with = "value::duration::<_, 100, 600_000>")]
     pub keep_alive_timeout: Duration,
+    /// How long the owner of an element has to answer when the element registers over a new association from other
+    /// addresses, 10ms to 1m; the newcomer is let in if it does not. Default 300ms.
+    #[serde(deserialize_with = "value::duration::<_, 10, 60_000>")]
+    pub move_timeout: Duration,
     /// How long after one push to the subscribers of a pool the next one may be, 0s to 10s; 0s: every change is
     /// pushed. Default 50ms.
     #[serde(deserialize_with = "value::duration::<_, 0, 10_000>")]
@@ -93,6 +97,7 @@ impl Default for Asap {
             max_bad_pe_report: defaults.max_bad_pe_report,
             keep_alive_interval: defaults.keep_alive_interval,
             keep_alive_timeout: defaults.keep_alive_timeout,
+            move_timeout: defaults.move_timeout,
             push_interval: defaults.push_interval,
             allow_loopback: defaults.allow_loopback,
         }
@@ -270,6 +275,7 @@ impl Config {
             max_bad_pe_report: self.asap.max_bad_pe_report,
             keep_alive_interval: self.asap.keep_alive_interval,
             keep_alive_timeout: self.asap.keep_alive_timeout,
+            move_timeout: self.asap.move_timeout,
             push_interval: self.asap.push_interval,
             allow_loopback: self.asap.allow_loopback,
             verify_timeout: asap::Settings::default().verify_timeout,

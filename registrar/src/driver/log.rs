@@ -22,7 +22,9 @@ impl Log {
         use asap::Event;
         if self.has_room(now) {
             match event {
-                Event::Contested { .. } | Event::Refused { .. } => tracing::warn!("{event}"),
+                Event::Contested { .. } | Event::Refused { .. } | Event::NotDeregistered { .. } => {
+                    tracing::warn!("{event}");
+                }
                 Event::Malformed { .. } => tracing::debug!("{event}"),
                 _ => tracing::info!("{event}"),
             }

@@ -35,8 +35,8 @@ pub struct ElementKey {
 }
 
 impl ElementKey {
-    const MIN: Self = Self { pool: Place { slot: 0, generation: 0 }, id: 0 };
-    const MAX: Self = Self { pool: Place { slot: u32::MAX, generation: u32::MAX }, id: u32::MAX };
+    pub(crate) const MIN: Self = Self { pool: Place { slot: 0, generation: 0 }, id: 0 };
+    pub(crate) const MAX: Self = Self { pool: Place { slot: u32::MAX, generation: u32::MAX }, id: u32::MAX };
 }
 
 /// What an insertion did.

@@ -147,7 +147,8 @@ impl Registrar {
         assert!(self.space.len() <= limits.elements);
         assert!(self.subscriptions.len() <= limits.subscriptions);
         for client in self.clients.keys() {
-            assert!(self.space.count_owned_by(*client) <= limits.elements_per_association);
+            let has = self.space.count_owned_by(*client) + self.newcomers.count(*client);
+            assert!(has <= limits.elements_per_association);
             assert!(self.subscriptions.count(*client) <= limits.subscriptions_per_association);
         }
         for (pool, element) in self.space.pools().flat_map(|p| p.elements().map(move |e| (p, e))) {
@@ -161,9 +162,14 @@ impl Registrar {
             let periodic = self.settings.keep_alive_interval.is_some();
             assert!(watched <= 1 && (watched == 1 || !periodic), "one timer watches each element");
         }
-        assert!(self.timers.len() <= 2 * self.space.len());
-        for (key, displaced) in &self.displaced {
-            assert!(self.space.get(*key).is_some() && self.clients.contains_key(&displaced.association));
+        assert!(self.timers.len() <= 4 * self.space.len());
+        for (key, older) in &self.displaced {
+            assert!(self.space.get(*key).is_some() && self.clients.contains_key(older));
+        }
+        for (key, newcomer) in self.newcomers.all() {
+            let owner = self.space.get(key).and_then(|(_, element)| element.owner).unwrap();
+            assert!(self.are_apart(owner, newcomer) && self.clients.contains_key(&newcomer));
+            assert!(self.timers.get((super::super::keepalive::Timer::Newcomer, key)).is_some());
         }
         assert!(self.changed.is_empty(), "every change has been told");
     }

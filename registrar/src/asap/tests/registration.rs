@@ -178,6 +178,8 @@ fn a_foreign_host_cannot_deregister_an_element_but_its_own_host_can() {
     w.say(B, &ask);
     assert_eq!(cause_of(&w.one(B)), Some(Cause::SECURITY));
     assert_eq!(w.seen("p").len(), 1);
+    assert!(w.events.iter().any(|e| matches!(e, Event::NotDeregistered { association: B, id: 1, .. })));
+    assert_eq!(w.registrar.counters().deregistrations_refused, 1);
     w.say(C, &ask);
     assert_eq!(cause_of(&w.one(C)), None);
     assert!(w.seen("p").is_empty());
