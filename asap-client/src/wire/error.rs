@@ -91,7 +91,33 @@ pub enum Problem {
     },
 }
 
+/// What sort of fault a [`Problem`] is, for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The octets do not hold together: cut short, or a length is wrong.
+    Malformed,
+    /// The message's type is not known.
+    UnknownMessage,
+    /// A parameter's type is not known.
+    UnknownParameter,
+    /// A parameter is missing, or has no place where it is.
+    Misplaced,
+    /// A value means nothing.
+    Invalid,
+}
+
 impl Problem {
+    /// What sort of fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Truncated { .. } | Self::Length { .. } | Self::Malformed { .. } => Fault::Malformed,
+            Self::UnknownMessage { .. } => Fault::UnknownMessage,
+            Self::UnknownParameter { .. } => Fault::UnknownParameter,
+            Self::OutOfPlace { .. } | Self::Missing { .. } => Fault::Misplaced,
+            Self::Field { .. } | Self::Invalid { .. } => Fault::Invalid,
+        }
+    }
+
     /// The cause that the sender is told, if it is told at all (RFC 5354 §3, §3.12, §4).
     pub fn cause(&self) -> Option<Cause> {
         match self {

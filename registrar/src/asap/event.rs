@@ -1,6 +1,7 @@
 //! What happened, for logs; and how often, for counters.
 
-use asap_client::wire::PoolHandle;
+use asap_client::wire::error::Fault;
+use asap_client::wire::{PoolHandle, Problem};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -165,9 +166,20 @@ pub struct Counters {
     pub messages: u64,
     /// Messages with a payload protocol identifier that is not ASAP's; dropped.
     pub wrong_ppid: u64,
-    /// Messages that could not be read; answered by an ASAP Error where the type's high bits ask for it.
+    /// Messages whose octets do not hold together; dropped.
     pub malformed: u64,
-    /// Messages that are not for a registrar; ignored.
+    /// Messages longer than any can be; dropped.
+    pub oversized: u64,
+    /// Messages of a type that is not known; reported where the type's high bits ask for it.
+    pub unknown_messages: u64,
+    /// Messages with parameters of types that are not known; dropped, or read without them, and reported, as the
+    /// types' high bits ask.
+    pub unknown_parameters: u64,
+    /// Messages that lack a parameter, or have one that has no place there; dropped.
+    pub misplaced: u64,
+    /// Messages with a value that means nothing; dropped and reported.
+    pub invalid_values: u64,
+    /// Messages that are not for a registrar, or answers to what was not asked; ignored.
     pub unexpected: u64,
     /// ASAP Errors that came; never answered.
     pub errors_received: u64,
@@ -185,6 +197,8 @@ pub struct Counters {
     pub resolutions: u64,
     /// Handle resolutions for a pool that is not there.
     pub unknown_handles: u64,
+    /// Subscriptions refused: there are as many as there may be.
+    pub subscriptions_refused: u64,
     /// Unasked responses sent to subscribers.
     pub pushes: u64,
     /// Keep-alives sent.
@@ -219,13 +233,29 @@ pub struct Counter {
 }
 
 impl Counters {
+    /// A message that could not be read.
+    pub(super) fn unreadable(&mut self, problem: &Problem) {
+        *match problem.fault() {
+            Fault::Malformed => &mut self.malformed,
+            Fault::UnknownMessage => &mut self.unknown_messages,
+            Fault::UnknownParameter => &mut self.unknown_parameters,
+            Fault::Misplaced => &mut self.misplaced,
+            Fault::Invalid => &mut self.invalid_values,
+        } += 1;
+    }
+
     /// All of them, each with its name and what it counts.
-    pub fn named(&self) -> [Counter; 22] {
+    pub fn named(&self) -> [Counter; 28] {
         // Taken apart without `..`, so that none is forgotten here.
         let Self {
             messages,
             wrong_ppid,
             malformed,
+            oversized,
+            unknown_messages,
+            unknown_parameters,
+            misplaced,
+            invalid_values,
             unexpected,
             errors_received,
             errors_sent,
@@ -235,6 +265,7 @@ impl Counters {
             deregistrations_refused,
             resolutions,
             unknown_handles,
+            subscriptions_refused,
             pushes,
             keep_alives,
             keep_alives_answered,
@@ -254,12 +285,33 @@ impl Counters {
                 "Messages with a payload protocol identifier that is not ASAP's; dropped",
                 wrong_ppid,
             ),
+            counter("malformed", "Messages whose octets do not hold together; dropped", malformed),
+            counter("oversized", "Messages longer than any can be; dropped", oversized),
             counter(
-                "malformed",
-                "Messages that could not be read; answered by an ASAP Error where the type's high bits ask for it",
-                malformed,
+                "unknown_messages",
+                "Messages of a type that is not known; reported where the type's high bits ask for it",
+                unknown_messages,
             ),
-            counter("unexpected", "Messages that are not for a registrar; ignored", unexpected),
+            counter(
+                "unknown_parameters",
+                "Messages with parameters that are not known; dropped or reported as the types' high bits ask",
+                unknown_parameters,
+            ),
+            counter(
+                "misplaced",
+                "Messages that lack a parameter, or have one that has no place there; dropped",
+                misplaced,
+            ),
+            counter(
+                "invalid_values",
+                "Messages with a value that means nothing; dropped and reported",
+                invalid_values,
+            ),
+            counter(
+                "unexpected",
+                "Messages that are not for a registrar, or answers to what was not asked; ignored",
+                unexpected,
+            ),
             counter("errors_received", "ASAP Errors that came; never answered", errors_received),
             counter("errors_sent", "ASAP Errors sent", errors_sent),
             counter("registrations", "Registrations accepted, new ones and renewals", registrations),
@@ -272,6 +324,11 @@ impl Counters {
             ),
             counter("resolutions", "Handle resolutions answered with elements", resolutions),
             counter("unknown_handles", "Handle resolutions for a pool that is not there", unknown_handles),
+            counter(
+                "subscriptions_refused",
+                "Subscriptions refused: there are as many as there may be",
+                subscriptions_refused,
+            ),
             counter("pushes", "Unasked responses sent to subscribers", pushes),
             counter("keep_alives", "Keep-alives sent", keep_alives),
             counter("keep_alives_answered", "Keep-alives answered", keep_alives_answered),

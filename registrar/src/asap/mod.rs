@@ -22,8 +22,9 @@
 //!   removed by itself, and told so by an unasked DEREGISTRATION_RESPONSE; its association stays.
 //! - **An element that is taken over** from another registrar is told so (KEEP_ALIVE, H set) over a new association to
 //!   where it speaks ASAP, twice if need be. If it does not answer, it is removed.
-//! - Octets that are no message at all are counted, and answered only where [`asap_client::wire::DecodeError::report`]
-//!   has an answer. An Error is never answered by an Error.
+//! - Octets that are no message at all are counted by their fault, and answered only where [`asap_client::wire::DecodeError::report`]
+//!   has an answer. An Error is never answered by an Error. None of them ends the association: SCTP says where a
+//!   message ends, so that the next one is understood.
 
 mod adoption;
 mod event;
@@ -78,6 +79,11 @@ pub enum Input {
         ppid: u32,
         /// Its octets.
         bytes: Vec<u8>,
+    },
+    /// Something came that is longer than any message, and was thrown away.
+    Oversized {
+        /// Over which association.
+        association: Association,
     },
 }
 

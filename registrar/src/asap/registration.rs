@@ -9,7 +9,8 @@ use super::keepalive::Timer;
 use super::newcomer::Newcomer;
 use super::service::{Client, Registrar};
 use crate::Association;
-use crate::enrp::Change;
+use crate::enrp::wire::UpdateAction;
+use crate::enrp::{self, Change};
 use crate::handlespace::{Element, Inserted, Life};
 
 impl Registrar {
@@ -69,7 +70,7 @@ impl Registrar {
         let client = self.clients.get(&association).ok_or_else(|| Cause::bare(Cause::UNSPECIFIED))?;
         let limits = &self.settings.limits;
         if handle.as_bytes().len() > limits.pool_handle_octets {
-            return Err(Cause::invalid_values(&tlv(|w| handle.emit(w))));
+            return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
         }
         let pool = self.space.pool(handle);
         if let Some(pool) = pool {
@@ -103,11 +104,13 @@ impl Registrar {
             || self.space.key(handle, asked.id).is_some_and(|key| self.newcomers.is(key, association));
         let has = self.space.count_owned_by(association) + self.newcomers.count(association);
         if (!has_it && has >= limits.elements_per_association)
-            || (before.is_none() && self.space.len() >= limits.elements)
+            || (before.is_none_or(|before| before.home != self.settings.server)
+                && self.space.count_of_home(self.settings.server) >= limits.elements)
+            || !self.space.has_room(handle, asked.id, &limits.space())
         {
             return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
         }
-        Ok(Element {
+        let element = Element {
             id: asked.id,
             home: self.settings.server,
             life: asked.life,
@@ -117,7 +120,12 @@ impl Registrar {
             owner: Some(association),
             expires: life.end(now),
             bad_reports: 0,
-        })
+        };
+        let long = handle.as_bytes().len() + limits.element_octets > ALWAYS_FITS;
+        if long && !fits_into_an_update(handle, &element) {
+            return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
+        }
+        Ok(element)
     }
 
     /// Whether two associations have no address in common.
@@ -187,10 +195,14 @@ impl Registrar {
     }
 }
 
+/// The most addresses that are kept of where an element speaks ASAP.
+const ADDRESSES: usize = 64;
+
 impl Client {
     /// Where an element that registers over this association is heard from.
     pub(super) fn asap_transport(&self) -> Transport {
-        Transport::Sctp { port: self.port, use_: TransportUse::DataOnly, addresses: self.addresses.clone() }
+        let addresses = self.addresses.iter().take(ADDRESSES).copied().collect();
+        Transport::Sctp { port: self.port, use_: TransportUse::DataOnly, addresses }
     }
 
     /// The transport with those of its addresses that the association has and that others can use; `None` if no
@@ -221,6 +233,21 @@ fn is_link_local(address: &IpAddr) -> bool {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
+}
+
+/// A handle and a transport that together are no longer than this fit into every message.
+const ALWAYS_FITS: usize = 63_488;
+
+/// Whether peers can be told of the element: with its pool's handle and all that is known of it, in one message.
+fn fits_into_an_update(handle: &PoolHandle, element: &Element) -> bool {
+    let element = PoolElement { asap: Some(element.asap.clone()), ..element.to_wire() };
+    let update = enrp::wire::Body::HandleUpdate {
+        takeover_suggested: false,
+        action: UpdateAction::Add,
+        handle: handle.clone(),
+        element: Box::new(element),
+    };
+    !enrp::wire::Message { sender: 0, receiver: 0, body: update }.encode().is_empty()
 }
 
 fn with_data(code: u16, data: Vec<u8>) -> Cause {

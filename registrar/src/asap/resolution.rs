@@ -25,16 +25,23 @@ impl Registrar {
             self.counters.unknown_handles += 1;
             return self.send(association, &unknown(handle, known));
         };
-        let room = self.subscriptions.count(association) < self.settings.limits.subscriptions_per_association
-            && self.subscriptions.len() < self.settings.limits.subscriptions;
+        let limits = &self.settings.limits;
+        let room = self.subscriptions.count(association) < limits.subscriptions_per_association
+            && self.subscriptions.len() < limits.subscriptions
+            && self.subscriptions.octets_with(&handle) <= limits.pool_handles_octets;
         let subscribed = known || (subscribe && room);
         let selected = pool.select(count(items, limit), &mut || self.random.draw());
         let answer = response(pool, &selected, subscribed);
         if subscribe && subscribed {
-            self.subscriptions.insert(association, handle, items);
+            self.subscriptions.insert(association, pool.handle().clone(), items);
         }
         self.counters.resolutions += 1;
         self.send(association, &answer);
+        if subscribe && !subscribed {
+            // The response has the elements, so that why there is no subscription is said apart.
+            self.counters.subscriptions_refused += 1;
+            self.error(association, vec![Cause::bare(Cause::LACK_OF_RESOURCES)]);
+        }
     }
 
     /// Tells the subscribers of every pool that has changed, unless they were told just now: then they are told

@@ -136,6 +136,7 @@ impl Registrar {
             Input::Addresses { association, addresses } => self.addresses(now, association, addresses),
             Input::Down { association } => self.down(now, association),
             Input::Message { association, ppid, bytes } => self.message(now, association, ppid, &bytes),
+            Input::Oversized { association } => self.oversized(now, association),
         }
         self.register_freed(now);
         self.push(now);
@@ -244,6 +245,15 @@ impl Registrar {
         self.outputs.push_back(Output::Abort { association, reason });
     }
 
+    /// What is too long for a message is no message. Where it ends is known: what comes after it is understood.
+    fn oversized(&mut self, now: Instant, association: Association) {
+        let Some(client) = self.clients.get_mut(&association) else { return };
+        client.heard = now;
+        self.counters.messages += 1;
+        self.counters.oversized += 1;
+        self.event(Event::Malformed { association, what: "more octets than a message can have".to_owned() });
+    }
+
     fn message(&mut self, now: Instant, association: Association, ppid: u32, bytes: &[u8]) {
         let Some(client) = self.clients.get_mut(&association) else { return };
         client.heard = now;
@@ -257,6 +267,7 @@ impl Registrar {
             Err(error) => return self.malformed(association, &error),
         };
         self.dispatch(now, association, decoded.message);
+        self.counters.unknown_parameters += u64::from(!decoded.reports.is_empty());
         // A report never answers an Error; those that were met in one are dropped.
         if !decoded.reports.is_empty() && bytes.first() != Some(&wire::MessageType::ERROR.0) {
             self.error(association, decoded.reports);
@@ -287,7 +298,7 @@ impl Registrar {
     }
 
     fn malformed(&mut self, association: Association, error: &DecodeError) {
-        self.counters.malformed += 1;
+        self.counters.unreadable(&error.problem);
         self.event(Event::Malformed { association, what: error.to_string() });
         if let Some(answer) = error.report() {
             self.counters.errors_sent += 1;
@@ -295,7 +306,7 @@ impl Registrar {
         }
     }
 
-    fn error(&mut self, association: Association, causes: Vec<Cause>) {
+    pub(super) fn error(&mut self, association: Association, causes: Vec<Cause>) {
         self.counters.errors_sent += 1;
         self.send(association, &Message::Error(causes));
     }

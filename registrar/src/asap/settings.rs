@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::handlespace::Bounds;
+
 /// Times, thresholds and limits of the ASAP service. The configuration names bounds and defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -48,8 +50,12 @@ pub struct Limits {
     /// Associations at a time. A newcomer beyond takes the place of the one that was silent longest and holds
     /// neither elements nor subscriptions; if there is none, the newcomer is refused.
     pub associations: usize,
-    /// Elements in all pools.
+    /// Pools.
+    pub pools: usize,
+    /// Elements that are registered here, in all pools.
     pub elements: usize,
+    /// Elements of one pool.
+    pub elements_per_pool: usize,
     /// Elements that one association owns.
     pub elements_per_association: usize,
     /// Subscriptions of all associations.
@@ -58,21 +64,37 @@ pub struct Limits {
     pub subscriptions_per_association: usize,
     /// Octets of the longest pool handle that can be registered.
     pub pool_handle_octets: usize,
+    /// Octets of all pools' handles together; and of all handles that are subscribed to.
+    pub pool_handles_octets: usize,
     /// Octets that one element's transport may take.
     pub element_octets: usize,
     /// Elements that one response names at most, whatever the client asks for.
     pub resolution_items: usize,
 }
 
+impl Limits {
+    /// Those of the handlespace as a whole.
+    pub fn space(&self) -> Bounds {
+        Bounds {
+            pools: self.pools,
+            elements_per_pool: self.elements_per_pool,
+            handle_octets: self.pool_handles_octets,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             associations: 16_384,
+            pools: 100_000,
             elements: 100_000,
+            elements_per_pool: 100_000,
             elements_per_association: 1_024,
             subscriptions: 100_000,
             subscriptions_per_association: 256,
-            pool_handle_octets: 1_024,
+            pool_handle_octets: 61_440,
+            pool_handles_octets: 64 << 20,
             element_octets: 2_048,
             resolution_items: 1_024,
         }

@@ -32,6 +32,8 @@ pub(super) struct Subscriptions {
     by_handle: BTreeMap<PoolHandle, Subscribers>,
     by_association: BTreeMap<Association, BTreeSet<PoolHandle>>,
     total: usize,
+    /// Octets of the handles of all pools that are subscribed to.
+    octets: usize,
     /// The pushes that wait.
     due: BTreeSet<(Instant, PoolHandle)>,
 }
@@ -39,6 +41,14 @@ pub(super) struct Subscriptions {
 impl Subscriptions {
     /// Subscribes, or changes the number of elements wanted.
     pub(super) fn insert(&mut self, association: Association, handle: PoolHandle, items: Option<u32>) {
+        // All subscribers hold the same octets: a handle may be long.
+        let handle = match self.by_handle.get_key_value(&handle) {
+            Some((kept, _)) => kept.clone(),
+            None => {
+                self.octets += handle.as_bytes().len();
+                handle
+            }
+        };
         if self.by_association.entry(association).or_default().insert(handle.clone()) {
             self.total += 1;
         }
@@ -56,6 +66,7 @@ impl Subscriptions {
                         self.due.remove(&(at, handle.clone()));
                     }
                     self.by_handle.remove(&handle);
+                    self.octets -= handle.as_bytes().len();
                 }
             }
         }
@@ -112,6 +123,12 @@ impl Subscriptions {
         self.by_association.get(&association).map_or(0, BTreeSet::len)
     }
 
+    /// The octets of all handles that are subscribed to, with this one.
+    pub(super) fn octets_with(&self, handle: &PoolHandle) -> usize {
+        let new = !self.by_handle.contains_key(handle);
+        self.octets + if new { handle.as_bytes().len() } else { 0 }
+    }
+
     /// How many there are in all.
     pub(super) fn len(&self) -> usize {
         self.total
@@ -126,7 +143,9 @@ impl Subscriptions {
             self.by_association.iter().flat_map(|(s, hs)| hs.iter().map(move |h| (*s, h))).collect();
         let waiting = self.by_handle.iter().filter(|(_, subs)| subs.waiting);
         let due: BTreeSet<_> = waiting.filter_map(|(h, subs)| Some((subs.next?, h.clone()))).collect();
+        let octets: usize = self.by_handle.keys().map(|handle| handle.as_bytes().len()).sum();
         due == self.due
+            && octets == self.octets
             && a == b
             && a.len() == self.total
             && self.by_handle.values().all(|subs| !subs.wanted.is_empty())

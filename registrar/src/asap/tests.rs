@@ -1,7 +1,9 @@
 //! What the machine promises, one promise a test, on a clock of its own.
 
+mod bad_input;
 mod elsewhere;
 mod keepalive;
+mod limits;
 mod moving;
 mod policies;
 mod properties;

@@ -111,9 +111,15 @@ pub struct Limits {
     /// Associations at a time, 1 to 1000000.
     #[serde(deserialize_with = "value::count::<_, 1, 1_000_000>")]
     pub associations: usize,
-    /// Elements in all pools, 1 to 10000000.
+    /// Pools, 1 to 10000000.
+    #[serde(deserialize_with = "value::count::<_, 1, 10_000_000>")]
+    pub pools: usize,
+    /// Elements that are registered here, in all pools, 1 to 10000000. Those of other registrars may be as many again.
     #[serde(deserialize_with = "value::count::<_, 1, 10_000_000>")]
     pub elements: usize,
+    /// Elements of one pool, 1 to 10000000.
+    #[serde(deserialize_with = "value::count::<_, 1, 10_000_000>")]
+    pub elements_per_pool: usize,
     /// Elements of one association, 1 to 1000000.
     #[serde(deserialize_with = "value::count::<_, 1, 1_000_000>")]
     pub elements_per_association: usize,
@@ -123,9 +129,21 @@ pub struct Limits {
     /// Subscriptions of one association, 0 to 1000000.
     #[serde(deserialize_with = "value::count::<_, 0, 1_000_000>")]
     pub subscriptions_per_association: usize,
+    /// Other registrars, 1 to 100000.
+    #[serde(deserialize_with = "value::count::<_, 1, 100_000>")]
+    pub peers: usize,
+    /// Elements of one other registrar, 1 to 10000000.
+    #[serde(deserialize_with = "value::count::<_, 1, 10_000_000>")]
+    pub elements_per_peer: usize,
+    /// Updates a second that are taken from one other registrar, 1 to 1000000. What is dropped beyond is asked for later.
+    #[serde(deserialize_with = "value::number::<_, 1, 1_000_000>")]
+    pub updates_per_second: u32,
     /// Octets of a pool handle, 1 to 65531.
     #[serde(deserialize_with = "value::count::<_, 1, 65_531>")]
     pub pool_handle_octets: usize,
+    /// Octets of all pools' handles together, and of all that are subscribed to, 65536 to 1073741824.
+    #[serde(deserialize_with = "value::count::<_, 65_536, 1_073_741_824>")]
+    pub pool_handles_octets: usize,
     /// Octets of an element's transport, 64 to 65535.
     #[serde(deserialize_with = "value::count::<_, 64, 65_535>")]
     pub element_octets: usize,
@@ -145,17 +163,44 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let defaults = asap::Limits::default();
+        let peers = crate::enrp::Limits::default();
         Self {
             associations: defaults.associations,
+            pools: defaults.pools,
             elements: defaults.elements,
+            elements_per_pool: defaults.elements_per_pool,
             elements_per_association: defaults.elements_per_association,
             subscriptions: defaults.subscriptions,
             subscriptions_per_association: defaults.subscriptions_per_association,
+            peers: peers.peers,
+            elements_per_peer: peers.elements_per_peer,
+            updates_per_second: peers.updates_per_second,
             pool_handle_octets: defaults.pool_handle_octets,
+            pool_handles_octets: defaults.pool_handles_octets,
             element_octets: defaults.element_octets,
             resolution_items: defaults.resolution_items,
             outstanding_octets_per_association: 1 << 20,
             outstanding_octets: 64 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// What holds for other registrars. A quarter of the handlespace is kept for our own elements, and an element comes
+    /// from a peer with where it speaks ASAP.
+    fn for_peers(&self) -> crate::enrp::Limits {
+        let part = |all: usize| all - all / 4;
+        crate::enrp::Limits {
+            peers: self.peers,
+            pools: part(self.pools),
+            elements: self.elements.saturating_mul(2),
+            elements_per_pool: self.elements_per_pool,
+            elements_per_peer: self.elements_per_peer,
+            pool_handle_octets: self.pool_handle_octets,
+            pool_handles_octets: part(self.pool_handles_octets),
+            element_octets: self.element_octets.saturating_add(2048),
+            updates_per_second: self.updates_per_second,
+            ..crate::enrp::Limits::default()
         }
     }
 }
@@ -254,18 +299,22 @@ impl Config {
 
     /// The settings of ENRP. `identifier` is used where the file names none.
     pub fn enrp_settings(&self, identifier: u32) -> crate::enrp::Settings {
-        self.enrp.settings(self.identifier.unwrap_or(identifier))
+        let limits = self.limits.for_peers();
+        crate::enrp::Settings { limits, ..self.enrp.settings(self.identifier.unwrap_or(identifier)) }
     }
 
     /// The settings of the ASAP service. `identifier` is used where the file names none.
     pub fn settings(&self, identifier: u32) -> asap::Settings {
         let Limits {
             associations,
+            pools,
             elements,
+            elements_per_pool,
             elements_per_association,
             subscriptions,
             subscriptions_per_association,
             pool_handle_octets,
+            pool_handles_octets,
             element_octets,
             resolution_items,
             ..
@@ -281,11 +330,14 @@ impl Config {
             verify_timeout: asap::Settings::default().verify_timeout,
             limits: asap::Limits {
                 associations,
+                pools,
                 elements,
+                elements_per_pool,
                 elements_per_association,
                 subscriptions,
                 subscriptions_per_association,
                 pool_handle_octets,
+                pool_handles_octets,
                 element_octets,
                 resolution_items,
             },

@@ -139,9 +139,14 @@ impl Service {
             }
             Ok(Received::TooLong { info, length }) => {
                 let place = Place { socket, assoc: info.assoc };
-                if let Some(association) = self.places.get(&place).copied() {
-                    tracing::warn!(%association, length, "sent more than a message can hold; dropped");
-                    self.give_up(now, association);
+                // It was read to its end and thrown away: what comes after it can be understood.
+                if let Some(association) = self.known(now, place) {
+                    tracing::debug!(%association, length, "sent more than a message can hold");
+                    let input = match self.role(place) {
+                        Role::Asap => Input::Asap(asap::Input::Oversized { association }),
+                        Role::Enrp => Input::Enrp(enrp::Input::Oversized { association }),
+                    };
+                    self.registrar.handle(now, input);
                 }
             }
             Ok(Received::Notification(notification)) => self.notification(now, socket, &notification),

@@ -102,6 +102,9 @@ impl Enrp {
             self.place(handle, element, space);
             return true;
         };
+        // The pool's own octets are what is kept, for as long as a claim is.
+        let Some(handle) = space.get(key).map(|(pool, _)| pool.handle().clone()) else { return false };
+        let handle = &handle;
         if home == own {
             return self.claim_ours(now, by, key, handle, element, space);
         }
@@ -175,7 +178,8 @@ impl Enrp {
         let new = before.is_none_or(|before| before.home != home);
         let room = !new
             || (space.count_of_home(home) < limits.elements_per_peer
-                && (before.is_some() || space.len() < limits.elements));
+                && (before.is_some() || space.len() < limits.elements)
+                && space.has_room(handle, wire.id, &limits.space()));
         (fits && consistent && room).then(|| Element {
             id: wire.id,
             home,

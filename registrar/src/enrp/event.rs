@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use asap_client::wire::PoolHandle;
+use asap_client::wire::error::Fault;
+use asap_client::wire::{PoolHandle, Problem};
 use serde::{Deserialize, Serialize};
 
 use super::wire::Profile;
@@ -124,12 +125,27 @@ pub struct Counters {
     pub messages: u64,
     /// Messages with a payload protocol identifier that is not ENRP's; dropped.
     pub wrong_ppid: u64,
-    /// Messages that could not be read.
+    /// Messages whose octets do not hold together; dropped.
     pub malformed: u64,
+    /// Messages longer than any can be; dropped.
+    pub oversized: u64,
+    /// Messages of a type that is not known; reported where the type's high bits ask for it.
+    pub unknown_messages: u64,
+    /// Messages with parameters of types that are not known; dropped, or read without them, and reported, as the
+    /// types' high bits ask.
+    pub unknown_parameters: u64,
+    /// Messages that lack a parameter, or have one that has no place there; dropped.
+    pub misplaced: u64,
+    /// Messages with a value that means nothing; dropped and reported.
+    pub invalid_values: u64,
+    /// Answers to what was not asked; ignored.
+    pub unexpected: u64,
     /// Messages to another registrar, from ourselves, or from an impostor; dropped.
     pub misdirected: u64,
-    /// ERRORs that came.
+    /// ERRORs that came; never answered.
     pub errors_received: u64,
+    /// ERRORs sent.
+    pub errors_sent: u64,
     /// HANDLE_UPDATEs that came and were followed.
     pub updates: u64,
     /// HANDLE_UPDATEs dropped since they came too fast.
@@ -154,4 +170,17 @@ pub struct Counters {
     pub claims_refuted: u64,
     /// Elements of ours that moved to another registrar.
     pub conceded: u64,
+}
+
+impl Counters {
+    /// A message that could not be read.
+    pub(super) fn unreadable(&mut self, problem: &Problem) {
+        *match problem.fault() {
+            Fault::Malformed => &mut self.malformed,
+            Fault::UnknownMessage => &mut self.unknown_messages,
+            Fault::UnknownParameter => &mut self.unknown_parameters,
+            Fault::Misplaced => &mut self.misplaced,
+            Fault::Invalid => &mut self.invalid_values,
+        } += 1;
+    }
 }

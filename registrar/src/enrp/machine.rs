@@ -106,6 +106,7 @@ impl Enrp {
             Input::Message { association, ppid, bytes } => {
                 self.message(now, association, ppid, &bytes, space);
             }
+            Input::Oversized { association } => self.oversized(association),
             Input::Announcement { from, bytes } => self.announcement(now, from, &bytes),
         }
     }
@@ -161,11 +162,18 @@ impl Enrp {
     ) {
         self.connecting.retain(|remote, _| !remote.iter().any(|address| addresses.contains(address)));
         if self.links.len() >= self.settings.limits.associations {
-            self.outputs.push_back(Output::Abort { association, reason: Reason::TooMany });
-            return;
+            return self.turn_away(association);
         }
         self.links.insert(association, Link { addresses, peer: None, up: now });
         self.presence(association, true, space);
+    }
+
+    /// Refuses an association, and says why.
+    fn turn_away(&mut self, association: Association) {
+        let body = Body::Error(vec![Cause::bare(Cause::LACK_OF_RESOURCES)]);
+        let bytes = Message { sender: self.settings.server, receiver: 0, body }.encode();
+        self.outputs.push_back(Output::Send { association, bytes: bytes.into() });
+        self.outputs.push_back(Output::Abort { association, reason: Reason::TooMany });
     }
 
     fn down(&mut self, now: Instant, association: Association) {
@@ -180,6 +188,15 @@ impl Enrp {
         if self.links.contains_key(&association) {
             self.outputs.push_back(Output::Abort { association, reason });
             self.down(now, association);
+        }
+    }
+
+    fn oversized(&mut self, association: Association) {
+        if self.links.contains_key(&association) {
+            self.counters.messages += 1;
+            self.counters.oversized += 1;
+            let what = "more octets than a message can have".to_owned();
+            self.event(Event::Malformed { association, what });
         }
     }
 
@@ -202,7 +219,7 @@ impl Enrp {
         let decoded = match wire::decode(bytes) {
             Ok(decoded) => decoded,
             Err(error) => {
-                self.counters.malformed += 1;
+                self.counters.unreadable(&error.problem);
                 self.event(Event::Malformed { association, what: error.to_string() });
                 return self.report(association, error.message, error.causes());
             }
@@ -220,6 +237,7 @@ impl Enrp {
         if decoded.padded_lengths {
             self.found_profile(sender, Profile::Rsplib);
         }
+        self.counters.unknown_parameters += u64::from(!decoded.reports.is_empty());
         let type_ = bytes.first().map(|type_| MessageType(*type_));
         self.heard(now, sender);
         self.dispatch(now, association, sender, body, space);
@@ -280,6 +298,11 @@ impl Enrp {
     pub(super) fn send(&mut self, association: Association, body: Body) {
         let Some(link) = self.links.get(&association) else { return };
         let receiver = link.peer.unwrap_or(0);
+        match (&body, self.peers.get_mut(&receiver)) {
+            (Body::Error(_), _) => self.counters.errors_sent += 1,
+            (Body::ListRequest, Some(peer)) => peer.list_asked = true,
+            _ => {}
+        }
         let bytes = Message { sender: self.settings.server, receiver, body }.encode();
         // Only a table or an update can be too long, and both are made of what fits.
         if !bytes.is_empty() {

@@ -92,6 +92,11 @@ pub enum Input {
         /// Its octets.
         bytes: Vec<u8>,
     },
+    /// Something came that is longer than any message, and was thrown away.
+    Oversized {
+        /// Over which association.
+        association: Association,
+    },
     /// A datagram came from the multicast group.
     Announcement {
         /// Its sender; a registrar sends from the port where it speaks ENRP.

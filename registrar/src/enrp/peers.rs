@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use asap_client::random::below;
-use asap_client::wire::Transport;
+use asap_client::wire::{Cause, Transport};
 
 use super::machine::{Enrp, Timer, addresses};
 use super::sync::Resync;
@@ -25,7 +25,7 @@ const FORMER_MEMORY: Duration = Duration::from_secs(3600);
 const FORMER_PAUSE: Duration = Duration::from_secs(5);
 
 /// The most addresses that are kept of a peer.
-const ADDRESSES: usize = 16;
+pub(super) const ADDRESSES: usize = 16;
 
 /// An association.
 #[derive(Clone, Debug)]
@@ -114,6 +114,8 @@ pub(super) struct Peer {
     pub(super) refuted: (u32, Option<Instant>),
     pub(super) distrusted_until: Option<Instant>,
     pub(super) next_challenge: Option<Instant>,
+    /// It was asked which registrars it knows, and has not answered.
+    pub(super) list_asked: bool,
 }
 
 impl Peer {
@@ -165,6 +167,7 @@ impl Enrp {
             refuted: (0, None),
             distrusted_until: None,
             next_challenge: None,
+            list_asked: false,
         };
         self.peers.insert(id, peer);
         let patience = self.settings.max_time_last_heard + self.settings.max_time_no_response;
@@ -213,6 +216,7 @@ impl Enrp {
         }
         let known = self.peers.contains_key(&sender);
         if !known && !self.add_peer(now, sender, addresses.clone()) {
+            self.send(association, Body::Error(vec![Cause::bare(Cause::LACK_OF_RESOURCES)]));
             self.abort(now, association, Reason::TooMany);
             return false;
         }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::wire::Profile;
+use crate::handlespace::Bounds;
 
 /// A peer that is known beforehand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,10 +91,16 @@ pub struct Limits {
     pub associations: usize,
     /// Elements that one peer may own.
     pub elements_per_peer: usize,
+    /// Pools, ours included. Less than what our own elements may fill, so that no peer can take all.
+    pub pools: usize,
+    /// Elements of one pool.
+    pub elements_per_pool: usize,
     /// Elements in all pools, ours included.
     pub elements: usize,
     /// Octets of the longest pool handle that is taken from a peer.
     pub pool_handle_octets: usize,
+    /// Octets of all pools' handles together; less than what our own elements may fill.
+    pub pool_handles_octets: usize,
     /// Octets of the largest element that is taken from a peer.
     pub element_octets: usize,
     /// Handle tables that are served at a time; other requests are rejected.
@@ -109,14 +116,28 @@ pub struct Limits {
     pub claims: usize,
 }
 
+impl Limits {
+    /// Those of the handlespace as a whole.
+    pub fn space(&self) -> Bounds {
+        Bounds {
+            pools: self.pools,
+            elements_per_pool: self.elements_per_pool,
+            handle_octets: self.pool_handles_octets,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             peers: 256,
             associations: 1024,
             elements_per_peer: 100_000,
+            pools: 75_000,
+            elements_per_pool: 100_000,
             elements: 200_000,
-            pool_handle_octets: 1024,
+            pool_handle_octets: 61_440,
+            pool_handles_octets: 48 << 20,
             element_octets: 4096,
             table_sessions: 16,
             table_elements: 512,

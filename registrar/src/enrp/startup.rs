@@ -7,6 +7,7 @@ use asap_client::wire::ServerInformation;
 
 use super::Event;
 use super::machine::{Enrp, Timer, addresses};
+use super::peers::ADDRESSES;
 use super::wire::Body;
 use crate::Association;
 use crate::handlespace::Handlespace;
@@ -117,15 +118,22 @@ impl Enrp {
         }
     }
 
-    /// LIST_RESPONSE.
+    /// LIST_RESPONSE. What was not asked for is ignored; and hearsay fills half of the places at most, so that whoever
+    /// speaks for itself has one.
     pub(super) fn list(&mut self, now: Instant, sender: u32, rejected: bool, servers: &[ServerInformation]) {
+        if !self.peers.get_mut(&sender).is_some_and(|peer| std::mem::take(&mut peer.list_asked)) {
+            self.counters.unexpected += 1;
+            return;
+        }
         for server in servers {
             // rsplib lists configured peers that it has not heard yet with identifier 0.
             if server.server == 0 {
                 continue;
             }
-            let addresses = addresses(&server.transport);
-            if self.add_peer(now, server.server, addresses.clone()) {
+            let mut addresses = addresses(&server.transport);
+            addresses.truncate(ADDRESSES);
+            let room = self.peers.len() < self.settings.limits.peers.div_ceil(2);
+            if room && self.add_peer(now, server.server, addresses.clone()) {
                 self.timers.set(Timer::Connect, now);
             } else if let Some(peer) = self.peers.get_mut(&server.server).filter(|p| p.addresses.is_empty()) {
                 peer.addresses = addresses;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use asap_client::wire::tlv::MAX_LENGTH;
 use asap_client::wire::{PoolElement, PoolHandle, ServerInformation, Writer};
 
 use super::machine::{Enrp, Timer, transport};
@@ -75,11 +76,9 @@ impl Enrp {
         let keys = space.page(home, after, count + 1);
         let (entries, taken) = fit(space, &keys, profile, count, octets);
         let more = taken < keys.len();
-        if more
-            && let Some(entry) = entries.last()
-            && let Some(element) = entry.elements.last()
-        {
-            let after = (entry.handle.clone(), element.id);
+        let last = taken.checked_sub(1).and_then(|last| space.get(*keys.get(last)?));
+        if more && let Some((pool, element)) = last {
+            let after = (pool.handle().clone(), element.id);
             self.sessions.insert(sender, Session { own, after });
             self.timers.set(Timer::Session(sender), now + self.settings.table_session);
         } else {
@@ -105,6 +104,7 @@ impl Enrp {
         }
         let Some(peer) = self.peers.get(&sender) else { return };
         if peer.resync.as_ref().is_none_or(|resync| resync.complete) {
+            self.counters.unexpected += 1;
             return;
         }
         if rejected || (more && empty) {
@@ -227,10 +227,14 @@ fn fit(
         let Some((pool, element)) = space.get(*key) else { continue };
         let element = to_wire(element, profile);
         let same = entries.last().is_some_and(|entry| entry.handle == *pool.handle());
-        length += size(|w| element.emit(w));
-        if !same {
-            length += size(|w| pool.handle().emit(w));
+        let its = size(|w| element.emit(w));
+        let handle = (4 + pool.handle().as_bytes().len()).next_multiple_of(4);
+        // One that no message can hold is left out, and holds up no others.
+        if HEADER + handle + its > MAX_LENGTH {
+            taken += 1;
+            continue;
         }
+        length += if same { its } else { handle + its };
         // One is always taken, or the table would never end.
         if length > octets && taken > 0 {
             break;

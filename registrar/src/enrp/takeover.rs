@@ -129,9 +129,13 @@ impl Enrp {
         space: &mut Handlespace,
     ) {
         let own = self.settings.server;
-        let Some(peer) = self.peers.get_mut(&target) else { return };
-        let State::Initiating { waiting, rivals, .. } = &mut peer.state else { return };
+        let state = self.peers.get_mut(&target).map(|peer| &mut peer.state);
+        let Some(State::Initiating { waiting, rivals, .. }) = state else {
+            self.counters.unexpected += 1;
+            return;
+        };
         if !waiting.remove(&sender) {
+            self.counters.unexpected += 1;
             return;
         }
         // By the RFC a rival with a larger identifier would not have agreed.

@@ -9,6 +9,7 @@ mod element;
 mod expiry;
 mod index;
 mod pool;
+mod room;
 mod slots;
 
 use asap_client::wire::{PoolHandle, Transport};
@@ -21,6 +22,7 @@ pub use expiry::Deadlines;
 use index::{Homes, Owners};
 pub use pool::Pool;
 use pool::{Kept, Replaced};
+pub use room::Bounds;
 use slots::{Place, Slots};
 
 use crate::Association;
@@ -75,6 +77,8 @@ pub struct Handlespace {
     /// has registered again since. So most registrations leave this as it is.
     looks: BTreeSet<(Instant, ElementKey)>,
     elements: usize,
+    /// Octets of the handles of all pools.
+    handle_octets: usize,
 }
 
 impl Handlespace {
@@ -202,6 +206,7 @@ impl Handlespace {
         let place = match self.by_handle.get(&handle) {
             Some(place) => *place,
             None => {
+                self.handle_octets += handle.as_bytes().len();
                 let place = self.pools.insert(Pool::for_first(handle.clone(), &element));
                 self.in_order.insert(handle.clone(), place);
                 self.by_handle.insert(handle, place);
@@ -256,6 +261,7 @@ impl Handlespace {
             self.pools.remove(key.pool);
             self.by_handle.remove(&handle);
             self.in_order.remove(&handle);
+            self.handle_octets -= handle.as_bytes().len();
         }
         self.elements -= 1;
         self.owners.remove(element.owner, key);

@@ -49,6 +49,8 @@ impl Handlespace {
             assert_eq!(selected, serving.collect::<Vec<_>>(), "nobody is named twice, and nobody left out");
         }
         assert_eq!(all.len(), self.elements);
+        let octets: usize = self.in_order.keys().map(|handle| handle.as_bytes().len()).sum();
+        assert_eq!(octets, self.handle_octets());
         assert_eq!(self.page(None, None, usize::MAX), all);
         assert_eq!(owned, *self.owners.all());
         assert_eq!(looks, self.looks);

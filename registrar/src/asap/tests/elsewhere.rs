@@ -5,14 +5,11 @@ use crate::handlespace::Element;
 
 const OTHER: u32 = 0x2222;
 
-/// Element 1 of pool "p" is at another registrar; A and B are associations of ours.
-fn foreign() -> World {
-    let mut w = World::with(Settings { server: 0x1111, ..Settings::default() });
-    w.up(A, &["10.0.0.1"]);
-    w.up(B, &["10.0.0.2"]);
+/// An element of another registrar.
+pub(super) fn at_another(id: u32) -> Element {
     let user = sctp(7000, &["10.0.9.9"]);
-    let element = Element {
-        id: 1,
+    Element {
+        id,
         home: OTHER,
         life: 300,
         user: user.clone(),
@@ -21,8 +18,15 @@ fn foreign() -> World {
         owner: None,
         expires: None,
         bad_reports: 0,
-    };
-    w.registrar.space.insert(handle("p"), element);
+    }
+}
+
+/// Element 1 of pool "p" is at another registrar; A and B are associations of ours.
+fn foreign() -> World {
+    let mut w = World::with(Settings { server: 0x1111, ..Settings::default() });
+    w.up(A, &["10.0.0.1"]);
+    w.up(B, &["10.0.0.2"]);
+    w.registrar.space.insert(handle("p"), at_another(1));
     w
 }
 

@@ -19,7 +19,7 @@ fn address(number: u8) -> IpAddr {
 }
 
 fn pool() -> impl Strategy<Value = PoolHandle> {
-    prop::sample::select(vec!["a", "b", "c"]).prop_map(handle)
+    prop::sample::select(vec!["a", "b", "c", "a longer one"]).prop_map(handle)
 }
 
 fn message() -> impl Strategy<Value = Message> {
@@ -104,6 +104,9 @@ proptest! {
         let limits = Limits {
             associations: 4,
             elements: 6,
+            pools: 3,
+            elements_per_pool: 4,
+            pool_handles_octets: 13,
             elements_per_association: 3,
             subscriptions: 5,
             subscriptions_per_association: 2,
@@ -144,7 +147,10 @@ impl Registrar {
         self.space.check();
         assert!(self.timers.consistent() && self.subscriptions.consistent());
         assert!(self.clients.len() <= limits.associations);
-        assert!(self.space.len() <= limits.elements);
+        assert!(self.space.count_of_home(self.settings.server) <= limits.elements);
+        assert!(self.space.pool_count() <= limits.pools);
+        assert!(self.space.handle_octets() <= limits.pool_handles_octets);
+        assert!(self.space.pools().all(|pool| pool.len() <= limits.elements_per_pool));
         assert!(self.subscriptions.len() <= limits.subscriptions);
         for client in self.clients.keys() {
             let has = self.space.count_owned_by(*client) + self.newcomers.count(*client);

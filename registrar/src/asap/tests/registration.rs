@@ -197,30 +197,3 @@ fn the_end_of_the_owners_association_removes_its_elements() {
     assert_eq!(w.seen("p").len(), 1);
     assert!(w.seen("q").is_empty());
 }
-
-#[test]
-fn limits_are_refused_with_lack_of_resources() {
-    let limits = Limits { elements: 3, elements_per_association: 2, ..Limits::default() };
-    let mut w = World::with_limits(limits);
-    w.up(A, &["10.0.0.1"]);
-    w.up(B, &["10.0.0.2"]);
-    w.registered(A, "p", element(1, "10.0.0.1"));
-    w.registered(A, "p", element(2, "10.0.0.1"));
-    assert_eq!(cause_of(&w.register(A, "p", element(3, "10.0.0.1"))), Some(Cause::LACK_OF_RESOURCES));
-    w.registered(A, "p", element(2, "10.0.0.1"));
-    w.registered(B, "p", element(3, "10.0.0.2"));
-    assert_eq!(cause_of(&w.register(B, "p", element(4, "10.0.0.2"))), Some(Cause::LACK_OF_RESOURCES));
-    let mut w = World::with_limits(Limits { element_octets: 64, ..Limits::default() });
-    w.up(A, &["10.0.0.1"]);
-    let user = Transport::Opaque(vec![1; 100]);
-    let answer = w.register(A, "p", PoolElement { user, ..element(1, "10.0.0.1") });
-    assert_eq!(cause_of(&answer), Some(Cause::LACK_OF_RESOURCES));
-}
-
-#[test]
-fn a_handle_above_the_limit_is_refused() {
-    let mut w = World::with_limits(Limits { pool_handle_octets: 8, ..Limits::default() });
-    w.up(A, &["10.0.0.1"]);
-    assert_eq!(cause_of(&w.register(A, "123456789", element(1, "10.0.0.1"))), Some(Cause::INVALID_VALUES));
-    w.registered(A, "12345678", element(1, "10.0.0.1"));
-}

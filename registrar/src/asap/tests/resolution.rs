@@ -146,26 +146,6 @@ fn a_subscription_lives_as_long_as_its_association() {
 }
 
 #[test]
-fn subscriptions_beyond_the_limit_are_not_accepted_but_answered() {
-    let limits = Limits { subscriptions: 2, subscriptions_per_association: 1, ..Limits::default() };
-    let mut w = World::with_limits(limits);
-    for (association, address) in [(A, "10.0.0.1"), (B, "10.0.0.2"), (C, "10.0.0.3")] {
-        w.up(association, &[address]);
-    }
-    for pool in ["p", "q"] {
-        w.registered(A, pool, element(1, "10.0.0.1"));
-    }
-    let subscribed = |m: &Message| matches!(m, Message::HandleResolutionResponse { subscribed: true, .. });
-    assert!(subscribed(&w.subscribe(B, "p")));
-    let refused = w.subscribe(B, "q");
-    assert!(!subscribed(&refused));
-    assert_eq!(ids(&refused), [1]);
-    assert!(subscribed(&w.subscribe(B, "p")), "the one it has");
-    assert!(subscribed(&w.subscribe(A, "p")));
-    assert!(!subscribed(&w.subscribe(C, "p")), "all together");
-}
-
-#[test]
 fn a_subscriber_that_asked_for_few_is_told_of_few() {
     let mut w = three();
     let ask = Message::HandleResolution { subscribe: true, handle: handle("p"), items: Some(2) };

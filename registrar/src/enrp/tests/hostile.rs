@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use asap_client::wire::PoolHandle;
+use asap_client::wire::{PoolHandle, ServerInformation, Transport, TransportUse};
 use proptest::prelude::*;
 
 use super::cluster::{Cluster, Host, enrp_settings, pool};
@@ -215,6 +215,85 @@ fn nobody_speaks_for_a_registrar_that_speaks_for_itself() {
     );
     cluster.pass(5 * SECOND);
     cluster.assert_whole("the strangers are gone");
+}
+
+/// Registrars of a list that somebody made up, at addresses where nobody is.
+fn made_up(count: u32) -> Body {
+    let servers = (0..count).map(|number| {
+        let addresses = vec![[10, 2, 9, 9].into(); 2000];
+        let transport = Transport::Sctp { port: 9901, use_: TransportUse::DataOnly, addresses };
+        ServerInformation { server: 0x9000 + number, transport }
+    });
+    Body::ListResponse { rejected: false, servers: servers.collect() }
+}
+
+#[test]
+fn a_list_of_registrars_that_was_not_asked_for_is_ignored_and_none_takes_all_places() {
+    let mut cluster = Cluster::empty(6);
+    let limits = Limits { peers: 6, ..Limits::default() };
+    cluster.start(Settings { limits, ..enrp_settings(0x1001) });
+    let mut liar = cluster.stranger(0, LIAR, 0);
+    cluster.say(&liar, made_up(3));
+    cluster.pass(Duration::from_millis(50));
+    assert_eq!(cluster.at(0).enrp().peers().count(), 1);
+    assert_eq!(cluster.at(0).enrp().counters().unexpected, 1);
+    let mut most = 0;
+    for _ in 0..60 {
+        cluster.live(&mut liar, SECOND / 4, |_, _| None);
+        // It answers, if it is asked just now.
+        cluster.say(&liar, made_up(3));
+        cluster.pass(Duration::from_millis(10));
+        most = most.max(cluster.at(0).enrp().peers().count());
+    }
+    assert!(most <= 3, "{most}");
+    for number in 1..4 {
+        cluster.stranger(number, LIAR + u32::try_from(number).unwrap(), 0);
+    }
+    let known: Vec<_> = cluster.at(0).enrp().peers().map(|peer| peer.id).collect();
+    assert!((LIAR..LIAR + 4).all(|id| known.contains(&id)), "{known:x?}");
+}
+
+#[test]
+fn a_peer_that_fills_the_handlespace_leaves_room_for_what_registers_here() {
+    let mut cluster = Cluster::empty(8);
+    let limits = Limits { pools: 3, elements_per_pool: 4, pool_handles_octets: 100_000, ..Limits::default() };
+    cluster.start(Settings { limits, ..enrp_settings(0x1001) });
+    let liar = cluster.stranger(0, LIAR, 0);
+    for number in 0..10_u32 {
+        let handle = PoolHandle::new(format!("{number:060000}")).unwrap();
+        cluster.say(&liar, update(UpdateAction::Add, handle, announced(1, LIAR, 5)));
+        let handle = PoolHandle::new(format!("pool {number}")).unwrap();
+        cluster.say(&liar, update(UpdateAction::Add, handle, announced(1, LIAR, 5)));
+        cluster.say(
+            &liar,
+            update(UpdateAction::Add, PoolHandle::new("pool 0").unwrap(), announced(number, LIAR, 5)),
+        );
+    }
+    cluster.pass(Duration::from_millis(50));
+    let space = cluster.at(0).handlespace();
+    assert_eq!((space.pool_count(), space.handle_octets(), space.len()), (3, 60_012, 6));
+    cluster.element(0);
+    cluster.pass(SECOND);
+    assert_eq!(cluster.home_of(0, 0), Some(0x1001));
+}
+
+#[test]
+fn while_a_peer_floods_another_is_heard_and_an_element_registers() {
+    let mut cluster = Cluster::of(2, 9);
+    let flood = cluster.stranger(0, LIAR, 0);
+    let before = cluster.sent;
+    for id in 1_000_000..1_020_000 {
+        cluster.say(&flood, update(UpdateAction::Add, pool(), announced(id, LIAR, 5)));
+    }
+    let said = cluster.sent - before;
+    cluster.element(0);
+    cluster.element(1);
+    cluster.pass(SECOND / 2);
+    assert_eq!((cluster.home_of(0, 0), cluster.home_of(0, 1)), (Some(0x1001), Some(0x1002)));
+    assert_eq!((cluster.home_of(1, 0), cluster.home_of(1, 1)), (Some(0x1001), Some(0x1002)));
+    let counters = cluster.at(0).enrp().counters();
+    assert_eq!((counters.updates_dropped, cluster.at(0).handlespace().count_of_home(LIAR)), (15_000, 5_000));
+    assert!(cluster.sent - before < said + 200, "a flood is not answered by another");
 }
 
 proptest! {
