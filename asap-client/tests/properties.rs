@@ -1,12 +1,43 @@
-//! For all octets and for all messages.
+//! For all octets and for all messages; and for what is kept of them, damaged.
 
+#[path = "common/codec.rs"]
+mod codec;
+#[path = "common/fuzz.rs"]
+mod fuzz;
 #[path = "common/strategies.rs"]
 mod strategies;
+#[path = "common/vectors.rs"]
+mod vectors;
 
-use asap_client::wire::{Message, decode};
+use asap_client::wire::{Cause, Message, decode};
+use codec::Protocol;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use strategies::{element, error, handle, octets, policy, transport};
+
+/// ASAP.
+struct Asap;
+
+impl Protocol for Asap {
+    type Message = Message;
+
+    fn decode(octets: &[u8]) -> Result<(Message, Vec<Cause>, bool), Vec<Cause>> {
+        match decode(octets) {
+            Ok(decoded) => Ok((decoded.message, decoded.reports, decoded.padded_lengths)),
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                if let Some(report) = error.report() {
+                    assert!(decode(&report.encode()).is_ok());
+                }
+                Err(error.causes())
+            }
+        }
+    }
+
+    fn encode(message: &Message) -> Vec<u8> {
+        message.encode()
+    }
+}
 
 fn message() -> impl Strategy<Value = Message> {
     let error_option = || prop::option::of(error());
@@ -45,51 +76,46 @@ fn message() -> impl Strategy<Value = Message> {
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+#[test]
+fn a_message_survives_the_wire() {
+    codec::messages_survive::<Asap>(message());
+}
 
-    #[test]
-    fn a_message_survives_the_wire(message in message()) {
-        let octets = message.encode();
-        prop_assert!(octets.len().is_multiple_of(4));
-        let decoded = decode(&octets).unwrap();
-        prop_assert_eq!(decoded.message, message);
-        prop_assert_eq!(decoded.reports, vec![]);
-        prop_assert!(!decoded.padded_lengths);
-    }
+#[test]
+fn a_message_with_octets_changed_never_panics_and_never_grows() {
+    codec::damage_is_harmless::<Asap>(message());
+}
 
-    #[test]
-    fn a_message_with_octets_changed_never_panics_and_never_grows(
-        message in message(),
-        changes in vec(any::<(prop::sample::Index, u8)>(), 1..6),
-        cut in any::<prop::sample::Index>(),
-    ) {
-        let mut octets = message.encode();
-        for (place, value) in changes {
-            let place = place.index(octets.len());
-            octets[place] = value;
-        }
-        octets.truncate(cut.index(octets.len() + 1));
-        match decode(&octets) {
-            Ok(decoded) => {
-                let again = decoded.message.encode();
-                prop_assert!(again.len() <= octets.len().next_multiple_of(4));
-                prop_assert_eq!(decode(&again).unwrap().message, decoded.message);
-            }
-            Err(error) => {
-                let report = error.report().map_or(0, |report| report.encode().len());
-                prop_assert!(report <= 2 * octets.len() + 16 + 8 * error.reports.len());
-            }
-        }
-    }
+#[test]
+fn arbitrary_octets_never_panic() {
+    codec::noise_is_harmless::<Asap>(15);
+}
 
-    #[test]
-    fn arbitrary_octets_never_panic(type_ in 0_u8..16, mut octets in octets(200)) {
-        let length = u16::try_from(octets.len() + 4).unwrap();
-        octets.splice(0..0, [type_, 0].into_iter().chain(length.to_be_bytes()));
-        if let Err(error) = decode(&octets) {
-            prop_assert!(!error.to_string().is_empty());
-            let _report = error.report();
+#[test]
+fn fuzz_whatever_becomes_of_an_asap_message_on_its_way_is_harmless() {
+    let known = vectors::vectors().into_values().map(|octets| vec![octets]);
+    fuzz::fuzz(fuzz::Target {
+        name: "the codec of ASAP",
+        corpus: known.chain(fuzz::cases(include_str!("corpus/asap.txt"))).collect(),
+        before: 0,
+        rounds: 20_000,
+        run: &|case| {
+            let octets = case.first().map(Vec::as_slice).unwrap_or_default();
+            codec::octets_are_harmless::<Asap>(octets);
+            kind(octets)
+        },
+    });
+}
+
+/// The message that came of it, or where it went wrong.
+fn kind(octets: &[u8]) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    match decode(octets) {
+        Ok(decoded) => {
+            (decoded.message.type_().0, decoded.reports.len(), decoded.padded_lengths).hash(&mut hasher)
         }
+        Err(error) => (error.message.map(|type_| type_.0 & 0xcf), error.problem.fault()).hash(&mut hasher),
     }
+    hasher.finish()
 }

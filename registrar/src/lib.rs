@@ -20,6 +20,13 @@ mod http;
 pub mod machine;
 mod query;
 
+#[cfg(test)]
+#[path = "../../asap-client/tests/common/fuzz.rs"]
+mod fuzz;
+#[cfg(test)]
+#[path = "../../asap-client/tests/common/vectors.rs"]
+mod vectors;
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -2,8 +2,12 @@
 
 #[path = "../../asap-client/tests/common/capture.rs"]
 mod capture;
+#[path = "../../asap-client/tests/common/codec.rs"]
+mod codec;
 #[path = "../../asap-client/tests/common/vectors.rs"]
 mod file;
+#[path = "../../asap-client/tests/common/fuzz.rs"]
+mod fuzz;
 #[path = "../../asap-client/tests/common/strategies.rs"]
 mod strategies;
 
@@ -13,12 +17,13 @@ use std::net::IpAddr;
 use asap_client::wire::{
     Cause, Policy, PoolElement, PoolHandle, Problem, ServerInformation, Transport, TransportUse,
 };
+use codec::Protocol;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use roam_registrar::enrp::wire::{
     Body, Entry, Message, MessageType as M, PORT, PPID, Profile, UpdateAction, decode,
 };
-use strategies::{element, error, handle, octets};
+use strategies::{element, error, handle};
 
 const A: u32 = 0xabcd_1234;
 const B: u32 = 0x55aa_00ff;
@@ -245,53 +250,69 @@ fn message() -> impl Strategy<Value = Message> {
     (any::<(u32, u32)>(), body()).prop_map(|((sender, receiver), body)| Message { sender, receiver, body })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+/// ENRP.
+struct Enrp;
 
-    #[test]
-    fn a_message_survives_the_wire(message in message()) {
-        let octets = message.encode();
-        prop_assert!(octets.len().is_multiple_of(4));
-        let decoded = decode(&octets).unwrap();
-        prop_assert!(!message.to_string().is_empty());
-        prop_assert_eq!(decoded.message, message);
-        prop_assert_eq!(decoded.reports, vec![]);
-        prop_assert!(!decoded.padded_lengths);
-    }
+impl Protocol for Enrp {
+    type Message = Message;
 
-    #[test]
-    fn a_message_with_octets_changed_never_panics_and_never_grows(
-        message in message(),
-        changes in vec(any::<(prop::sample::Index, u8)>(), 1..6),
-        cut in any::<prop::sample::Index>(),
-    ) {
-        let mut octets = message.encode();
-        for (place, value) in changes {
-            let place = place.index(octets.len());
-            octets[place] = value;
-        }
-        octets.truncate(cut.index(octets.len() + 1));
-        match decode(&octets) {
-            Ok(decoded) => {
-                let again = decoded.message.encode();
-                prop_assert!(again.len() <= octets.len().next_multiple_of(4));
-                prop_assert_eq!(decode(&again).unwrap().message, decoded.message);
-            }
+    fn decode(octets: &[u8]) -> Result<(Message, Vec<Cause>, bool), Vec<Cause>> {
+        match decode(octets) {
+            Ok(decoded) => Ok((decoded.message, decoded.reports, decoded.padded_lengths)),
             Err(error) => {
-                let causes: usize = error.causes().iter().map(|cause| cause.data.len()).sum();
-                prop_assert!(causes <= 2 * octets.len());
+                assert!(!error.to_string().is_empty());
+                Err(error.causes())
             }
         }
     }
 
-    #[test]
-    fn arbitrary_octets_never_panic(type_ in 0_u8..12, mut octets in octets(200)) {
-        let length = u16::try_from(octets.len() + 4).unwrap();
-        octets.splice(0..0, [type_, 3].into_iter().chain(length.to_be_bytes()));
-        if let Err(error) = decode(&octets) {
-            prop_assert!(!error.to_string().is_empty());
-        }
+    fn encode(message: &Message) -> Vec<u8> {
+        message.encode()
     }
+}
+
+#[test]
+fn a_message_survives_the_wire() {
+    codec::messages_survive::<Enrp>(message());
+}
+
+#[test]
+fn a_message_with_octets_changed_never_panics_and_never_grows() {
+    codec::damage_is_harmless::<Enrp>(message());
+}
+
+#[test]
+fn arbitrary_octets_never_panic() {
+    codec::noise_is_harmless::<Enrp>(11);
+}
+
+#[test]
+fn fuzz_whatever_becomes_of_an_enrp_message_on_its_way_is_harmless() {
+    let known = file::vectors().into_values().map(|octets| vec![octets]);
+    fuzz::fuzz(fuzz::Target {
+        name: "the codec of ENRP",
+        corpus: known.chain(fuzz::cases(include_str!("corpus/enrp.txt"))).collect(),
+        before: 0,
+        rounds: 20_000,
+        run: &|case| {
+            let octets = case.first().map(Vec::as_slice).unwrap_or_default();
+            codec::octets_are_harmless::<Enrp>(octets);
+            kind(octets)
+        },
+    });
+}
+
+/// The message that came of it, or where it went wrong.
+fn kind(octets: &[u8]) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    match decode(octets) {
+        Ok(decoded) => {
+            (decoded.message.type_().0, decoded.reports.len(), decoded.padded_lengths).hash(&mut hasher);
+        }
+        Err(error) => (error.message.map(|type_| type_.0 & 0xcf), error.problem.fault()).hash(&mut hasher),
+    }
+    hasher.finish()
 }
 
 #[test]

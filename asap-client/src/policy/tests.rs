@@ -1,5 +1,7 @@
 //! The policies against the RFC's rules, against chance, and against a model that is as plain as can be.
 
+#[path = "../../tests/common/every_policy.rs"]
+mod every_policy;
 mod properties;
 mod rules;
 mod statistics;
@@ -57,23 +59,5 @@ fn lu(load: u32) -> Policy {
 
 /// One of every kind, with values that give service.
 fn every_kind() -> Vec<Policy> {
-    let (load, degradation, dpf, distance, weight) = (percent(10), percent(1), 1000, 20, 7);
-    vec![
-        Policy::RoundRobin,
-        Policy::WeightedRoundRobin { weight },
-        Policy::Random,
-        Policy::WeightedRandom { weight },
-        Policy::Priority { priority: 3 },
-        Policy::LeastUsed { load },
-        Policy::LeastUsedDegradation { load, degradation },
-        Policy::PriorityLeastUsed { load, degradation },
-        Policy::RandomizedLeastUsed { load },
-        Policy::RandomizedPriorityLeastUsed { load, degradation },
-        Policy::RandomizedLeastUsedDegradation { load, degradation },
-        Policy::PriorityLeastUsedDegradation { load, degradation },
-        Policy::RandomizedPriorityLeastUsedDegradation { load, degradation },
-        Policy::WeightedRandomDpf { weight, dpf, distance },
-        Policy::LeastUsedDpf { load, dpf, distance },
-        Policy::LeastUsedDegradationDpf { load, degradation, dpf, distance },
-    ]
+    every_policy::every_policy([7, 3, percent(10), percent(1), 1000, 20]).to_vec()
 }

@@ -1,5 +1,8 @@
 //! Arbitrary values of what ASAP and ENRP messages are made of.
 
+#[path = "every_policy.rs"]
+mod every_policy;
+
 use std::net::IpAddr;
 
 use asap_client::wire::{Cause, Policy, PoolElement, PoolHandle, Transport, TransportUse};
@@ -33,38 +36,9 @@ pub(crate) fn transport() -> impl Strategy<Value = Transport> {
 
 pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     prop_oneof![
-        Just(Policy::RoundRobin),
-        Just(Policy::Random),
-        any::<u32>().prop_map(|weight| Policy::WeightedRoundRobin { weight }),
-        any::<u32>().prop_map(|weight| Policy::WeightedRandom { weight }),
-        any::<u32>().prop_map(|priority| Policy::Priority { priority }),
-        any::<u32>().prop_map(|load| Policy::LeastUsed { load }),
-        any::<u32>().prop_map(|load| Policy::RandomizedLeastUsed { load }),
-        any::<(u32, u32)>()
-            .prop_map(|(load, degradation)| Policy::LeastUsedDegradation { load, degradation }),
-        any::<(u32, u32)>().prop_map(|(load, degradation)| Policy::PriorityLeastUsed { load, degradation }),
-        any::<(u32, u32)>()
-            .prop_map(|(load, degradation)| Policy::RandomizedPriorityLeastUsed { load, degradation }),
-        any::<(u32, u32)>()
-            .prop_map(|(load, degradation)| Policy::RandomizedLeastUsedDegradation { load, degradation }),
-        any::<(u32, u32)>()
-            .prop_map(|(load, degradation)| Policy::PriorityLeastUsedDegradation { load, degradation }),
-        any::<(u32, u32)>().prop_map(|(load, degradation)| {
-            Policy::RandomizedPriorityLeastUsedDegradation { load, degradation }
-        }),
-        any::<[u32; 3]>().prop_map(|[weight, dpf, distance]| Policy::WeightedRandomDpf {
-            weight,
-            dpf,
-            distance
-        }),
-        any::<[u32; 3]>().prop_map(|[load, dpf, distance]| Policy::LeastUsedDpf { load, dpf, distance }),
-        any::<[u32; 4]>().prop_map(|[load, degradation, dpf, distance]| Policy::LeastUsedDegradationDpf {
-            load,
-            degradation,
-            dpf,
-            distance
-        }),
-        (0xc000_0000_u32.., octets(9)).prop_map(|(code, data)| Policy::Unknown { code, data }),
+        16 => (any::<[u32; 6]>(), 0_usize..16)
+            .prop_map(|(values, which)| every_policy::every_policy(values)[which].clone()),
+        1 => (0xc000_0000_u32.., octets(9)).prop_map(|(code, data)| Policy::Unknown { code, data }),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod elsewhere;
+mod fuzz;
 mod keepalive;
 mod limits;
 mod moving;

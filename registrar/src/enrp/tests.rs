@@ -4,6 +4,7 @@ mod bad_input;
 mod chaos;
 mod cluster;
 mod element;
+mod fuzz;
 mod hostile;
 mod rules;
 mod startup;

@@ -45,14 +45,17 @@ fn garbage_of_any_kind_is_survived_while_another_association_is_served() {
 }
 
 #[test]
-fn a_message_longer_than_asap_has_ends_its_association_alone() {
+fn a_message_longer_than_asap_has_is_dropped_and_its_association_goes_on() {
     let world = World::new(QUIET);
-    let mut element = Client::connect("10.0.0.2");
-    element.register("p", 1, "10.0.0.2");
     let mut long = Client::connect("10.0.0.3");
     long.send(wire::PPID, &noise(1, 90_000));
-    assert!(long.ended());
-    element.register("p", 1, "10.0.0.2");
+    long.register("p", 1, "10.0.0.3");
+    let dump = world.dump();
+    assert_eq!(
+        (dump.counters.oversized, dump.counters.malformed, dump.counters.aborted),
+        (1, 0, 0),
+        "{dump}"
+    );
     world.assert_serves();
 }
 

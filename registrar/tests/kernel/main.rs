@@ -4,6 +4,7 @@
 
 mod abuse;
 mod lifecycle;
+mod moving;
 mod peers;
 mod rsplib;
 mod service;

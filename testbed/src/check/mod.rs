@@ -48,6 +48,9 @@ const MAIN_KERNEL: &str = "6.12";
 /// The kernel that the main scenarios run on, too.
 const OTHER_KERNEL: &str = "6.1";
 
+/// How long each of the four fuzz targets of ASAP and ENRP goes on, from what is kept.
+const FUZZ_SECONDS: &str = "15";
+
 /// The arguments of `check`.
 #[derive(Debug, Clone, Args)]
 pub struct Arguments {
@@ -200,6 +203,7 @@ fn check(
 fn host_tests(checkout: &Checkout) -> Result<Count> {
     let mut tally = Tally::default();
     let mut cargo = checkout.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    cargo.env("ROAM_FUZZ_SECONDS", FUZZ_SECONDS);
     let limit = Duration::from_secs(3600);
     let status = stream(&mut cargo, limit, |line| tally.line(line))?;
     let mut count = Count { passed: tally.passed, ..Count::default() };

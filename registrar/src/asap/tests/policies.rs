@@ -1,7 +1,11 @@
 //! Pools of every policy, from the registration to the response.
 
+#[path = "../../../../asap-client/tests/common/every_policy.rs"]
+mod every_policy;
+
 use super::*;
 use asap_client::wire::Cause;
+use every_policy::every_policy;
 
 fn pool_of(policies: &[Policy]) -> World {
     let mut w = World::new();
@@ -15,25 +19,7 @@ fn pool_of(policies: &[Policy]) -> World {
 
 #[test]
 fn every_known_policy_is_accepted_and_said_in_the_response() {
-    let (load, degradation, dpf, distance, weight) = (10, 20, 30, 40, 50);
-    for policy in [
-        Policy::RoundRobin,
-        Policy::WeightedRoundRobin { weight },
-        Policy::Random,
-        Policy::WeightedRandom { weight },
-        Policy::Priority { priority: 3 },
-        Policy::LeastUsed { load },
-        Policy::LeastUsedDegradation { load, degradation },
-        Policy::PriorityLeastUsed { load, degradation },
-        Policy::RandomizedLeastUsed { load },
-        Policy::RandomizedPriorityLeastUsed { load, degradation },
-        Policy::RandomizedLeastUsedDegradation { load, degradation },
-        Policy::PriorityLeastUsedDegradation { load, degradation },
-        Policy::RandomizedPriorityLeastUsedDegradation { load, degradation },
-        Policy::WeightedRandomDpf { weight, dpf, distance },
-        Policy::LeastUsedDpf { load, dpf, distance },
-        Policy::LeastUsedDegradationDpf { load, degradation, dpf, distance },
-    ] {
+    for policy in every_policy([50, 3, 10, 20, 30, 40]) {
         let mut w = pool_of(&vec![policy.clone(); 3]);
         let answer = w.resolve(B, "p", None);
         let mut named = ids(&answer);
