@@ -93,6 +93,9 @@ impl Registrar {
         handle: &PoolHandle,
         element: &Element,
     ) -> Option<(ElementKey, Association)> {
+        if self.settings.move_timeout.is_zero() {
+            return None;
+        }
         let key = self.space.key(handle, element.id)?;
         let owner = self.space.get(key)?.1.owner.filter(|owner| *owner != association)?;
         self.are_apart(owner, association).then_some((key, owner))

@@ -66,6 +66,7 @@ impl World {
         Self::with(Settings {
             server: 0x1111,
             keep_alive_interval: None,
+            move_timeout: Duration::from_millis(300),
             push_interval: Duration::ZERO,
             ..Settings::default()
         })

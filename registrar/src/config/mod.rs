@@ -78,8 +78,9 @@ pub struct Asap {
     #[serde(deserialize_with = "value::duration::<_, 100, 600_000>")]
     pub keep_alive_timeout: Duration,
     /// How long the owner of an element has to answer when the element registers over a new association from other
-    /// addresses, 10ms to 1m; the newcomer is let in if it does not. Default 300ms.
-    #[serde(deserialize_with = "value::duration::<_, 10, 60_000>")]
+    /// addresses, up to 1m; the newcomer is let in if it does not. Default 0s: it is not asked. An agent whose last
+    /// address breaks before it has another registers so, and all this time passes before its peers find it.
+    #[serde(deserialize_with = "value::duration::<_, 0, 60_000>")]
     pub move_timeout: Duration,
     /// How long after one push to the subscribers of a pool the next one may be, 0s to 10s; 0s: every change is
     /// pushed. Default 50ms.

@@ -100,7 +100,7 @@ fn impossible_values_are_refused_with_what_is_allowed() {
         ("[asap]\nkeep_alive_timeout = 5", "2:22", "100ms to 10m"),
         ("[asap]\nkeep_alive_timeout = \"5\"", "2:22", "100ms to 10m"),
         ("[asap]\nkeep_alive_timeout = \"99999999999999999999s\"", "2:22", "100ms to 10m"),
-        ("[asap]\nmove_timeout = \"1ms\"", "2:16", "10ms to 1m"),
+        ("[asap]\nmove_timeout = \"2m\"", "2:16", "0s to 1m"),
         ("[asap]\npush_interval = \"11s\"", "2:17", "0s to 10s"),
         ("[limits]\npools = 0", "2:9", "1 to 10000000"),
         ("[limits]\nelements_per_pool = 0", "2:21", "1 to 10000000"),

@@ -26,7 +26,7 @@ fn asked(element: &mut Client) {
 
 #[test]
 fn an_element_whose_host_has_moved_is_let_in_from_its_new_address() {
-    let world = World::new("[asap]\nkeep_alive_interval = \"0s\"\n");
+    let world = World::new("[asap]\nkeep_alive_interval = \"0s\"\nmove_timeout = \"300ms\"\n");
     let mut before = Client::connect("10.0.0.2");
     before.register("p", 1, "10.0.0.2");
     sh("ip addr del 10.0.0.2/24 dev d0");
