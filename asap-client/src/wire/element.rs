@@ -54,13 +54,39 @@ impl PoolElement {
 
     /// Writes a Pool Element parameter.
     pub fn emit(&self, writer: &mut Writer) {
+        let Self { id, home, life, user, policy, asap } = self;
+        let asap = asap.as_ref();
+        PoolElementRef { id: *id, home: *home, life: *life, user, policy, asap }.emit(writer);
+    }
+}
+
+/// A [`PoolElement`] whose parts belong to somebody else, to be written without a copy.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolElementRef<'a> {
+    /// Its identifier.
+    pub id: u32,
+    /// Its home registrar's identifier.
+    pub home: u32,
+    /// Registration life as on the wire.
+    pub life: i32,
+    /// Where it serves its users.
+    pub user: &'a Transport,
+    /// How it wants to be selected.
+    pub policy: &'a Policy,
+    /// Where it speaks ASAP.
+    pub asap: Option<&'a Transport>,
+}
+
+impl PoolElementRef<'_> {
+    /// Writes a Pool Element parameter.
+    pub fn emit(&self, writer: &mut Writer) {
         writer.parameter(ParameterType::POOL_ELEMENT, |w| {
             w.u32(self.id);
             w.u32(self.home);
             w.bytes(&self.life.to_be_bytes());
             self.user.emit(w);
             self.policy.emit(w);
-            if let Some(asap) = &self.asap {
+            if let Some(asap) = self.asap {
                 asap.emit(w);
             }
         });

@@ -1,6 +1,8 @@
 //! The pool handle (RFC 5354 §3.9).
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -13,8 +15,18 @@ use super::tlv::{Parameter, Writer};
 /// The name of a pool: 1 to 65531 octets of any kind, compared as octets. Cheap to clone.
 ///
 /// rsplib's registrar dies of handles above 32 octets; keep to that where it may be the peer.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolHandle(Arc<[u8]>);
+#[derive(Clone)]
+pub struct PoolHandle(Octets);
+
+/// Short ones, which nearly all are, are kept in place: whoever looks for a pool compares them without a detour.
+#[derive(Clone)]
+enum Octets {
+    Short { length: u8, octets: [u8; SHORT] },
+    Long(Arc<[u8]>),
+}
+
+/// What fits beside the length and the mark of the variant into three machine words.
+const SHORT: usize = 22;
 
 /// A pool handle has to have 1 to 65531 octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -34,12 +46,21 @@ impl PoolHandle {
         if octets.is_empty() || octets.len() > Self::MAX {
             return Err(BadHandle(octets.len()));
         }
-        Ok(Self(octets.into()))
+        if octets.len() > SHORT {
+            return Ok(Self(Octets::Long(octets.into())));
+        }
+        let mut short = [0; SHORT];
+        short[..octets.len()].copy_from_slice(octets);
+        let length = u8::try_from(octets.len()).unwrap_or(0);
+        Ok(Self(Octets::Short { length, octets: short }))
     }
 
     /// The octets.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Octets::Short { length, octets } => &octets[..usize::from(*length).min(SHORT)],
+            Octets::Long(octets) => octets,
+        }
     }
 
     /// Reads a Pool Handle parameter.
@@ -53,7 +74,33 @@ impl PoolHandle {
 
     /// Writes a Pool Handle parameter.
     pub fn emit(&self, writer: &mut Writer) {
-        writer.parameter(ParameterType::POOL_HANDLE, |w| w.bytes(&self.0));
+        writer.parameter(ParameterType::POOL_HANDLE, |w| w.bytes(self.as_bytes()));
+    }
+}
+
+impl PartialEq for PoolHandle {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for PoolHandle {}
+
+impl PartialOrd for PoolHandle {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for PoolHandle {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for PoolHandle {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
@@ -68,7 +115,7 @@ impl FromStr for PoolHandle {
 /// Printable characters as they are, all others (and the backslash) as `\xNN`.
 impl fmt::Display for PoolHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
+        for chunk in self.as_bytes().utf8_chunks() {
             for c in chunk.valid().chars() {
                 if c == '\\' || c.is_control() {
                     let mut buffer = [0; 4];
@@ -102,6 +149,18 @@ mod tests {
         assert_eq!(PoolHandle::new(""), Err(BadHandle(0)));
         assert_eq!(PoolHandle::new(vec![0; 65_532]), Err(BadHandle(65_532)));
         assert!(PoolHandle::new(vec![0; 65_531]).is_ok());
+    }
+
+    #[test]
+    fn handles_compare_as_their_octets_whatever_their_length() {
+        let of = |length: usize| PoolHandle::new(vec![7; length]).unwrap();
+        assert_eq!(size_of::<PoolHandle>(), 3 * size_of::<usize>());
+        for length in [1, SHORT - 1, SHORT, SHORT + 1, 60_000] {
+            assert_eq!(of(length).as_bytes(), vec![7; length]);
+            assert_eq!(of(length), of(length));
+            assert!(of(length) < of(length + 1));
+            assert!(PoolHandle::new([8]).unwrap() > of(length));
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub mod transport;
 
 pub use cause::Cause;
 pub use code::{MessageType, ParameterType, WhenUnknown};
-pub use element::{PoolElement, ServerInformation};
+pub use element::{PoolElement, PoolElementRef, ServerInformation};
 pub use error::{DecodeError, Problem};
 pub use handle::{BadHandle, PoolHandle};
 pub use message::{Decoded, Message, decode};

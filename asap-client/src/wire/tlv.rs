@@ -232,7 +232,8 @@ impl Writer {
     ///
     /// `None` when a length does not fit 16 bits.
     pub fn message(type_: u8, flags: u8, body: impl FnOnce(&mut Self)) -> Option<Vec<u8>> {
-        let mut writer = Self::new();
+        // Most messages fit, and need not grow step by step.
+        let mut writer = Self { bytes: Vec::with_capacity(256), ..Self::default() };
         writer.bytes(&[type_, flags, 0, 0]);
         body(&mut writer);
         writer.close(0, 0);
@@ -290,7 +291,7 @@ impl Writer {
     }
 
     /// Writes items as long as the whole stays within [`MAX_LENGTH`]; what does not fit is left out from the end.
-    pub fn list<T>(&mut self, items: &[T], emit: impl Fn(&T, &mut Self)) {
+    pub fn list<T>(&mut self, items: impl IntoIterator<Item = T>, emit: impl Fn(T, &mut Self)) {
         for item in items {
             if !self.attempt(MAX_LENGTH, |w| emit(item, w)) {
                 return;
