@@ -11,7 +11,7 @@ use crate::enrp::Change;
 use crate::handlespace::ElementKey;
 
 /// What an element is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Timer {
     /// The next keep-alive to it is due.
     KeepAlive,

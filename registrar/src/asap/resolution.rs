@@ -1,6 +1,6 @@
 //! Handle resolution (RFC 5352, 3.3) and what subscribers are told.
 
-use asap_client::wire::{Cause, Message, PoolHandle};
+use asap_client::wire::{Cause, Message, MessageType, PoolHandle, Writer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,12 +31,12 @@ impl Registrar {
             && self.subscriptions.octets_with(&handle) <= limits.pool_handles_octets;
         let subscribed = known || (subscribe && room);
         let selected = pool.select(count(items, limit), &mut || self.random.draw());
-        let answer = response(pool, &selected, subscribed);
+        let answer = response(pool, &selected, subscribed).into();
         if subscribe && subscribed {
             self.subscriptions.insert(association, pool.handle().clone(), items);
         }
         self.counters.resolutions += 1;
-        self.send(association, &answer);
+        self.send_bytes(association, answer);
         if subscribe && !subscribed {
             // The response has the elements, so that why there is no subscription is said apart.
             self.counters.subscriptions_refused += 1;
@@ -64,15 +64,12 @@ impl Registrar {
         let mut made: BTreeMap<usize, Arc<[u8]>> = BTreeMap::new();
         for (association, items) in subscribers {
             let count = count(items, limit);
-            let bytes = made.entry(count).or_insert_with(|| {
-                let message = match self.space.pool_mut(handle) {
-                    Some(pool) => {
-                        let selected = pool.peek(count, &mut || self.random.draw());
-                        response(pool, &selected, true)
-                    }
-                    None => unknown(handle.clone(), true),
-                };
-                message.encode().into()
+            let bytes = made.entry(count).or_insert_with(|| match self.space.pool_mut(handle) {
+                Some(pool) => {
+                    let selected = pool.peek(count, &mut || self.random.draw());
+                    response(pool, &selected, true).into()
+                }
+                None => unknown(handle.clone(), true).encode().into(),
             });
             let bytes = Arc::clone(bytes);
             self.counters.pushes += 1;
@@ -86,15 +83,15 @@ fn count(items: Option<u32>, limit: usize) -> usize {
     items.and_then(|wanted| usize::try_from(wanted).ok()).map_or(limit, |wanted| wanted.min(limit))
 }
 
-/// The policy parameter is always there: rsplib's pool users cannot do without it.
-fn response(pool: &Pool, selected: &[u32], subscribed: bool) -> Message {
-    Message::HandleResolutionResponse {
-        subscribed,
-        handle: pool.handle().clone(),
-        policy: Some(pool.policy().clone()),
-        elements: pool.named(selected).map(|element| element.to_wire()).collect(),
-        error: None,
-    }
+/// A [`Message::HandleResolutionResponse`] with these elements, written without a copy of them: this is what a registrar
+/// does most. The policy parameter is always there: rsplib's pool users cannot do without it.
+fn response(pool: &Pool, selected: &[u32], subscribed: bool) -> Vec<u8> {
+    let bytes = Writer::message(MessageType::HANDLE_RESOLUTION_RESPONSE.0, u8::from(subscribed), |w| {
+        pool.handle().emit(w);
+        pool.policy().emit(w);
+        w.list(pool.named(selected), |element, w| element.as_wire().emit(w));
+    });
+    bytes.unwrap_or_default()
 }
 
 fn unknown(handle: PoolHandle, subscribed: bool) -> Message {

@@ -205,6 +205,10 @@ impl Registrar {
 
     fn addresses(&mut self, now: Instant, association: Association, addresses: Vec<IpAddr>) {
         let Some(client) = self.clients.get_mut(&association) else { return };
+        // The driver asks often; the elements need to be told only of changes.
+        if client.addresses == addresses {
+            return;
+        }
         client.addresses = addresses;
         let asap = client.asap_transport();
         let owned: Vec<_> = self.space.owned_by(association).collect();

@@ -18,7 +18,7 @@ use crate::Association;
 use crate::handlespace::{Deadlines, ElementKey, Handlespace};
 
 /// What is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Timer {
     /// The next PRESENCE to everybody.
     Heartbeat,

@@ -1,6 +1,6 @@
 //! One pool element as the registrar keeps it.
 
-use asap_client::wire::{Policy, PoolElement, Transport};
+use asap_client::wire::{Policy, PoolElement, PoolElementRef, Transport};
 use std::time::{Duration, Instant};
 
 use crate::Association;
@@ -67,6 +67,12 @@ impl Element {
             policy: self.policy.clone(),
             asap: None,
         }
+    }
+
+    /// The same, to be written at once.
+    pub fn as_wire(&self) -> PoolElementRef<'_> {
+        let Self { id, home, life, user, policy, .. } = self;
+        PoolElementRef { id: *id, home: *home, life: *life, user, policy, asap: None }
     }
 
     /// Whether a pool user would see a difference between the two.

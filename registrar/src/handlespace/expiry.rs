@@ -1,59 +1,88 @@
 //! Deadlines in order: at most one per key, the nearest found at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::time::Instant;
 
 /// A set of keys, each with the moment at which it falls due.
 ///
-/// Setting a key again replaces its deadline, so there are no stale timers to recognise later.
+/// Setting a key again replaces its deadline, so there are no stale timers to recognise later. Most deadlines are put off
+/// again and again before they come: that leaves the order as it is, and the key is looked at when it would have been
+/// due before.
 #[derive(Clone, Debug)]
 pub struct Deadlines<K> {
     order: BTreeSet<(Instant, K)>,
-    when: BTreeMap<K, Instant>,
+    when: HashMap<K, When>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct When {
+    /// The deadline.
+    at: Instant,
+    /// Its place in the order: not after the deadline.
+    look: Instant,
 }
 
 impl<K> Default for Deadlines<K> {
     fn default() -> Self {
-        Self { order: BTreeSet::new(), when: BTreeMap::new() }
+        Self { order: BTreeSet::new(), when: HashMap::new() }
     }
 }
 
-impl<K: Ord + Copy> Deadlines<K> {
+impl<K: Ord + Copy + Hash> Deadlines<K> {
     /// Sets, or moves, the deadline of `key`.
     pub fn set(&mut self, key: K, at: Instant) {
-        if let Some(before) = self.when.insert(key, at) {
-            self.order.remove(&(before, key));
+        match self.when.get_mut(&key) {
+            Some(when) if when.look <= at => when.at = at,
+            Some(when) => {
+                self.order.remove(&(when.look, key));
+                *when = When { at, look: at };
+                self.order.insert((at, key));
+            }
+            None => {
+                self.when.insert(key, When { at, look: at });
+                self.order.insert((at, key));
+            }
         }
-        self.order.insert((at, key));
     }
 
     /// Takes the deadline of `key` away; says whether there was one.
     pub fn clear(&mut self, key: K) -> bool {
         match self.when.remove(&key) {
-            Some(at) => self.order.remove(&(at, key)),
+            Some(when) => self.order.remove(&(when.look, key)),
             None => false,
         }
     }
 
     /// When `key` falls due, if it has a deadline.
     pub fn get(&self, key: K) -> Option<Instant> {
-        self.when.get(&key).copied()
+        self.when.get(&key).map(|when| when.at)
     }
 
-    /// The nearest deadline.
+    /// When to call [`Self::pop_due`]: not after the nearest deadline, but perhaps before.
     pub fn next(&self) -> Option<Instant> {
         self.order.first().map(|(at, _)| *at)
     }
 
     /// Takes out one key whose deadline is `now` or earlier, the earliest first.
     pub fn pop_due(&mut self, now: Instant) -> Option<K> {
-        let (at, key) = *self.order.first()?;
-        if at > now {
-            return None;
+        loop {
+            let (look, key) = *self.order.first()?;
+            if look > now {
+                return None;
+            }
+            self.order.pop_first();
+            match self.when.get_mut(&key) {
+                Some(when) if when.at > look => {
+                    when.look = when.at;
+                    self.order.insert((when.at, key));
+                }
+                _ => {
+                    self.when.remove(&key);
+                    return Some(key);
+                }
+            }
         }
-        self.order.pop_first();
-        self.when.remove(&key);
-        Some(key)
     }
 
     /// How many keys have a deadline.
@@ -69,7 +98,8 @@ impl<K: Ord + Copy> Deadlines<K> {
     /// The two orders say the same. For tests.
     #[cfg(test)]
     pub(crate) fn consistent(&self) -> bool {
-        self.order.len() == self.when.len() && self.when.iter().all(|(k, at)| self.order.contains(&(*at, *k)))
+        let there = |(k, when): (&K, &When)| when.look <= when.at && self.order.contains(&(when.look, *k));
+        self.order.len() == self.when.len() && self.when.iter().all(there)
     }
 }
 
@@ -106,5 +136,22 @@ mod tests {
         assert_eq!(d.len(), 1);
         assert_eq!(d.pop_due(t + Duration::from_secs(4)), None);
         assert!(d.clear(1) && !d.clear(1) && d.consistent());
+    }
+
+    #[test]
+    fn deadlines_that_were_put_off_come_in_their_order_all_the_same() {
+        let (t, mut d) = (origin(), Deadlines::default());
+        let at = |seconds| t + Duration::from_secs(seconds);
+        d.set(1, at(1));
+        d.set(2, at(3));
+        d.set(1, at(5));
+        d.set(3, at(9));
+        d.set(3, at(4));
+        assert_eq!((d.get(1), d.len()), (Some(at(5)), 3));
+        assert!(d.next().is_some_and(|next| next <= at(3)) && d.consistent());
+        assert_eq!(d.pop_due(at(2)), None);
+        assert_eq!(d.next(), Some(at(3)), "it was looked at");
+        let order: Vec<_> = std::iter::from_fn(|| d.pop_due(at(10))).collect();
+        assert_eq!(order, [2, 3, 1]);
     }
 }
