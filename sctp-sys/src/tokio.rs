@@ -71,6 +71,14 @@ impl AsyncSocket {
         self.inner.async_io(READ, |socket| socket.recv(buf)).await
     }
 
+    /// Waits until a message may be there. It is not taken, and may turn out not to be there.
+    ///
+    /// # Errors
+    /// The reactor's.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.inner.ready(READ).await.map(|mut guard| guard.retain_ready())
+    }
+
     /// Sends one message, waiting for room; see [`Socket::send`].
     ///
     /// # Errors

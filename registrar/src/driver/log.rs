@@ -47,6 +47,13 @@ impl Log {
         }
     }
 
+    /// A question was dropped, since too many wait.
+    pub(super) fn unheard(&mut self, now: Instant) {
+        if self.has_room(now) {
+            tracing::warn!("a resolution was dropped: more wait than can be answered");
+        }
+    }
+
     /// Whether another line may be written; what was kept back is told.
     fn has_room(&mut self, now: Instant) -> bool {
         let (admitted, silent) = self.admit(now);

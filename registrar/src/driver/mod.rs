@@ -1,11 +1,12 @@
 //! The sockets, the clock and the control socket around the machine.
 //!
-//! One task owns the machine; one task for each SCTP socket reads and hands on. Nothing waits for a client:
-//! what it does not take is queued within bounds, and beyond them the client is dropped.
+//! One task owns the machine and all SCTP sockets. Nothing waits for a client: what it does not take is queued within
+//! bounds, and beyond them the client is dropped; what it asks waits while there is something more urgent.
 
 #![expect(clippy::disallowed_methods, reason = "this module is the machine's clock")]
 
 mod control;
+mod intake;
 mod log;
 mod notify;
 mod outstanding;

@@ -1,10 +1,13 @@
 //! What was sent and not yet acknowledged, so that a client that does not read harms nobody but itself.
 //!
-//! All associations of a one-to-many socket share one send buffer in the kernel. So each gets a window of it
-//! that it has to acknowledge whole (SCTP's "sender dry" notification) before it gets another one; the rest waits
-//! here, in bounded queues. Whoever exceeds the bounds is given up.
+//! All associations of a one-to-many socket share one send buffer in the kernel. So each gets a window of it that it has
+//! to acknowledge whole before it gets another one; the rest waits here, in bounded queues. Whoever exceeds the bounds is
+//! given up.
+//!
+//! Whether all is acknowledged the kernel tells by a notification ("sender dry"). For every answer that would cost as
+//! much as reading a message, so it is asked for when much of a window is used, or the kernel's buffer is full.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,10 +16,13 @@ use crate::Association;
 /// Octets that one association may have in the kernel beyond a first message.
 const WINDOW: usize = 64 * 1024;
 
+/// When so much of it may be used, the kernel is asked to tell when all is acknowledged.
+const WATERMARK: usize = WINDOW / 2;
+
 /// What keeping a message costs besides its octets, here and in the kernel.
 const OVERHEAD: usize = 768;
 
-/// How long an association may leave its window unacknowledged while others need the kernel's buffer.
+/// How long an association may leave what it was sent unacknowledged while others need the kernel's buffer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What to do with a message.
@@ -33,9 +39,10 @@ pub(super) enum Offer {
 /// One association's account.
 #[derive(Debug, Default)]
 struct Line {
+    /// What went to the kernel since the last time that all was known to be acknowledged.
     in_kernel: usize,
-    /// When the first octet of what is in the kernel went there.
-    since: Option<Instant>,
+    /// When the kernel was asked to tell that all is acknowledged; `None`: it is not asked.
+    asked: Option<Instant>,
     queue: VecDeque<Arc<[u8]>>,
     queued: usize,
 }
@@ -43,7 +50,8 @@ struct Line {
 /// The accounts of all associations.
 #[derive(Debug)]
 pub(super) struct Outstanding {
-    lines: BTreeMap<Association, Line>,
+    lines: HashMap<Association, Line>,
+    /// Octets in all queues.
     total: usize,
     per_association: usize,
     all_together: usize,
@@ -57,35 +65,30 @@ impl Line {
     fn has_room(&self, cost: usize) -> bool {
         self.in_kernel == 0 || self.in_kernel + cost <= WINDOW
     }
-
-    fn take(&mut self, now: Instant, cost: usize) {
-        self.in_kernel += cost;
-        self.since.get_or_insert(now);
-    }
 }
 
 impl Outstanding {
     /// Accounts with these bounds in octets.
     pub(super) fn new(per_association: usize, all_together: usize) -> Self {
-        Self { lines: BTreeMap::new(), total: 0, per_association, all_together }
+        Self { lines: HashMap::new(), total: 0, per_association, all_together }
     }
 
     /// A message for an association.
-    pub(super) fn offer(&mut self, now: Instant, association: Association, bytes: &Arc<[u8]>) -> Offer {
+    pub(super) fn offer(&mut self, association: Association, bytes: &Arc<[u8]>) -> Offer {
         let cost = cost(bytes);
-        let held = self.of(association);
-        if held > 0 && held + cost > self.per_association {
+        let too_much = self.total > 0 && self.total + cost > self.all_together;
+        let line = self.lines.entry(association).or_default();
+        if line.queue.is_empty() && line.has_room(cost) {
+            line.in_kernel += cost;
+            return Offer::Send;
+        }
+        if line.queued > 0 && line.queued + cost > self.per_association {
             return Offer::GiveUp(association);
         }
-        if self.total > 0 && self.total + cost > self.all_together {
+        if too_much {
             return Offer::GiveUp(self.greatest().unwrap_or(association));
         }
         self.total += cost;
-        let line = self.lines.entry(association).or_default();
-        if line.queue.is_empty() && line.has_room(cost) {
-            line.take(now, cost);
-            return Offer::Send;
-        }
         line.queued += cost;
         line.queue.push_back(Arc::clone(bytes));
         Offer::Wait
@@ -96,46 +99,67 @@ impl Outstanding {
         let line = self.lines.entry(association).or_default();
         let cost = cost(&bytes);
         line.in_kernel = line.in_kernel.saturating_sub(cost);
-        if line.in_kernel == 0 {
-            line.since = None;
-        }
         line.queued += cost;
+        self.total += cost;
         line.queue.push_front(bytes);
+    }
+
+    /// Whether the kernel is now to be asked to tell when this association has acknowledged all.
+    pub(super) fn ask(&mut self, now: Instant, association: Association) -> bool {
+        match self.lines.get_mut(&association) {
+            Some(line) if line.asked.is_none() && line.in_kernel > WATERMARK => {
+                line.asked = Some(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The kernel's buffer is full: those of whom it has to be asked whether it is theirs that fills it.
+    pub(super) fn ask_all(&mut self, now: Instant) -> Vec<Association> {
+        let lines = self.lines.iter_mut().filter(|(_, line)| line.asked.is_none() && line.in_kernel > 0);
+        lines
+            .map(|(association, line)| {
+                line.asked = Some(now);
+                *association
+            })
+            .collect()
     }
 
     /// The association has acknowledged all that is in the kernel.
     pub(super) fn dry(&mut self, association: Association) {
         let Some(line) = self.lines.get_mut(&association) else { return };
-        self.total -= line.in_kernel;
         line.in_kernel = 0;
-        line.since = None;
+        line.asked = None;
         if line.queue.is_empty() {
             self.lines.remove(&association);
         }
     }
 
     /// The next message of an association that may go to the kernel.
-    pub(super) fn next(&mut self, now: Instant, association: Association) -> Option<Arc<[u8]>> {
+    pub(super) fn next(&mut self, association: Association) -> Option<Arc<[u8]>> {
         let line = self.lines.get_mut(&association)?;
         let cost = cost(line.queue.front()?);
         if !line.has_room(cost) {
             return None;
         }
         line.queued -= cost;
-        line.take(now, cost);
+        self.total -= cost;
+        line.in_kernel += cost;
         line.queue.pop_front()
     }
 
     /// The association has gone.
     pub(super) fn forget(&mut self, association: Association) {
         if let Some(line) = self.lines.remove(&association) {
-            self.total -= line.in_kernel + line.queued;
+            self.total -= line.queued;
         }
     }
 
-    /// Octets that wait for an association, here and in the kernel.
+    /// Octets that wait for an association: those in its queue, and those in the kernel as far as it is asked.
     pub(super) fn of(&self, association: Association) -> usize {
-        self.lines.get(&association).map_or(0, |line| line.in_kernel + line.queued)
+        let kernel = |line: &Line| if line.asked.is_some() { line.in_kernel } else { 0 };
+        self.lines.get(&association).map_or(0, |line| kernel(line) + line.queued)
     }
 
     /// The associations for which something is queued.
@@ -143,17 +167,17 @@ impl Outstanding {
         self.lines.iter().filter(|(_, line)| !line.queue.is_empty()).map(|(a, _)| *a).collect()
     }
 
-    /// Of those that have left their window unacknowledged for too long, the one with most in the kernel: to be
-    /// given up when the kernel's buffer is full.
+    /// Of those that have not acknowledged for too long, the one with most in the kernel: to be given up when the
+    /// kernel's buffer is full.
     pub(super) fn culprit(&self, now: Instant) -> Option<Association> {
         let stale =
-            |line: &Line| line.since.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE);
+            |line: &Line| line.asked.is_some_and(|asked| now.saturating_duration_since(asked) >= PATIENCE);
         let lines = self.lines.iter().filter(|(_, line)| stale(line));
         lines.max_by_key(|(_, line)| line.in_kernel).map(|(association, _)| *association)
     }
 
     fn greatest(&self) -> Option<Association> {
-        self.lines.iter().max_by_key(|(_, line)| line.in_kernel + line.queued).map(|(a, _)| *a)
+        self.lines.iter().max_by_key(|(_, line)| line.queued).map(|(a, _)| *a)
     }
 }
 
@@ -176,53 +200,72 @@ mod tests {
     #[test]
     fn an_association_gets_a_window_and_the_next_when_it_has_acknowledged_the_first() {
         let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
-        assert_eq!(o.offer(t, A, &bytes(40_000)), Offer::Send);
-        assert_eq!(o.offer(t, A, &bytes(40_000)), Offer::Wait);
-        assert_eq!(o.offer(t, A, &bytes(1)), Offer::Wait, "the order is kept");
-        assert_eq!(o.next(t, A), None);
+        assert_eq!(o.offer(A, &bytes(40_000)), Offer::Send);
+        assert!(o.ask(t, A) && !o.ask(t, A), "the kernel is asked, and once is enough");
+        assert_eq!(o.offer(A, &bytes(40_000)), Offer::Wait);
+        assert_eq!(o.offer(A, &bytes(1)), Offer::Wait, "the order is kept");
+        assert_eq!(o.next(A), None);
         o.dry(A);
-        assert_eq!(o.next(t, A).unwrap().len(), 40_000);
-        assert_eq!(o.next(t, A).unwrap().len(), 1);
-        assert_eq!(o.next(t, A), None);
+        assert_eq!(o.next(A).unwrap().len(), 40_000);
+        assert!(o.ask(t, A));
+        assert_eq!(o.next(A).unwrap().len(), 1);
+        assert_eq!(o.next(A), None);
         o.dry(A);
         assert_eq!((o.of(A), o.total), (0, 0));
     }
 
     #[test]
-    fn the_largest_message_fits_a_window_of_its_own() {
+    fn of_small_answers_the_kernel_is_asked_about_few() {
         let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
-        assert_eq!(o.offer(t, A, &bytes(65_535)), Offer::Send);
+        let mut asked = 0;
+        for _ in 0..10_000 {
+            assert_eq!(o.offer(A, &bytes(100)), Offer::Send);
+            if o.ask(t, A) {
+                asked += 1;
+                o.dry(A);
+            }
+        }
+        assert!((1..400).contains(&asked), "{asked}");
+    }
+
+    #[test]
+    fn the_largest_message_fits_a_window_of_its_own() {
+        let mut o = Outstanding::new(1 << 20, 1 << 20);
+        assert_eq!(o.offer(A, &bytes(65_535)), Offer::Send);
     }
 
     #[test]
     fn who_lets_too_much_gather_is_given_up() {
-        let (t, mut o) = (now(), Outstanding::new(100_000, 1 << 20));
-        assert_eq!(o.offer(t, A, &bytes(60_000)), Offer::Send);
-        assert_eq!(o.offer(t, A, &bytes(30_000)), Offer::Wait);
-        assert_eq!(o.offer(t, A, &bytes(30_000)), Offer::GiveUp(A));
-        assert_eq!(o.offer(t, B, &bytes(30_000)), Offer::Send);
+        let mut o = Outstanding::new(100_000, 1 << 20);
+        assert_eq!(o.offer(A, &bytes(60_000)), Offer::Send);
+        assert_eq!(o.offer(A, &bytes(60_000)), Offer::Wait);
+        assert_eq!(o.offer(A, &bytes(60_000)), Offer::GiveUp(A));
+        assert_eq!(o.offer(B, &bytes(30_000)), Offer::Send);
         o.forget(A);
-        assert_eq!(o.total, o.of(B));
+        assert_eq!((o.total, o.of(A)), (0, 0));
     }
 
     #[test]
     fn when_all_together_let_too_much_gather_the_greatest_is_given_up() {
-        let (t, mut o) = (now(), Outstanding::new(90_000, 100_000));
-        assert_eq!(o.offer(t, A, &bytes(80_000)), Offer::Send);
-        assert_eq!(o.offer(t, B, &bytes(30_000)), Offer::GiveUp(A));
+        let mut o = Outstanding::new(90_000, 100_000);
+        for association in [A, B] {
+            assert_eq!(o.offer(association, &bytes(60_000)), Offer::Send);
+        }
+        assert_eq!(o.offer(A, &bytes(60_000)), Offer::Wait);
+        assert_eq!(o.offer(B, &bytes(50_000)), Offer::GiveUp(A));
         o.forget(A);
-        assert_eq!(o.offer(t, B, &bytes(30_000)), Offer::Send);
+        assert_eq!(o.offer(B, &bytes(50_000)), Offer::Wait);
     }
 
     #[test]
     fn what_the_kernel_refuses_is_sent_first_later() {
-        let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
-        assert_eq!(o.offer(t, A, &bytes(1)), Offer::Send);
+        let mut o = Outstanding::new(1 << 20, 1 << 20);
+        assert_eq!(o.offer(A, &bytes(1)), Offer::Send);
         o.refused(A, bytes(1));
-        assert_eq!(o.offer(t, A, &bytes(2)), Offer::Wait);
+        assert_eq!(o.offer(A, &bytes(2)), Offer::Wait);
         assert_eq!(o.waiting(), [A]);
-        assert_eq!(o.next(t, A).unwrap().len(), 1);
-        assert_eq!(o.next(t, A).unwrap().len(), 2);
+        assert_eq!(o.next(A).unwrap().len(), 1);
+        assert_eq!(o.next(A).unwrap().len(), 2);
         o.dry(A);
         assert_eq!(o.total, 0);
     }
@@ -230,12 +273,17 @@ mod tests {
     #[test]
     fn when_the_kernel_is_full_the_one_that_does_not_acknowledge_is_to_blame() {
         let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
-        o.offer(t, A, &bytes(50_000));
-        let later = t + PATIENCE;
-        o.offer(later, B, &bytes(60_000));
+        o.offer(A, &bytes(50_000));
+        o.offer(B, &bytes(60_000));
+        assert_eq!(o.culprit(t + PATIENCE), None, "nobody knows yet");
+        let mut asked = o.ask_all(t);
+        asked.sort_unstable();
+        assert_eq!(asked, [A, B]);
+        assert_eq!(o.ask_all(t), []);
         assert_eq!(o.culprit(t), None);
-        assert_eq!(o.culprit(later), Some(A), "B has only just begun");
+        o.dry(B);
+        assert_eq!(o.culprit(t + PATIENCE), Some(A));
         o.dry(A);
-        assert_eq!(o.culprit(later), None);
+        assert_eq!(o.culprit(t + PATIENCE), None);
     }
 }

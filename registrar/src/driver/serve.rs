@@ -1,19 +1,20 @@
 //! The service: what sockets say goes to the machine, what the machine says goes to sockets.
 
-use asap_client::wire::{self, MessageType};
-use sctp_sys::event::AssocChange;
-use sctp_sys::event::Notification;
+mod round;
+
+use asap_client::wire;
+use sctp_sys::event::{AssocChange, EventType, Notification};
 use sctp_sys::sockopt;
 use sctp_sys::tokio::AsyncSocket;
-use sctp_sys::{AssocId, Received, SendInfo};
+use sctp_sys::{AssocId, SendInfo};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 
+use super::intake::Intake;
 use super::log::Log;
 use super::outstanding::{Offer, Outstanding};
 use super::socket::Role;
@@ -21,12 +22,6 @@ use crate::config::Config;
 use crate::machine::{Input, Output, Registrar};
 use crate::query::{Query, Surroundings};
 use crate::{Association, asap, enrp};
-
-/// Messages that were read and not yet handled.
-const READ_AHEAD: usize = 64;
-
-/// A socket that cannot be read so often in a row is given up, and the registrar with it.
-const FAILURES: u32 = 100;
 
 /// How soon it is tried again when the kernel's send buffer is full.
 const RETRY: Duration = Duration::from_millis(20);
@@ -38,13 +33,6 @@ struct Place {
     assoc: AssocId,
 }
 
-/// What a reader hands on.
-struct Read {
-    socket: usize,
-    received: io::Result<Received>,
-    bytes: Vec<u8>,
-}
-
 /// The machine and all it talks to.
 pub(super) struct Service {
     registrar: Registrar,
@@ -53,7 +41,11 @@ pub(super) struct Service {
     associations: BTreeMap<Association, Place>,
     /// Associations to other registrars that are being set up, and where they lead.
     connecting: BTreeMap<Place, Vec<SocketAddr>>,
+    intake: Intake,
     outstanding: Outstanding,
+    buffer: Vec<u8>,
+    /// Reads in a row that failed.
+    failures: u32,
     listening: Vec<String>,
     next: u64,
     /// The kernel refused something for lack of room: when to try again.
@@ -82,6 +74,9 @@ impl Service {
             places: BTreeMap::new(),
             associations: BTreeMap::new(),
             connecting: BTreeMap::new(),
+            intake: Intake::default(),
+            buffer: Vec::new(),
+            failures: 0,
             outstanding: Outstanding::new(
                 limits.outstanding_octets_per_association,
                 limits.outstanding_octets,
@@ -92,67 +87,6 @@ impl Service {
             dropped: 0,
             log: Log::default(),
         }
-    }
-
-    /// Serves for ever.
-    pub(super) async fn run(mut self, mut queries: mpsc::Receiver<Query>) -> io::Result<()> {
-        let (sender, mut reads) = mpsc::channel(READ_AHEAD);
-        let mut readers = tokio::task::JoinSet::new();
-        for (place, (_, socket)) in self.sockets.iter().enumerate() {
-            readers.spawn(read(place, Arc::clone(socket), sender.clone()));
-        }
-        drop(sender);
-        self.tell_where_we_are();
-        loop {
-            let wake = self.registrar.poll_timeout().into_iter().chain(self.retry).min();
-            tokio::select! {
-                read = reads.recv() => match read {
-                    Some(read) => self.read(read)?,
-                    None => return Err(io::Error::other("all sockets are closed")),
-                },
-                () = until(wake) => self.wake(),
-                Some(query) = queries.recv() => self.answer(query),
-            }
-            self.drain();
-        }
-    }
-
-    fn read(&mut self, read: Read) -> io::Result<()> {
-        let now = Instant::now();
-        let socket = read.socket;
-        match read.received {
-            Ok(Received::Message(info)) => {
-                let place = Place { socket, assoc: info.assoc };
-                let Some(association) = self.known(now, place) else { return Ok(()) };
-                let (ppid, bytes) = (info.ppid, read.bytes);
-                let input = match self.role(place) {
-                    Role::Asap => {
-                        // What an element registers is compared with the addresses of this very moment.
-                        if ppid == wire::PPID && bytes.first() == Some(&MessageType::REGISTRATION.0) {
-                            self.addresses(now, place, association);
-                        }
-                        Input::Asap(asap::Input::Message { association, ppid, bytes })
-                    }
-                    Role::Enrp => Input::Enrp(enrp::Input::Message { association, ppid, bytes }),
-                };
-                self.registrar.handle(now, input);
-            }
-            Ok(Received::TooLong { info, length }) => {
-                let place = Place { socket, assoc: info.assoc };
-                // It was read to its end and thrown away: what comes after it can be understood.
-                if let Some(association) = self.known(now, place) {
-                    tracing::debug!(%association, length, "sent more than a message can hold");
-                    let input = match self.role(place) {
-                        Role::Asap => Input::Asap(asap::Input::Oversized { association }),
-                        Role::Enrp => Input::Enrp(enrp::Input::Oversized { association }),
-                    };
-                    self.registrar.handle(now, input);
-                }
-            }
-            Ok(Received::Notification(notification)) => self.notification(now, socket, &notification),
-            Err(error) => return Err(error),
-        }
-        Ok(())
     }
 
     fn notification(&mut self, now: Instant, socket: usize, notification: &Notification) {
@@ -184,6 +118,7 @@ impl Service {
             Notification::SenderDry { assoc } => {
                 if let Some(association) = self.places.get(&Place { socket, assoc }).copied() {
                     self.outstanding.dry(association);
+                    self.tell_when_dry(association, false);
                     self.flush(now, association);
                 }
             }
@@ -298,6 +233,7 @@ impl Service {
         if let Some(place) = self.associations.remove(&association) {
             self.places.remove(&place);
         }
+        self.intake.forget(association);
         self.outstanding.forget(association);
     }
 
@@ -330,6 +266,7 @@ impl Service {
                 self.flush(now, association);
             }
         }
+        self.drain();
     }
 
     /// Carries out what the machine wants.
@@ -359,7 +296,7 @@ impl Service {
     fn send(&mut self, association: Association, bytes: Arc<[u8]>) {
         let now = Instant::now();
         while self.associations.contains_key(&association) {
-            match self.outstanding.offer(now, association, &bytes) {
+            match self.outstanding.offer(association, &bytes) {
                 Offer::Send => return self.give(now, association, bytes),
                 Offer::Wait => return,
                 Offer::GiveUp(slow) => self.drop_slow(now, slow),
@@ -377,7 +314,7 @@ impl Service {
     /// Sends what is queued for an association, as far as its window goes.
     fn flush(&mut self, now: Instant, association: Association) {
         while self.retry.is_none()
-            && let Some(bytes) = self.outstanding.next(now, association)
+            && let Some(bytes) = self.outstanding.next(association)
         {
             self.give(now, association, bytes);
         }
@@ -392,10 +329,17 @@ impl Service {
         };
         let info = SendInfo { ppid, assoc: place.assoc, ..SendInfo::default() };
         match socket.get_ref().send(&info, &bytes) {
-            Ok(_) => {}
+            Ok(_) => {
+                if self.outstanding.ask(now, association) {
+                    self.tell_when_dry(association, true);
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.outstanding.refused(association, bytes);
                 self.retry = Some(now + RETRY);
+                for association in self.outstanding.ask_all(now) {
+                    self.tell_when_dry(association, true);
+                }
                 if let Some(slow) = self.outstanding.culprit(now) {
                     self.drop_slow(now, slow);
                 }
@@ -404,6 +348,18 @@ impl Service {
                 tracing::debug!(%association, %error, "cannot be sent to; dropped");
                 self.give_up(now, association);
             }
+        }
+    }
+
+    /// Whether the kernel is to tell when an association has acknowledged all. If it has, it tells so at once.
+    fn tell_when_dry(&self, association: Association, on: bool) {
+        let place = self.associations.get(&association);
+        let socket = place.and_then(|place| Some((place, &self.sockets.get(place.socket)?.1)));
+        if let Some((place, socket)) = socket
+            && let Err(error) = sockopt::set_event(socket.as_fd(), place.assoc, EventType::SenderDry, on)
+        {
+            // It has ended, and that is told too.
+            tracing::debug!(%association, %error, "cannot be asked whether it has acknowledged all");
         }
     }
 
@@ -430,40 +386,5 @@ fn confined(address: std::net::IpAddr) -> bool {
     match address.to_canonical() {
         std::net::IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local(),
         std::net::IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Reads a socket for ever; the channel bounds how far it is ahead.
-async fn read(socket: usize, source: Arc<AsyncSocket>, sink: mpsc::Sender<Read>) {
-    let mut buffer = Vec::new();
-    let mut failures = 0;
-    loop {
-        let received = match source.recv(&mut buffer).await {
-            Ok(Some(received)) => received,
-            // One-to-many sockets have no end: this is an error as any other.
-            other => {
-                let error = other.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
-                tracing::warn!(%error, "the SCTP socket could not be read");
-                failures += 1;
-                if failures >= FAILURES {
-                    let _ = sink.send(Read { socket, received: Err(error), bytes: Vec::new() }).await;
-                    return;
-                }
-                continue;
-            }
-        };
-        failures = 0;
-        let message = matches!(received, Received::Message(_));
-        let bytes = if message { buffer.as_slice().to_vec() } else { Vec::new() };
-        if sink.send(Read { socket, received: Ok(received), bytes }).await.is_err() {
-            return;
-        }
     }
 }

@@ -25,13 +25,9 @@ const BUFFER: usize = 8 << 20;
 /// Connections that wait to be taken; on one-to-many sockets the kernel only wants it above 0.
 const BACKLOG: i32 = 1024;
 
-const EVENTS: [EventType; 5] = [
-    EventType::AssocChange,
-    EventType::PeerAddrChange,
-    EventType::Shutdown,
-    EventType::SenderDry,
-    EventType::PartialDelivery,
-];
+/// That all is acknowledged is asked for by need: see [`super::outstanding`].
+const EVENTS: [EventType; 4] =
+    [EventType::AssocChange, EventType::PeerAddrChange, EventType::Shutdown, EventType::PartialDelivery];
 
 /// What is spoken over a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

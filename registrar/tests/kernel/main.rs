@@ -8,4 +8,5 @@ mod moving;
 mod peers;
 mod rsplib;
 mod service;
+mod storm;
 mod world;
