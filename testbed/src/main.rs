@@ -34,6 +34,12 @@ enum What {
     /// What `check` runs on a kernel with SCTP.
     #[command(hide = true)]
     Inside(check::Inside),
+    /// A server that sends back what it gets, for `bench`.
+    #[command(hide = true)]
+    Echo {
+        /// Where it listens.
+        address: std::net::SocketAddr,
+    },
     /// The built-in traffic program.
     #[command(hide = true, subcommand)]
     Traffic(traffic::Command),
@@ -49,6 +55,7 @@ fn main() -> ExitCode {
         What::Report(arguments) => report::run(&arguments),
         What::Guest(arguments) => guest::command::run(&arguments),
         What::Inside(arguments) => check::inside(&arguments),
+        What::Echo { address } => bench::registrar::echo(address).map(|()| ExitCode::SUCCESS),
         What::Traffic(command) => traffic::run(&command),
     };
     outcome.unwrap_or_else(|error| {

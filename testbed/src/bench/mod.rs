@@ -1,6 +1,7 @@
 //! `roam-testbed bench`: figures of ours beside those of somebody else, taken in the same run.
 
 mod reaction;
+pub mod registrar;
 
 use std::ffi::OsString;
 use std::fs;
@@ -59,22 +60,31 @@ pub struct Figure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Better {
     Lower,
+    Higher,
 }
 
 impl Figure {
-    fn new(bench: &Bench, ours: Option<f64>, peer: Option<f64>) -> Self {
+    fn compare(
+        name: String,
+        unit: &str,
+        better: Better,
+        ours: Option<f64>,
+        peer_name: &str,
+        peer: Option<f64>,
+    ) -> Self {
         let rounded = |value: f64| (value * 100.0).round() / 100.0;
-        let ratio = match (bench.better, ours, peer) {
-            (Better::Lower, Some(ours), Some(peer)) if ours > 0.0 => Some(rounded(peer / ours)),
-            _ => None,
+        let (above, below) = match better {
+            Better::Lower => (peer, ours),
+            Better::Higher => (ours, peer),
         };
+        let ratio = above.zip(below).filter(|(_, below)| *below > 0.0).map(|(above, below)| above / below);
         Self {
-            name: bench.name.to_owned(),
-            unit: bench.unit.to_owned(),
+            name,
+            unit: unit.to_owned(),
             ours: ours.map(rounded),
-            peer_name: bench.peer.to_owned(),
+            peer_name: peer_name.to_owned(),
             peer: peer.map(rounded),
-            ratio,
+            ratio: ratio.map(rounded),
         }
     }
 }
@@ -86,11 +96,19 @@ struct Bench {
     name: &'static str,
     /// What is measured, in a sentence.
     what: &'static str,
-    unit: &'static str,
-    better: Better,
-    /// Whom ours is compared with.
-    peer: &'static str,
-    measure: fn(rtt_ms: f64) -> Result<Pair>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// One figure, which goes by the bench's name; lower is better.
+    Pair {
+        unit: &'static str,
+        /// Whom ours is compared with.
+        peer: &'static str,
+        measure: fn(rtt_ms: f64) -> Result<Pair>,
+    },
+    /// Several, told and printed as they come.
+    Several(fn(&mut (dyn FnMut(Figure) -> Result<()> + Send)) -> Result<()>),
 }
 
 const BENCHES: &[Bench] = &[
@@ -99,27 +117,36 @@ const BENCHES: &[Bench] = &[
         what: "From the new address of a stranded host to the first ASCONF on the wire: a program bound to one \
                address with Roam, beside one bound to all with the kernel's auto-ASCONF, which does nothing for \
                the other kind.",
-        unit: "ms",
-        better: Better::Lower,
-        peer: "Linux auto-ASCONF",
-        measure: reaction::stranded,
+        kind: Kind::Pair { unit: "ms", peer: "Linux auto-ASCONF", measure: reaction::stranded },
     },
     Bench {
         name: "reaction-wildcard",
         what: "The same, with programs bound to all addresses on both sides of the comparison.",
-        unit: "ms",
-        better: Better::Lower,
-        peer: "Linux auto-ASCONF",
-        measure: reaction::stranded_wildcard,
+        kind: Kind::Pair { unit: "ms", peer: "Linux auto-ASCONF", measure: reaction::stranded_wildcard },
     },
     Bench {
         name: "reaction-second-address",
         what: "From a second address, the first one still being there, to the first ASCONF on the wire; programs \
                bound to all addresses.",
-        unit: "ms",
-        better: Better::Lower,
-        peer: "Linux auto-ASCONF",
-        measure: reaction::second_address,
+        kind: Kind::Pair { unit: "ms", peer: "Linux auto-ASCONF", measure: reaction::second_address },
+    },
+    Bench {
+        name: "registrar-rates",
+        what: "Resolutions and registrations per second of roam-registrar and of rsplib's rspregistrar, by the number \
+               of associations, each of which waits for its answer before it asks again; and of a server that only \
+               echoes. `of need`: in parts of 2 times rsplib or 0.9 times the echo, whichever is less.",
+        kind: Kind::Several(registrar::rates),
+    },
+    Bench {
+        name: "registrar-scale",
+        what: "100,000 elements: how soon a second registrar has them, memory, and the cost of keep-alives.",
+        kind: Kind::Several(registrar::scale),
+    },
+    Bench {
+        name: "registrar-storm",
+        what: "Elements with keep-alives each 2 s, and registrations, while 64 associations ask 32 questions at a time and \
+               another one asks and never reads.",
+        kind: Kind::Several(registrar::storm),
     },
 ];
 
@@ -131,13 +158,21 @@ impl Arguments {
         if self.names.is_empty() || self.names.iter().any(|name| name == "all") {
             return Ok(BENCHES.iter().collect());
         }
-        let find = |name: &String| {
-            BENCHES.iter().find(|bench| bench.name == name).with_context(|| {
+        let mut found = Vec::new();
+        for name in &self.names {
+            let before = found.len();
+            // A name by itself, or else the beginning of several.
+            let exact = BENCHES.iter().any(|bench| bench.name == name);
+            let part = |bench: &&Bench| {
+                !exact && bench.name.strip_prefix(name.as_str()).is_some_and(|r| r.starts_with('-'))
+            };
+            found.extend(BENCHES.iter().filter(|bench| bench.name == name || part(bench)));
+            if found.len() == before {
                 let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
-                format!("no bench is called {name}; there are {}", names.join(", "))
-            })
-        };
-        self.names.iter().map(find).collect()
+                bail!("no bench is called {name}; there are {}", names.join(", "));
+            }
+        }
+        Ok(found)
     }
 
     fn inside(&self, json: &Path) -> Vec<OsString> {
@@ -155,6 +190,9 @@ impl Arguments {
 /// A name that no bench has, no guest, or interrupted. What could not be measured is an exit status.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let benches = arguments.benches()?;
+    if benches.iter().any(|bench| matches!(bench.kind, Kind::Several(_))) {
+        registrar::require()?;
+    }
     let here = arguments.native || (!arguments.guest && arguments.kernel.is_none() && guest::native());
     if !here {
         return in_guest(arguments, benches.len());
@@ -163,13 +201,20 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut figures = Vec::new();
     for bench in benches {
         println!("{}: {}", bench.name, bench.what);
-        let (ours, peer) = (bench.measure)(arguments.rtt)?;
-        let figure = Figure::new(bench, ours, peer);
-        println!("  {}", words(&figure));
-        figures.push(figure);
         // What is there is kept, whatever the next one brings.
-        if let Some(file) = &arguments.json {
-            write_json(file, &figures)?;
+        let mut keep = |figure| {
+            figures.push(figure);
+            arguments.json.as_ref().map_or(Ok(()), |file| write_json(file, &figures))
+        };
+        match &bench.kind {
+            Kind::Pair { unit, peer, measure } => {
+                let (ours, theirs) = measure(arguments.rtt)?;
+                let name = bench.name.to_owned();
+                let figure = Figure::compare(name, unit, Better::Lower, ours, peer, theirs);
+                println!("  {}", words(&figure));
+                keep(figure)?;
+            }
+            Kind::Several(measure) => measure(&mut keep)?,
         }
     }
     let whole = figures.iter().all(|figure| figure.ours.is_some());
@@ -211,18 +256,29 @@ mod tests {
         Arguments { names, kernel: None, rtt: 20.0, json: None, native: false, guest: false }
     }
 
+    fn figure(better: Better, ours: Option<f64>, peer: Option<f64>) -> Figure {
+        Figure::compare("name".to_owned(), "ms", better, ours, "peer", peer)
+    }
+
     #[test]
     fn a_ratio_above_one_says_that_ours_is_better() {
-        let figure = Figure::new(&BENCHES[0], Some(4.0), Some(500.0));
-        assert_eq!(figure.ratio, Some(125.0));
-        assert_eq!(Figure::new(&BENCHES[0], Some(4.0), Some(2.0)).ratio, Some(0.5));
+        assert_eq!(figure(Better::Lower, Some(4.0), Some(500.0)).ratio, Some(125.0));
+        assert_eq!(figure(Better::Lower, Some(4.0), Some(2.0)).ratio, Some(0.5));
+        assert_eq!(figure(Better::Higher, Some(4.0), Some(2.0)).ratio, Some(2.0));
     }
 
     #[test]
     fn what_could_not_be_measured_is_null_and_has_no_ratio() {
-        let figure = serde_json::to_value(Figure::new(&BENCHES[0], None, Some(500.0))).unwrap();
+        let figure = serde_json::to_value(figure(Better::Lower, None, Some(500.0))).unwrap();
         assert!(figure["ours"].is_null() && figure["ratio"].is_null());
         assert_eq!(figure["peer"], 500.0);
+    }
+
+    #[test]
+    fn the_beginning_of_several_names_means_all_of_them_unless_it_is_one_itself() {
+        assert_eq!(arguments(&["registrar"]).benches().unwrap().len(), 3);
+        assert_eq!(arguments(&["reaction"]).benches().unwrap().len(), 1);
+        assert!(arguments(&["regis"]).benches().is_err());
     }
 
     #[test]

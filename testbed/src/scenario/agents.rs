@@ -305,7 +305,7 @@ fn status(runtime: &Path) -> Option<StatusReport> {
 }
 
 /// The program of this name that was built together with this one.
-fn beside(name: &str) -> Result<PathBuf> {
+pub(crate) fn beside(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("this program's own path")?;
     let path = own.with_file_name(name);
     if !path.exists() {

@@ -29,6 +29,7 @@ use sctp_sys::Family;
 
 use crate::topology::{Host, Place};
 
+pub(crate) use agents::beside;
 pub use run::{Options, kernel, run};
 pub(crate) use story::Story;
 pub use table::{MAIN_SIX, all, find};

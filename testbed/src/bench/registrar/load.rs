@@ -1,0 +1,281 @@
+//! The load generator: associations over one-to-one sockets, each with a window of requests. The same for every server.
+#![expect(clippy::disallowed_methods, reason = "latencies are measured")]
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use asap_client::wire::{self, Message, MessageType};
+use rustix::event::epoll;
+use sctp_sys::{Family, Received, SendInfo, Socket, Style, sockopt};
+
+/// How long answers that are still due are waited for when a run is over.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Associations with one server.
+pub(super) struct Load {
+    poll: OwnedFd,
+    server: SocketAddr,
+    connections: Vec<Connection>,
+    buffer: Vec<u8>,
+    /// Keep-alives that were answered.
+    pub(super) kept_alive: u64,
+    /// Elements that were told that they are not registered any more.
+    pub(super) removed: u64,
+}
+
+struct Connection {
+    /// `None`: the association has ended.
+    socket: Option<Socket>,
+    /// When the requests were sent that are not answered yet.
+    due: VecDeque<Instant>,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Run {
+    pub(super) answers: u64,
+    pub(super) time: Duration,
+    /// In the order of the answers.
+    latencies: Vec<Duration>,
+}
+
+impl Run {
+    /// Takes another one in, as if it had followed at once.
+    pub(super) fn add(&mut self, other: Self) {
+        self.answers += other.answers;
+        self.time += other.time;
+        self.latencies.extend(other.latencies);
+    }
+
+    pub(super) fn per_second(&self) -> f64 {
+        self.answers as f64 / self.time.as_secs_f64()
+    }
+
+    /// The time below which so many per cent of the answers came, in milliseconds.
+    pub(super) fn percentile_ms(&self, percent: usize) -> f64 {
+        let mut sorted = self.latencies.clone();
+        sorted.sort_unstable();
+        let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+        sorted.get(at).map_or(0.0, |time| time.as_secs_f64() * 1e3)
+    }
+}
+
+/// When a run ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Until {
+    Time(Duration),
+    /// So many requests are sent, and answered.
+    Requests(u64),
+}
+
+/// One association from this address.
+pub(super) fn connect(from: SocketAddr, to: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Style::OneToOne, Family::of(to))?;
+    sockopt::set_nodelay(socket.as_fd(), true)?;
+    socket.bind(from)?;
+    socket.connect(to)?;
+    Ok(socket)
+}
+
+impl Load {
+    /// Sets up so many associations.
+    pub(super) fn connect(from: SocketAddr, to: SocketAddr, count: usize) -> Result<Self> {
+        let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let mut connections = Vec::new();
+        for number in 0..count {
+            let socket = connect(from, to).with_context(|| format!("association {number} with {to}"))?;
+            socket.set_nonblocking(true)?;
+            epoll::add(&poll, &socket, epoll::EventData::new_u64(number as u64), epoll::EventFlags::IN)?;
+            connections.push(Connection { socket: Some(socket), due: VecDeque::new() });
+        }
+        Ok(Self { poll, server: to, connections, buffer: Vec::new(), kept_alive: 0, removed: 0 })
+    }
+
+    /// How many associations there are still.
+    pub(super) fn associations(&self) -> usize {
+        self.connections.iter().filter(|connection| connection.socket.is_some()).count()
+    }
+
+    /// Keeps `window` requests under way in every association. `ask` makes the next one (of an association) and
+    /// `check` looks at an answer.
+    pub(super) fn run(
+        &mut self,
+        until: Until,
+        window: usize,
+        ask: &mut dyn FnMut(usize, &mut Vec<u8>),
+        check: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<Run> {
+        let mut run = Run::default();
+        let mut request = Vec::new();
+        let begun = Instant::now();
+        let (end, most) = match until {
+            Until::Time(time) => (Some(begun + time), u64::MAX),
+            Until::Requests(count) => (None, count),
+        };
+        let mut sent = 0;
+        let mut begin = |connection: &mut Connection, number, now: Instant| -> Result<()> {
+            if sent < most && end.is_none_or(|end| now < end) {
+                sent += 1;
+                ask(number, &mut request);
+                connection.send(now, &request)?;
+            }
+            Ok(())
+        };
+        for _ in 0..window {
+            for (number, connection) in self.connections.iter_mut().enumerate() {
+                begin(connection, number, Instant::now())?;
+            }
+        }
+        let mut events = Vec::with_capacity(256);
+        let mut last = begun;
+        while self.connections.iter().any(|connection| !connection.due.is_empty()) {
+            self.wait(&mut events, PATIENCE)?;
+            ensure!(!events.is_empty(), "answers did not come within {} s", PATIENCE.as_secs());
+            for number in events.drain(..) {
+                for _ in 0..window {
+                    let Some(connection) = self.connections.get_mut(number) else { break };
+                    let Some(kind) = connection.read(&mut self.buffer)? else { break };
+                    let now = Instant::now();
+                    match kind {
+                        Kind::Ended(why) => bail!("{} has ended association {number}: {why}", self.server),
+                        Kind::KeepAlive => self.kept_alive += 1,
+                        Kind::Answer => {
+                            let Some(asked) = connection.due.pop_front() else {
+                                self.removed += 1;
+                                continue;
+                            };
+                            check(&self.buffer)?;
+                            if end.is_none_or(|end| now <= end) {
+                                run.answers += 1;
+                                run.latencies.push(now - asked);
+                                last = now;
+                            }
+                            begin(connection, number, now)?;
+                        }
+                    }
+                }
+            }
+        }
+        run.time = end.map_or(last, |end| end) - begun;
+        Ok(run)
+    }
+
+    /// Answers keep-alives for so long.
+    pub(super) fn keep_alive(&mut self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        let mut events = Vec::with_capacity(256);
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.wait(&mut events, left)?;
+            for number in events.drain(..) {
+                // What comes meanwhile waits for the next round, so that nobody is starved.
+                for _ in 0..64 {
+                    let Some(connection) = self.connections.get_mut(number) else { break };
+                    match connection.read(&mut self.buffer)? {
+                        None => break,
+                        Some(Kind::KeepAlive) => self.kept_alive += 1,
+                        Some(Kind::Answer) => self.removed += 1,
+                        Some(Kind::Ended(_)) => connection.socket = None,
+                    }
+                }
+            }
+        }
+    }
+
+    /// The numbers of the associations that can be read.
+    fn wait(&self, ready: &mut Vec<usize>, limit: Duration) -> Result<()> {
+        let limit = rustix::event::Timespec {
+            tv_sec: limit.as_secs().cast_signed(),
+            tv_nsec: limit.subsec_nanos().into(),
+        };
+        let mut events = Vec::with_capacity(256);
+        match epoll::wait(&self.poll, rustix::buffer::spare_capacity(&mut events), Some(&limit)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        ready.extend(events.iter().map(|event| event.data.u64() as usize));
+        Ok(())
+    }
+}
+
+/// What was read.
+enum Kind {
+    Answer,
+    /// It is answered.
+    KeepAlive,
+    Ended(io::Error),
+}
+
+impl Connection {
+    fn send(&mut self, now: Instant, request: &[u8]) -> Result<()> {
+        let Some(socket) = &self.socket else { bail!("an association was ended by the server") };
+        socket.send(&SendInfo { ppid: wire::PPID, ..SendInfo::default() }, request)?;
+        self.due.push_back(now);
+        Ok(())
+    }
+
+    /// The next message, if there is one; a keep-alive is answered.
+    fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Kind>> {
+        let Some(socket) = &self.socket else { return Ok(None) };
+        match socket.recv(buffer) {
+            Ok(Some(Received::Message(_))) => {}
+            Ok(Some(_)) => bail!("the server sent something that is no message"),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Ok(None) => return Ok(Some(Kind::Ended(io::ErrorKind::UnexpectedEof.into()))),
+            Err(error) => return Ok(Some(Kind::Ended(error))),
+        }
+        if buffer.first() != Some(&MessageType::ENDPOINT_KEEP_ALIVE.0) {
+            return Ok(Some(Kind::Answer));
+        }
+        if let Message::EndpointKeepAlive { handle, id: Some(id), .. } = wire::decode(buffer)?.message {
+            let answer = Message::EndpointKeepAliveAck { handle, id }.encode();
+            match socket.send(&SendInfo { ppid: wire::PPID, ..SendInfo::default() }, &answer) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Ok(Some(Kind::Ended(error)));
+                }
+                _ => {}
+            }
+        }
+        Ok(Some(Kind::KeepAlive))
+    }
+}
+
+/// Looks whether an answer is a REGISTRATION_RESPONSE that accepts.
+pub(super) fn accepted(answer: &[u8]) -> Result<()> {
+    ensure!(
+        matches!(answer, [kind, flags, ..] if *kind == MessageType::REGISTRATION_RESPONSE.0 && flags & 1 == 0),
+        "a registration was refused: {answer:02x?}"
+    );
+    Ok(())
+}
+
+/// Looks whether an answer is a HANDLE_RESOLUTION_RESPONSE, every so often whether it names so many elements.
+pub(super) fn resolved(count: usize) -> impl FnMut(&[u8]) -> Result<()> {
+    let mut seen = 0u32;
+    move |answer| {
+        seen = seen.wrapping_add(1);
+        if seen % 64 != 1 {
+            let kind = answer.first().copied();
+            ensure!(kind == Some(MessageType::HANDLE_RESOLUTION_RESPONSE.0), "no answer: {answer:02x?}");
+            return Ok(());
+        }
+        let named = elements(answer)?;
+        ensure!(named == count, "{named} elements were named, not {count}");
+        Ok(())
+    }
+}
+
+/// How many elements a response names.
+pub(super) fn elements(answer: &[u8]) -> Result<usize> {
+    match wire::decode(answer)?.message {
+        Message::HandleResolutionResponse { elements, .. } => Ok(elements.len()),
+        other => bail!("no answer to a resolution: {other:?}"),
+    }
+}

@@ -1,0 +1,38 @@
+//! The registrar beside rsplib's, on one host with the same load generator.
+
+mod load;
+mod message;
+mod rates;
+mod scale;
+mod site;
+mod storm;
+
+use anyhow::Result;
+
+use super::Figure;
+use site::Site;
+
+pub use site::echo;
+
+/// What takes figures as they come.
+type Tell<'a> = &'a mut (dyn FnMut(Figure) -> Result<()> + Send);
+
+/// Resolutions and registrations per second.
+pub(super) fn rates(tell: Tell<'_>) -> Result<()> {
+    rates::measure(&Site::new()?, tell)
+}
+
+/// 100,000 elements.
+pub(super) fn scale(tell: Tell<'_>) -> Result<()> {
+    scale::measure(&Site::new()?, tell)
+}
+
+/// A storm of resolutions.
+pub(super) fn storm(tell: Tell<'_>) -> Result<()> {
+    storm::measure(&Site::new()?, tell)
+}
+
+/// rsplib's programs, which have to be there before the guest is started.
+pub(super) fn require() -> Result<()> {
+    crate::guest::require(&[("rspregistrar", "rsplib-registrar")])
+}
