@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 use roam_registrar::config::{Config, listen_address};
-use roam_registrar::driver::{Server, fetch_dump};
+use roam_registrar::driver::{Server, fetch_dump, fetch_peers};
+use serde::Serialize;
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -43,6 +45,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the other registrars that a running one knows
+    Peers {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 const FAILED: u8 = 1;
@@ -61,8 +69,11 @@ fn main() -> ExitCode {
     if !cli.listen.is_empty() {
         config.listen = cli.listen;
     }
-    if let Some(Command::Dump { json }) = cli.command {
-        return show_dump(&config.runtime_dir, json);
+    let dir = &config.runtime_dir;
+    match cli.command {
+        Some(Command::Dump { json }) => return show(dir, json, fetch_dump(dir)),
+        Some(Command::Peers { json }) => return show(dir, json, fetch_peers(dir)),
+        None => {}
     }
     if cli.check_config {
         return ExitCode::SUCCESS;
@@ -104,22 +115,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show_dump(runtime_dir: &Path, json: bool) -> ExitCode {
-    let dump = match fetch_dump(runtime_dir) {
-        Ok(dump) => dump,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            let what = format!("no registrar runs with the runtime directory {}", runtime_dir.display());
-            return fail(NOT_RUNNING, &what);
-        }
-        Err(error) => {
-            return fail(
-                FAILED,
-                &format!("the registrar at {} does not answer: {error}", runtime_dir.display()),
-            );
-        }
+/// Prints what a running registrar has answered.
+fn show<T: Serialize + Display>(runtime_dir: &Path, json: bool, answer: io::Result<T>) -> ExitCode {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return no_answer(runtime_dir, &error),
     };
-    let text =
-        if json { serde_json::to_string_pretty(&dump).map(|text| text + "\n") } else { Ok(dump.to_string()) };
+    let text = if json {
+        serde_json::to_string_pretty(&answer).map(|text| text + "\n")
+    } else {
+        Ok(answer.to_string())
+    };
     let text = match text {
         Ok(text) => text,
         Err(error) => return fail(FAILED, &error),
@@ -127,5 +133,15 @@ fn show_dump(runtime_dir: &Path, json: bool) -> ExitCode {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(FAILED, &error),
         _ => ExitCode::SUCCESS,
+    }
+}
+
+fn no_answer(runtime_dir: &Path, error: &io::Error) -> ExitCode {
+    let dir = runtime_dir.display();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            fail(NOT_RUNNING, &format!("no registrar runs with the runtime directory {dir}"))
+        }
+        _ => fail(FAILED, &format!("the registrar at {dir} does not answer: {error}")),
     }
 }

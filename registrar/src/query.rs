@@ -1,18 +1,23 @@
 //! Questions to the service loop about what the registrar knows.
 //!
-//! The loop answers each within a moment: a summary costs nothing that grows, and tables are read slice by slice, so
+//! The loop answers each within a moment: a summary costs nothing that grows but with
+//! the number of registrars, and tables are read slice by slice, so
 //! that no dump, however long, holds up a resolution. Between two slices the registrar goes on: what is there all
 //! the time is read exactly once.
 
 use asap_client::wire::{Policy, PoolHandle};
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Association;
-use crate::asap::{Counters, Registrar};
-use crate::dump::AssociationDump;
+use crate::asap::Counters;
+use crate::dump::{AssociationDump, Peers};
+use crate::enrp;
 use crate::handlespace::Element;
+use crate::machine::Registrar;
 
 /// Entries of a slice.
 pub(crate) const SLICE: usize = 64;
@@ -20,24 +25,77 @@ pub(crate) const SLICE: usize = 64;
 /// How long the loop may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How far the registrar is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It asks others for the handlespace; what it answers may be incomplete.
+    Synchronising,
+    /// What it answers is complete.
+    #[default]
+    InService,
+}
+
+impl State {
+    /// The registrar's.
+    pub(crate) fn of(registrar: &Registrar) -> Self {
+        if registrar.enrp().is_ready() { Self::InService } else { Self::Synchronising }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Synchronising => "synchronising",
+            Self::InService => "in service",
+        })
+    }
+}
+
 /// The registrar in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub(crate) identifier: u32,
     pub(crate) listening: Vec<String>,
-    /// Whether it is in service: what it answers is complete.
-    pub(crate) ready: bool,
+    pub(crate) state: State,
     pub(crate) pools: usize,
     pub(crate) elements: usize,
     pub(crate) associations: usize,
     pub(crate) subscriptions: usize,
+    /// Pool elements of which it is the home.
+    pub(crate) own_elements: usize,
+    pub(crate) peers: PeerNumbers,
     pub(crate) counters: Counters,
+    pub(crate) enrp: enrp::Counters,
     /// Clients dropped since they did not read what was sent to them.
     pub(crate) dropped_not_reading: u64,
 }
 
+/// The other registrars in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PeerNumbers {
+    /// Those that are known.
+    pub(crate) known: usize,
+    /// Those of them that live.
+    pub(crate) active: usize,
+    /// Those that are being taken over, by whomever.
+    pub(crate) taken_over: usize,
+}
+
+impl PeerNumbers {
+    fn of(registrar: &Registrar) -> Self {
+        let mut numbers = Self::default();
+        for peer in registrar.enrp().peers() {
+            numbers.known += 1;
+            numbers.active += usize::from(peer.state == enrp::PeerState::Active);
+            numbers.taken_over += usize::from(peer.takeover.is_some());
+        }
+        numbers
+    }
+}
+
 /// Which elements are asked for: at most `limit`, in order of their pools' handles and their identifiers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Range {
     /// Only this pool's.
     pub(crate) pool: Option<PoolHandle>,
@@ -87,6 +145,7 @@ pub(crate) struct Associations {
 #[derive(Debug)]
 pub(crate) enum Query {
     Summary(oneshot::Sender<Summary>),
+    Peers(oneshot::Sender<Peers>),
     Elements(Range, oneshot::Sender<Elements>),
     /// Those after this one.
     Associations(Option<Association>, oneshot::Sender<Associations>),
@@ -95,7 +154,6 @@ pub(crate) enum Query {
 /// What the driver knows and the machine does not.
 pub(crate) struct Surroundings<'a> {
     pub(crate) listening: &'a [String],
-    pub(crate) ready: bool,
     pub(crate) dropped_not_reading: u64,
     /// The octets that wait for an association.
     pub(crate) outstanding: &'a dyn Fn(Association) -> usize,
@@ -107,6 +165,7 @@ impl Query {
         // Who does not wait for the answer any more does not need it.
         match self {
             Self::Summary(to) => drop(to.send(Summary::new(registrar, around))),
+            Self::Peers(to) => drop(to.send(Peers::new(registrar, now))),
             Self::Elements(range, to) => drop(to.send(Elements::new(registrar, now, &range))),
             Self::Associations(after, to) => {
                 drop(to.send(Associations::new(registrar, now, after, around.outstanding)));
@@ -117,15 +176,20 @@ impl Query {
 
 impl Summary {
     fn new(registrar: &Registrar, around: &Surroundings<'_>) -> Self {
+        let (asap, space) = (registrar.asap(), registrar.handlespace());
+        let identifier = asap.settings().server;
         Self {
-            identifier: registrar.settings().server,
+            identifier,
             listening: around.listening.to_vec(),
-            ready: around.ready,
-            pools: registrar.handlespace().pool_count(),
-            elements: registrar.handlespace().len(),
-            associations: registrar.associations().len(),
-            subscriptions: registrar.subscription_count(),
-            counters: *registrar.counters(),
+            state: State::of(registrar),
+            pools: space.pool_count(),
+            elements: space.len(),
+            associations: asap.associations().len(),
+            subscriptions: asap.subscription_count(),
+            own_elements: space.count_of_home(identifier),
+            peers: PeerNumbers::of(registrar),
+            counters: *asap.counters(),
+            enrp: *registrar.enrp().counters(),
             dropped_not_reading: around.dropped_not_reading,
         }
     }
@@ -176,6 +240,7 @@ impl Associations {
         after: Option<Association>,
         outstanding: &dyn Fn(Association) -> usize,
     ) -> Self {
+        let registrar = registrar.asap();
         let mut associations = Vec::new();
         let mut entries = 0;
         for association in registrar.associations_after(after) {
@@ -208,6 +273,11 @@ impl Queries {
     /// The loop does not answer, as with all questions.
     pub(crate) async fn summary(&self) -> io::Result<Summary> {
         self.ask(Query::Summary).await
+    }
+
+    /// The other registrars.
+    pub(crate) async fn peers(&self) -> io::Result<Peers> {
+        self.ask(Query::Peers).await
     }
 
     /// Some elements.

@@ -69,11 +69,13 @@ fn wrong_usage_ends_with_2() {
 }
 
 #[test]
-fn a_dump_without_a_daemon_ends_with_8() {
+fn what_asks_a_daemon_ends_with_8_where_there_is_none() {
     let dir = tempfile::tempdir().unwrap();
-    let output = run(&["dump", "--json", "--runtime-dir", dir.path().to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(8));
-    assert!(stderr(&output).contains("no registrar runs"), "{}", stderr(&output));
+    for command in ["dump", "peers"] {
+        let output = run(&[command, "--json", "--runtime-dir", dir.path().to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(8), "{command}");
+        assert!(stderr(&output).contains("no registrar runs"), "{}", stderr(&output));
+    }
 }
 
 #[test]

@@ -253,11 +253,15 @@ pub struct Http {
     /// Connections at a time, 2 to 10000; half of them may be event streams. Default 64.
     #[serde(deserialize_with = "value::count::<_, 2, 10_000>")]
     pub connections: usize,
+    /// The host names, without a port, under which it may be asked for, besides `localhost` and addresses: what
+    /// names another host is refused. Default: none.
+    #[serde(deserialize_with = "value::host_names")]
+    pub hosts: Vec<String>,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: Vec::new(), connections: 64 }
+        Self { listen: Vec::new(), connections: 64, hosts: Vec::new() }
     }
 }
 

@@ -57,6 +57,7 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         "path_max_retransmissions",
         "heartbeat_interval",
         "connections",
+        "hosts",
         "peer_heartbeat_cycle",
         "max_time_last_heard",
         "max_time_no_response",
@@ -116,6 +117,9 @@ fn impossible_values_are_refused_with_what_is_allowed() {
         ("[http]\nlisten = \"127.0.0.1:0\"", "2:10", "ADDRESS:PORT"),
         ("[http]\nlisten = 8080", "2:10", "ADDRESS:PORT"),
         ("[http]\nconnections = 1", "2:15", "2 to 10000"),
+        ("[http]\nhosts = \"registrar.example\"", "2:9", "list of host names"),
+        ("[http]\nhosts = [\"registrar.example:80\"]", "2:9", "without a port"),
+        ("[http]\nhosts = [\"\"]", "2:9", "list of host names"),
         ("[sctp]\nrto_max = \"61s\"", "2:11", "10ms to 1m"),
         (
             "[sctp]\nheartbeat_interval = \"2s\"\nrto_max = \"300ms\"",

@@ -128,6 +128,21 @@ pub(super) fn absolute_path<'de, D: Deserializer<'de>>(from: D) -> Result<PathBu
     Err(D::Error::custom(format!("`{}` is no path from the root; allowed: /DIRECTORY/...", path.display())))
 }
 
+/// Names of hosts, as they stand in the Host header of HTTP, without a port.
+pub(super) fn host_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let allowed = "allowed: a list of host names in quotes, without a port, as \"registrar.example\"";
+    let names =
+        Vec::<String>::deserialize(from).map_err(|cause| D::Error::custom(format!("{cause}; {allowed}")))?;
+    let is_name = |name: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        !name.is_empty() && name.len() <= 253 && name.chars().all(fits) && !name.ends_with('.')
+    };
+    match names.iter().find(|name| !is_name(name)) {
+        Some(name) => Err(D::Error::custom(format!("`{name}` is no host name; {allowed}"))),
+        None => Ok(names),
+    }
+}
+
 /// Where to listen.
 pub(super) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SocketAddr>, D::Error> {
     let allowed = "allowed: a list of ADDRESS:PORT in quotes, as \"0.0.0.0:3863\" or \"[::]:3863\"";

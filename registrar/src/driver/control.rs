@@ -1,9 +1,11 @@
 //! The control socket: one line of JSON asks, one line of JSON answers.
 //!
-//! `{"request":"dump"}` is answered by a [`crate::dump::Dump`], anything else by `{"error":"..."}`. Everybody on
-//! the host may ask: the answers hold nothing that ASAP would not tell.
+//! `{"request":"dump"}` is answered by a [`crate::dump::Dump`], `{"request":"peers"}` by [`crate::dump::Peers`],
+//! anything else by `{"error":"..."}`. Everybody on the host may ask: the answers hold nothing that ASAP and ENRP would
+//! not tell.
 
 use futures::TryStreamExt;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
-use crate::dump::{self, Dump};
+use crate::dump::{self, Dump, Peers};
 use crate::query::Queries;
 
 /// The socket's name in the runtime directory.
@@ -33,6 +35,7 @@ const CLIENTS: usize = 16;
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
 enum Request {
     Dump,
+    Peers,
 }
 
 /// The listening socket; it goes with this.
@@ -101,6 +104,7 @@ async fn answer(stream: UnixStream, queries: Queries) -> io::Result<()> {
                 write.write_all(&piece).await?;
             }
         }
+        Ok(Request::Peers) => write.write_all(&serde_json::to_vec(&queries.peers().await?)?).await?,
         Err(error) => {
             let answer = serde_json::json!({ "error": error.to_string() });
             write.write_all(&serde_json::to_vec(&answer)?).await?;
@@ -114,11 +118,27 @@ async fn answer(stream: UnixStream, queries: Queries) -> io::Result<()> {
 /// # Errors
 /// `NotFound` or `ConnectionRefused`: no daemon runs there. Else the system's, or `InvalidData`.
 pub fn fetch_dump(runtime_dir: &Path) -> io::Result<Dump> {
+    fetch(runtime_dir, &Request::Dump)
+}
+
+/// Asks a running daemon for the other registrars that it knows.
+///
+/// # Errors
+/// As [`fetch_dump`].
+pub fn fetch_peers(runtime_dir: &Path) -> io::Result<Peers> {
+    fetch(runtime_dir, &Request::Peers)
+}
+
+fn fetch<T: DeserializeOwned>(runtime_dir: &Path, request: &Request) -> io::Result<T> {
+    serde_json::from_reader(io::BufReader::new(ask(runtime_dir, request)?)).map_err(Into::into)
+}
+
+fn ask(runtime_dir: &Path, request: &Request) -> io::Result<std::os::unix::net::UnixStream> {
     let mut stream = std::os::unix::net::UnixStream::connect(runtime_dir.join(NAME))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut request = serde_json::to_vec(&Request::Dump)?;
+    let mut request = serde_json::to_vec(request)?;
     request.push(b'\n');
     stream.write_all(&request)?;
-    serde_json::from_reader(io::BufReader::new(stream)).map_err(Into::into)
+    Ok(stream)
 }

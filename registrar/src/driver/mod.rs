@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use control::fetch_dump;
+pub use control::{fetch_dump, fetch_peers};
 
 use crate::config::Config;
 use crate::http::Http;

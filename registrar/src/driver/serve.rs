@@ -367,11 +367,10 @@ impl Service {
         let outstanding = |association| self.outstanding.of(association);
         let around = Surroundings {
             listening: &self.listening,
-            ready: self.registrar.enrp().is_ready(),
             dropped_not_reading: self.dropped,
             outstanding: &outstanding,
         };
-        query.answer(self.registrar.asap(), Instant::now(), &around);
+        query.answer(&self.registrar, Instant::now(), &around);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Everything the registrar knows, for people (`Display`) and for programs (`Serialize`).
 
+mod peers;
 mod stream;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,11 @@ use asap_client::wire::Transport;
 
 use crate::Association;
 use crate::asap::{Counter, Counters, Registrar};
+use crate::enrp;
 use crate::query::Row;
+pub use crate::query::State;
+pub use peers::{PeerDump, Peers};
+pub(crate) use peers::{checksum, profile, state};
 pub(crate) use stream::json;
 
 /// The version of the JSON form. It grows when a key changes its meaning or vanishes, not when one is added.
@@ -28,6 +33,15 @@ pub struct Dump {
     pub identifier: u32,
     /// Where it listens.
     pub listening: Vec<String>,
+    /// Whether it is in service.
+    #[serde(default)]
+    pub state: State,
+    /// The registrars that it knows, in order of their identifiers.
+    #[serde(default)]
+    pub peers: Vec<PeerDump>,
+    /// What happened among registrars so far, in numbers.
+    #[serde(default)]
+    pub enrp: enrp::Counters,
     /// The pools in order of their handles.
     pub pools: Vec<PoolDump>,
     /// The associations.
@@ -159,8 +173,9 @@ impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "registrar {:#010x}, version {}, listening on {}",
+            "registrar {:#010x}, {}, version {}, listening on {}",
             self.identifier,
+            self.state,
             self.version,
             self.listening.join(", ")
         )?;
@@ -175,6 +190,7 @@ impl fmt::Display for Dump {
         for association in &self.associations {
             writeln!(f, "  {association}")?;
         }
+        peers::list(f, &self.peers, &self.enrp)?;
         writeln!(f, "\nclients dropped for not reading: {}", self.dropped_not_reading)?;
         for Counter { name, value, .. } in self.counters.named() {
             if value != 0 {

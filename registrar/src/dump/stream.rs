@@ -6,9 +6,10 @@ use std::io;
 
 use asap_client::wire::PoolHandle;
 
-use super::{ElementDump, SCHEMA};
+use super::{ElementDump, PeerDump, Peers, SCHEMA, State};
 use crate::Association;
 use crate::asap::Counters;
+use crate::enrp;
 use crate::query::{Associations, Elements, Queries, Range, SLICE, Summary};
 
 /// What comes before the tables; the keys of [`super::Dump`].
@@ -18,6 +19,9 @@ struct Head<'a> {
     version: &'a str,
     identifier: u32,
     listening: &'a [String],
+    state: State,
+    peers: &'a [PeerDump],
+    enrp: &'a enrp::Counters,
     counters: &'a Counters,
     dropped_not_reading: u64,
 }
@@ -40,7 +44,7 @@ pub(crate) fn json(queries: Queries) -> impl Stream<Item = io::Result<Vec<u8>>> 
             let mut text = Vec::new();
             let next = match position {
                 Position::Start => {
-                    head(&mut text, &queries.summary().await?)?;
+                    head(&mut text, &queries.summary().await?, &queries.peers().await?)?;
                     Position::Pools(None)
                 }
                 Position::Pools(after) => {
@@ -61,12 +65,15 @@ fn write(text: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(text, value).map_err(Into::into)
 }
 
-fn head(text: &mut Vec<u8>, summary: &Summary) -> io::Result<()> {
+fn head(text: &mut Vec<u8>, summary: &Summary, peers: &Peers) -> io::Result<()> {
     let head = Head {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION"),
         identifier: summary.identifier,
         listening: &summary.listening,
+        state: peers.state,
+        peers: &peers.peers,
+        enrp: &peers.counters,
         counters: &summary.counters,
         dropped_not_reading: summary.dropped_not_reading,
     };

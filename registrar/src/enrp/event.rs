@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::wire::Profile;
 use crate::Association;
+use crate::asap::Counter;
 
 /// Why an association with a peer is ended by us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,5 +183,79 @@ impl Counters {
             Fault::Misplaced => &mut self.misplaced,
             Fault::Invalid => &mut self.invalid_values,
         } += 1;
+    }
+
+    /// All of them, each with its name and what it counts.
+    pub fn named(&self) -> [Counter; 24] {
+        // Taken apart without `..`, so that none is forgotten here.
+        let Self {
+            messages,
+            wrong_ppid,
+            malformed,
+            oversized,
+            unknown_messages,
+            unknown_parameters,
+            misplaced,
+            invalid_values,
+            unexpected,
+            misdirected,
+            errors_received,
+            errors_sent,
+            updates,
+            updates_dropped,
+            updates_refused,
+            updates_sent,
+            checksum_mismatches,
+            resyncs,
+            purged,
+            tables_served,
+            takeovers,
+            claims,
+            claims_refuted,
+            conceded,
+        } = *self;
+        let counter = |name, what, value| Counter { name, what, value };
+        [
+            counter("messages", "Messages that came", messages),
+            counter(
+                "wrong_ppid",
+                "Messages with a payload protocol identifier that is not ENRP's; dropped",
+                wrong_ppid,
+            ),
+            counter("malformed", "Messages whose octets do not hold together; dropped", malformed),
+            counter("oversized", "Messages longer than any can be; dropped", oversized),
+            counter("unknown_messages", "Messages of a type that is not known", unknown_messages),
+            counter("unknown_parameters", "Messages with parameters of unknown types", unknown_parameters),
+            counter("misplaced", "Messages that lack a parameter, or have one too many; dropped", misplaced),
+            counter("invalid_values", "Messages with a value that means nothing; dropped", invalid_values),
+            counter("unexpected", "Answers to what was not asked; ignored", unexpected),
+            counter(
+                "misdirected",
+                "Messages to another registrar, from ourselves, or from an impostor; dropped",
+                misdirected,
+            ),
+            counter("errors_received", "ERRORs that came", errors_received),
+            counter("errors_sent", "ERRORs sent", errors_sent),
+            counter("updates", "HANDLE_UPDATEs that came and were followed", updates),
+            counter("updates_dropped", "HANDLE_UPDATEs dropped since they came too fast", updates_dropped),
+            counter(
+                "updates_refused",
+                "Updates and table entries refused: not the sender's own element, or it does not fit",
+                updates_refused,
+            ),
+            counter("updates_sent", "HANDLE_UPDATEs sent, to each peer", updates_sent),
+            counter("checksum_mismatches", "Checksums that disagreed", checksum_mismatches),
+            counter("resyncs", "Resynchronisations begun", resyncs),
+            counter("purged", "Elements removed since their home owns them no more", purged),
+            counter("tables_served", "Handle tables served to the end", tables_served),
+            counter("takeovers", "Registrars that we took over", takeovers),
+            counter("claims", "Elements that another registrar claimed", claims),
+            counter(
+                "claims_refuted",
+                "Claims that were answered by announcing the element again",
+                claims_refuted,
+            ),
+            counter("conceded", "Elements of ours that moved to another registrar", conceded),
+        ]
     }
 }

@@ -45,7 +45,7 @@ use std::sync::Arc;
 
 pub use event::{Counters, Event, Reason};
 pub use machine::Enrp;
-pub use peers::{PeerState, PeerStatus};
+pub use peers::{PeerState, PeerStatus, ProfileSource, Takeover};
 pub use settings::{Contact, Limits, Settings};
 
 use crate::Association;

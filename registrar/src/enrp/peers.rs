@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use asap_client::random::below;
 use asap_client::wire::{Cause, Transport};
+use serde::{Deserialize, Serialize};
 
 use super::machine::{Enrp, Timer, addresses};
 use super::sync::Resync;
@@ -61,7 +62,8 @@ pub(super) enum State {
 }
 
 /// What is thought of a peer, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PeerState {
     /// It lives.
     Active,
@@ -71,6 +73,28 @@ pub enum PeerState {
     Initiating,
     /// Another registrar is taking it over.
     Yielded,
+}
+
+/// How sure it is how a peer reads the RFCs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProfileSource {
+    /// Nothing has shown it yet.
+    #[default]
+    Assumed,
+    /// What the peer did has shown it.
+    Found,
+    /// It is configured.
+    Configured,
+}
+
+/// A takeover that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Takeover {
+    /// The registrar that takes over.
+    pub by: u32,
+    /// Whose acknowledgements are missing, as far as it is for us to know.
+    pub waiting: Vec<u32>,
 }
 
 /// A peer, for people.
@@ -90,6 +114,10 @@ pub struct PeerStatus {
     pub checksum: Option<u16>,
     /// How it reads the RFCs, as far as we know.
     pub profile: Profile,
+    /// How sure that is.
+    pub profile_source: ProfileSource,
+    /// The takeover of this registrar that is under way, if any.
+    pub takeover: Option<Takeover>,
 }
 
 /// A registrar that is known.
@@ -101,8 +129,7 @@ pub(super) struct Peer {
     pub(super) heard: Option<Instant>,
     pub(super) checksum: Option<u16>,
     pub(super) profile: Profile,
-    /// The profile is configured, or certain.
-    pub(super) profile_known: bool,
+    pub(super) profile_source: ProfileSource,
     pub(super) resync: Option<Resync>,
     pub(super) next_resync: Option<Instant>,
     pub(super) resync_spacing: Duration,
@@ -140,6 +167,14 @@ impl Enrp {
             heard: peer.heard,
             checksum: peer.checksum,
             profile: peer.profile,
+            profile_source: peer.profile_source,
+            takeover: match &peer.state {
+                State::Initiating { waiting, .. } => {
+                    Some(Takeover { by: self.settings.server, waiting: waiting.iter().copied().collect() })
+                }
+                State::Yielded { to } => Some(Takeover { by: *to, waiting: Vec::new() }),
+                State::Active | State::Probing { .. } => None,
+            },
         })
     }
 
@@ -158,7 +193,7 @@ impl Enrp {
             heard: None,
             checksum: None,
             profile: Profile::default(),
-            profile_known: false,
+            profile_source: ProfileSource::default(),
             resync: None,
             next_resync: None,
             resync_spacing: self.settings.resync_spacing,
@@ -229,7 +264,7 @@ impl Enrp {
             peer.association = Some(association);
             peer.addresses = addresses;
             if let Some(profile) = profile {
-                (peer.profile, peer.profile_known) = (profile, true);
+                (peer.profile, peer.profile_source) = (profile, ProfileSource::Configured);
             }
         }
         self.former.remove(&sender);
@@ -434,10 +469,10 @@ impl Enrp {
     /// What a peer did shows how it reads the RFCs.
     pub(super) fn found_profile(&mut self, id: u32, profile: Profile) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        if peer.profile_known {
+        if peer.profile_source != ProfileSource::Assumed {
             return;
         }
-        (peer.profile, peer.profile_known) = (profile, true);
+        (peer.profile, peer.profile_source) = (profile, ProfileSource::Found);
         // The lives of its elements were read in the wrong unit.
         peer.stale = true;
         self.event(Event::ProfileFound { peer: id, profile });

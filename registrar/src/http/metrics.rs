@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::query::Summary;
+use crate::query::{State, Summary};
 
 /// The format's media type.
 pub(super) const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -57,11 +57,19 @@ pub(super) fn text(summary: &Summary, started: SystemTime) -> String {
     }
     .write(&mut text);
     for (name, help, value) in [
-        ("ready", "Whether the registrar is in service, 1 or 0", usize::from(summary.ready)),
+        (
+            "ready",
+            "Whether the registrar is in service, 1 or 0",
+            usize::from(summary.state == State::InService),
+        ),
         ("pools", "Pools", summary.pools),
         ("elements", "Pool elements in all pools", summary.elements),
         ("associations", "Associations with pool elements and pool users", summary.associations),
         ("subscriptions", "Subscriptions of all associations", summary.subscriptions),
+        ("own_elements", "Pool elements of which this registrar is the home", summary.own_elements),
+        ("peers", "Other registrars that are known", summary.peers.known),
+        ("peers_active", "Other registrars that live", summary.peers.active),
+        ("takeovers_running", "Registrars that are being taken over, by whomever", summary.peers.taken_over),
     ] {
         let name = format!("roam_registrar_{name}");
         Family { name: &name, kind: "gauge", unit: None, help, suffix: "", value: &value }.write(&mut text);
@@ -72,8 +80,10 @@ pub(super) fn text(summary: &Summary, started: SystemTime) -> String {
         "Associations aborted since they did not read what was sent to them",
         summary.dropped_not_reading,
     );
-    for (name, help, value) in counters.into_iter().chain([dropped]) {
-        let name = format!("roam_registrar_{name}");
+    let asap = counters.into_iter().chain([dropped]).map(|counter| ("", counter));
+    let enrp = summary.enrp.named().map(|counter| ("enrp_", (counter.name, counter.what, counter.value)));
+    for (prefix, (name, help, value)) in asap.chain(enrp) {
+        let name = format!("roam_registrar_{prefix}{name}");
         Family { name: &name, kind: "counter", unit: None, help, suffix: "_total", value: &value }
             .write(&mut text);
     }

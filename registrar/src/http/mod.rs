@@ -10,6 +10,7 @@
 )]
 
 mod events;
+mod host;
 mod metrics;
 mod page;
 mod patient;
@@ -31,6 +32,7 @@ use tokio::task::JoinSet;
 
 use crate::config;
 use crate::query::Queries;
+use events::Views;
 use patient::Patient;
 use rates::Rates;
 
@@ -69,6 +71,8 @@ impl Default for Patience {
 pub(crate) struct Http {
     listeners: Vec<TcpListener>,
     connections: usize,
+    /// The names under which it may be asked for.
+    hosts: watch::Sender<Vec<String>>,
     patience: Patience,
     started: SystemTime,
 }
@@ -78,6 +82,8 @@ struct Site {
     queries: Queries,
     /// Changes once a second.
     rates: watch::Receiver<Rates>,
+    views: Arc<Views>,
+    hosts: watch::Receiver<Vec<String>>,
     /// Places for clients of the event stream: they stay, and must not take every connection there may be.
     streams: Arc<Semaphore>,
     started: SystemTime,
@@ -93,9 +99,15 @@ impl Http {
         Ok(Self {
             listeners: config.listen.iter().map(listen).collect::<Result<_, _>>()?,
             connections: config.connections,
+            hosts: watch::Sender::new(config.hosts.clone()),
             patience: Patience::default(),
             started: SystemTime::now(),
         })
+    }
+
+    /// Where to say under which names it may be asked for from now on.
+    pub(crate) fn hosts(&self) -> watch::Sender<Vec<String>> {
+        self.hosts.clone()
     }
 
     /// Serves for ever.
@@ -107,7 +119,9 @@ impl Http {
         let mut tasks = JoinSet::new();
         tasks.spawn(rates::sample(queries.clone(), sender));
         let streams = Arc::new(Semaphore::new(self.connections.div_ceil(2)));
-        let site = Arc::new(Site { queries, rates, streams, started: self.started });
+        let views = Arc::new(Views::new(queries.clone(), rates.clone()));
+        let hosts = self.hosts.subscribe();
+        let site = Arc::new(Site { queries, rates, views, hosts, streams, started: self.started });
         let places = Arc::new(Semaphore::new(self.connections));
         for listener in self.listeners {
             if let Ok(address) = listener.local_addr() {

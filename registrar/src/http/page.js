@@ -1,9 +1,13 @@
 "use strict";
 const element = (id) => document.getElementById(id);
 const source = new EventSource("/events" + location.search);
-for (const name of ["numbers", "counters", "elements"]) {
+for (const name of ["numbers", "peers", "counters", "elements"]) {
   // The server has escaped what came from the network.
-  source.addEventListener(name, (event) => { element(name).innerHTML = event.data; });
+  source.addEventListener(name, (event) => {
+    const open = element(name).querySelector("details[open]") !== null;
+    element(name).innerHTML = event.data;
+    if (open) element(name).querySelector("details")?.setAttribute("open", "");
+  });
 }
 source.onopen = () => { element("live").textContent = "live"; };
 source.onerror = () => { element("live").textContent = "not connected"; };

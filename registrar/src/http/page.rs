@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::net::{IpAddr, SocketAddr};
 
 use super::view;
-use crate::dump::ElementDump;
+use crate::dump::{self, ElementDump, PeerDump, Peers};
 use crate::query::{Elements, PoolPart, Range, Row, Summary};
 
 const STYLE: &str = include_str!("page.css");
@@ -14,7 +14,7 @@ const SCRIPT: &str = include_str!("page.js");
 /// What the page may do: its own style and script, known by their SHA-256, and connections to where it came from.
 pub(super) const POLICY: &str = "default-src 'none'; \
     style-src 'sha256-JCv5QQdiYDR0x1R8WRRxYQVZRFz/68ZXfsBgmUmdbR0='; \
-    script-src 'sha256-ZKPalK7tykS6ytaaBqJIP7K0yd5E1/H2LeY0I0A0eqI='; \
+    script-src 'sha256-0fikMlAxZlY0vOClSQVqNmUE7qG51BkJNBl5y8MGo9o='; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Characters of a handle, and addresses of an element, that are shown.
@@ -22,7 +22,13 @@ const HANDLE_CHARS: usize = 128;
 const ADDRESSES: usize = 8;
 
 /// The whole page.
-pub(super) fn page(summary: &Summary, rates: Option<&[f64]>, range: &Range, slice: &Elements) -> Markup {
+pub(super) fn page(
+    summary: &Summary,
+    peers: &Peers,
+    rates: Option<&[f64]>,
+    range: &Range,
+    slice: &Elements,
+) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -43,6 +49,7 @@ pub(super) fn page(summary: &Summary, rates: Option<&[f64]>, range: &Range, slic
                     a href="/metrics" { "Metrics" } " " a href="/dump" { "Dump" }
                 }
                 section #numbers { (numbers(summary)) }
+                section #peers { (self::peers(peers)) }
                 section #elements { (elements(range, slice, summary.elements)) }
                 section #counters { (counters(summary, rates)) }
                 script { (PreEscaped(SCRIPT)) }
@@ -62,7 +69,54 @@ pub(super) fn numbers(summary: &Summary) -> Markup {
     html! {
         dl {
             @for (name, number) in numbers { div { dt { (name) } dd { (number) } } }
-            div { dt { "State" } dd { @if summary.ready { "in service" } @else { "synchronising" } } }
+            div { dt { "State" } dd { (summary.state) } }
+        }
+    }
+}
+
+/// The other registrars, the takeovers that are under way, and what was counted of ENRP.
+pub(super) fn peers(peers: &Peers) -> Markup {
+    let counted = peers.counters.named().into_iter().filter(|counter| counter.value != 0);
+    html! {
+        h2 { "Registrars" }
+        @if peers.peers.is_empty() { p { "No other registrar is known." } }
+        @else {
+            table {
+                thead {
+                    tr {
+                        th { "Identifier" } th { "Addresses" } th { "State" } th.n { "Heard" } th { "Profile" }
+                        th.n { "Elements" } th { "Checksum" }
+                    }
+                }
+                tbody { @for peer in &peers.peers { (self::peer(peer)) } }
+            }
+        }
+        p {
+            "This registrar is home to " (peers.elements) " elements. Registrars taken over since the start: "
+            (peers.counters.takeovers) "."
+        }
+        @if peers.counters.messages != 0 {
+            details #enrp {
+                summary { "Counters of ENRP" }
+                table { tbody { @for counter in counted { tr { td { (counter.what) } td.n { (counter.value) } } } } }
+            }
+        }
+    }
+}
+
+fn peer(peer: &PeerDump) -> Markup {
+    let (shown, more) = peer.addresses.split_at(peer.addresses.len().min(ADDRESSES));
+    let addresses: Vec<_> = shown.iter().map(ToString::to_string).collect();
+    html! {
+        tr {
+            td { (format!("{:#010x}", peer.identifier)) }
+            td { (addresses.join(", ")) @if !more.is_empty() { " and " (more.len()) " more" } }
+            td { (dump::state(peer)) @if !peer.connected { ", not connected" } }
+            // Seconds: what is heard twice a second would change all the time.
+            td.n { @match peer.heard_ms { Some(ms) => { (ms / 1000) " s ago" }, None => "never" } }
+            td { (dump::profile(peer)) }
+            td.n { (peer.elements) }
+            td { (dump::checksum(peer)) }
         }
     }
 }

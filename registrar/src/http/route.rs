@@ -11,8 +11,9 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 
-use super::{Site, events, metrics, page, view};
+use super::{Site, events, host, metrics, page, view};
 use crate::dump;
+use crate::query::State;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -34,7 +35,9 @@ pub(super) async fn respond(
     site: Arc<Site>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    let ours = host::is_ours(&request, &site.hosts.borrow());
     let mut response = match find(request.uri().path()) {
+        _ if !ours => text(StatusCode::MISDIRECTED_REQUEST, "not a host of this server; see [http] hosts\n"),
         None => text(StatusCode::NOT_FOUND, "there is nothing here\n"),
         Some(_) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
             let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -85,8 +88,9 @@ async fn answer(resource: Resource, site: Arc<Site>, query: &str) -> io::Result<
             };
             let elements = queries.elements(range.clone()).await?;
             let summary = queries.summary().await?;
+            let peers = queries.peers().await?;
             let rates = site.rates.borrow().per_second();
-            let page = page::page(&summary, rates.as_deref(), &range, &elements);
+            let page = page::page(&summary, &peers, rates.as_deref(), &range, &elements);
             // A page beyond the last element is there, a pool without elements is not.
             let missing = range.pool.is_some() && range.after.is_none() && elements.pools.is_empty();
             let status = if missing { StatusCode::NOT_FOUND } else { StatusCode::OK };
@@ -98,7 +102,7 @@ async fn answer(resource: Resource, site: Arc<Site>, query: &str) -> io::Result<
                 Err(what) => return Ok(text(StatusCode::BAD_REQUEST, what)),
             };
             match Arc::clone(&site.streams).try_acquire_owned() {
-                Ok(place) => streamed("text/event-stream", events::events(site, range, place)),
+                Ok(place) => streamed("text/event-stream", events::events(&site.views, range, place)),
                 Err(_) => unavailable("too many clients look at the events"),
             }
         }
@@ -107,13 +111,10 @@ async fn answer(resource: Resource, site: Arc<Site>, query: &str) -> io::Result<
             whole(StatusCode::OK, metrics::TYPE, metrics::text(&summary, site.started))
         }
         Resource::Health => queries.summary().await.map(|_| text(StatusCode::OK, "ok\n"))?,
-        Resource::Readiness => {
-            if queries.summary().await?.ready {
-                text(StatusCode::OK, "ready\n")
-            } else {
-                unavailable("not yet in service")
-            }
-        }
+        Resource::Readiness => match queries.summary().await?.state {
+            State::InService => text(StatusCode::OK, "ready\n"),
+            state => unavailable(&format!("not in service: {state}")),
+        },
         Resource::Dump => streamed("application/json", dump::json(queries.clone()).map_ok(Bytes::from)),
     })
 }

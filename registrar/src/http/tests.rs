@@ -3,11 +3,12 @@
 mod content;
 mod limits;
 mod live;
+mod peers;
 
 use asap_client::wire::{self, Message, Policy, PoolElement, PoolHandle, Transport, TransportUse};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,9 +16,10 @@ use tokio::sync::mpsc;
 
 use super::{Http, Patience};
 use crate::Association;
-use crate::asap::{Input, Limits, Registrar, Settings};
-use crate::config;
+use crate::asap::{Input, Limits, Settings};
+use crate::machine::{self, Registrar};
 use crate::query::{Queries, Query, Surroundings};
+use crate::{config, enrp};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -30,7 +32,6 @@ type Step = Box<dyn FnOnce(&mut Registrar) + Send>;
 struct Served {
     address: SocketAddr,
     steps: mpsc::UnboundedSender<Step>,
-    ready: Arc<AtomicBool>,
     /// Questions for elements and associations that were answered.
     slices: Arc<AtomicUsize>,
     machine: tokio::task::JoinHandle<()>,
@@ -62,10 +63,14 @@ fn element(id: u32, policy: Policy) -> PoolElement {
     PoolElement { id, home: 0, life: 300, user, policy, asap: None }
 }
 
+fn asap(registrar: &mut Registrar, input: Input) {
+    registrar.handle(Instant::now(), machine::Input::Asap(input));
+}
+
 /// Gives the machine a message of the association A.
 fn say(registrar: &mut Registrar, message: &Message) {
-    registrar
-        .handle(Instant::now(), Input::Message { association: A, ppid: wire::PPID, bytes: message.encode() });
+    let bytes = message.encode();
+    asap(registrar, Input::Message { association: A, ppid: wire::PPID, bytes });
     while registrar.poll_output().is_some() {}
 }
 
@@ -80,7 +85,6 @@ async fn machine(
     mut registrar: Registrar,
     mut queries: mpsc::Receiver<Query>,
     mut steps: mpsc::UnboundedReceiver<Step>,
-    ready: Arc<AtomicBool>,
     slices: Arc<AtomicUsize>,
 ) {
     loop {
@@ -89,10 +93,9 @@ async fn machine(
                 if let Query::Elements(range, _) = &query {
                     assert!(range.limit <= super::view::ELEMENTS, "too much in one go");
                 }
-                slices.fetch_add(usize::from(!matches!(query, Query::Summary(_))), Ordering::Relaxed);
+                slices.fetch_add(usize::from(!matches!(query, Query::Summary(_) | Query::Peers(_))), Ordering::Relaxed);
                 let around = Surroundings {
                     listening: &["10.0.0.9:3863".to_owned()],
-                    ready: ready.load(Ordering::Relaxed),
                     dropped_not_reading: 5,
                     outstanding: &|_| 7,
                 };
@@ -110,21 +113,28 @@ impl Served {
     }
 
     fn with(connections: usize, patience: Patience) -> Self {
-        let config = config::Http { listen: vec!["127.0.0.1:0".parse().unwrap()], connections };
+        Self::around(connections, patience, Vec::new())
+    }
+
+    /// A registrar with these addresses of others in its configuration.
+    fn around(connections: usize, patience: Patience, peers: Vec<enrp::Contact>) -> Self {
+        let hosts = vec!["test".to_owned()];
+        let config = config::Http { listen: vec!["127.0.0.1:0".parse().unwrap()], connections, hosts };
         let http = Http { patience, ..Http::bind(&config).unwrap() };
         let address = http.listeners[0].local_addr().unwrap();
         let limits = Limits { elements_per_association: 100_000, ..Limits::default() };
         let settings = Settings { server: 0xabcd, keep_alive_interval: None, limits, ..Settings::default() };
-        let mut registrar = Registrar::new(settings, 7);
+        let enrp = enrp::Settings { server: 0xabcd, peers, ..enrp::Settings::default() };
+        let mut registrar = Registrar::new(Instant::now(), settings, enrp, 7);
         let from = IpAddr::from([10, 0, 0, 1]);
-        registrar
-            .handle(Instant::now(), Input::Up { association: A, from, port: 5000, addresses: vec![from] });
+        asap(&mut registrar, Input::Up { association: A, from, port: 5000, addresses: vec![from] });
+        registrar.handle_timeout(Instant::now());
         let (queries, asked) = Queries::channel();
         let (steps, to_do) = mpsc::unbounded_channel();
-        let (ready, slices) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
-        let machine = tokio::spawn(machine(registrar, asked, to_do, Arc::clone(&ready), Arc::clone(&slices)));
+        let slices = Arc::new(AtomicUsize::new(0));
+        let machine = tokio::spawn(machine(registrar, asked, to_do, Arc::clone(&slices)));
         tokio::spawn(http.serve(queries));
-        Self { address, steps, ready, slices, machine }
+        Self { address, steps, slices, machine }
     }
 
     /// Has something done to the machine, and waits for it.

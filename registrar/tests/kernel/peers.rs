@@ -101,3 +101,29 @@ fn the_elements_of_a_registrar_that_dies_are_taken_over_and_told_so() {
     served.say(assoc, &Message::EndpointKeepAliveAck { handle, id: 1 });
     second.until(|dump| element(dump, 1).is_some_and(|e| e.home == 2 && e.association.is_some()));
 }
+
+#[test]
+fn the_peers_are_listed_with_what_is_thought_of_them() {
+    let [_first, second] = pair();
+    let mut client = Client::connect("10.0.0.5");
+    client.register("p", 1, "10.0.0.5");
+    let dump = second.until(|dump| {
+        dump.peers.first().is_some_and(|peer| peer.elements == 1 && peer.checksum_equal == Some(true))
+    });
+    assert_eq!((dump.peers[0].identifier, dump.peers[0].connected), (1, true));
+    assert!(dump.enrp.updates >= 1, "{:?}", dump.enrp);
+    let peers = |json: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_roam-registrar"))
+            .args(["peers", "--runtime-dir"])
+            .arg(second.dir.path().join("run"))
+            .args(json)
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = peers(&[]);
+    assert!(text.contains("0x00000001  10.0.0.1:9901  active, heard "), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&peers(&["--json"])).unwrap();
+    assert_eq!((&json["peers"][0]["identifier"], &json["peers"][0]["elements"]), (&1.into(), &1.into()));
+}

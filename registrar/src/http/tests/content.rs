@@ -147,8 +147,10 @@ async fn the_dump_is_that_of_the_command_read_in_slices() {
             }
             for id in 2..=200 {
                 let from = IpAddr::from([10, 0, 1, 1]);
-                let input = Input::Up { association: Association(id), from, port: 1, addresses: vec![from] };
-                registrar.handle(Instant::now(), input);
+                asap(
+                    registrar,
+                    Input::Up { association: Association(id), from, port: 1, addresses: vec![from] },
+                );
             }
         })
         .await;
@@ -248,12 +250,20 @@ async fn the_metrics_are_open_metrics_and_have_every_counter() {
     for name in counters.as_object().unwrap().keys() {
         assert_eq!(families[&format!("roam_registrar_{name}")].kind, "counter");
     }
+    let counters = serde_json::to_value(enrp::Counters::default()).unwrap();
+    for name in counters.as_object().unwrap().keys() {
+        assert_eq!(families[&format!("roam_registrar_enrp_{name}")].kind, "counter");
+    }
     assert_eq!(value("roam_registrar_registrations"), 2.0);
     assert_eq!(value("roam_registrar_resolutions"), 1.0);
     assert_eq!(value("roam_registrar_dropped_not_reading"), 5.0);
-    for (gauge, expected) in
-        [("pools", 1.0), ("elements", 2.0), ("associations", 1.0), ("subscriptions", 1.0)]
-    {
+    for (gauge, expected) in [
+        ("pools", 1.0),
+        ("elements", 2.0),
+        ("associations", 1.0),
+        ("subscriptions", 1.0),
+        ("own_elements", 2.0),
+    ] {
         let name = format!("roam_registrar_{gauge}");
         assert_eq!((families[&name].kind.as_str(), value(&name)), ("gauge", expected), "{name}");
     }
@@ -268,10 +278,6 @@ async fn health_and_readiness_are_told_apart() {
     let served = Served::new();
     assert_eq!(served.get("/healthz").await.status, 200);
     assert_eq!(served.get("/readyz").await.status, 200);
-    served.ready.store(false, Ordering::Relaxed);
-    assert_eq!(served.get("/healthz").await.status, 200);
-    assert_eq!(served.get("/readyz").await.status, 503);
-    assert!(served.get("/").await.body.contains("synchronising"));
     // The service loop ends.
     served.machine.abort();
     let start = Instant::now();
@@ -280,6 +286,43 @@ async fn health_and_readiness_are_told_apart() {
     }
     for target in ["/readyz", "/metrics", "/"] {
         assert_eq!(served.get(target).await.status, 503, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_registrar_is_ready_when_it_has_synchronised_and_not_before() {
+    let addresses = vec!["10.0.0.2:9901".parse().unwrap()];
+    let other = enrp::Contact { addresses, ..enrp::Contact::default() };
+    let served = Served::around(64, Patience { head: LONG, write: LONG }, vec![other]);
+    assert_eq!(served.get("/healthz").await.status, 200);
+    let unready = served.get("/readyz").await;
+    assert_eq!((unready.status, unready.body.as_str()), (503, "not in service: synchronising\n"));
+    assert!(served.get("/").await.body.contains("<dt>State</dt><dd>synchronising</dd>"));
+    assert!(served.get("/metrics").await.body.contains("\nroam_registrar_ready 0\n"));
+    // Its mentor is looked for as long as that is to be tried, and then it is alone.
+    served
+        .step(|registrar| {
+            registrar.handle_timeout(Instant::now() + registrar.enrp().settings().mentor_discovery);
+        })
+        .await;
+    let ready = served.get("/readyz").await;
+    assert_eq!((ready.status, ready.body.as_str()), (200, "ready\n"));
+    assert!(served.get("/").await.body.contains("<dt>State</dt><dd>in service</dd>"));
+    assert!(served.get("/metrics").await.body.contains("\nroam_registrar_ready 1\n"));
+}
+
+#[tokio::test]
+async fn what_is_asked_for_under_another_hosts_name_is_refused() {
+    let served = Served::new();
+    for target in ["/", "/metrics", "/dump", "/events", "/healthz", "/nothing"] {
+        let answer = served.answer(&format!("GET {target} HTTP/1.1\r\nHost: rebound.example\r\n\r\n")).await;
+        assert_eq!(answer.status, 421, "{target}");
+        assert!(answer.header("content-security-policy").is_some());
+    }
+    let address = served.address;
+    for host in [address.to_string(), format!("localhost:{}", address.port()), "test".to_owned()] {
+        let answer = served.answer(&format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert_eq!(answer.status, 200, "{host}");
     }
 }
 

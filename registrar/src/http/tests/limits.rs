@@ -143,7 +143,7 @@ async fn an_address_that_is_taken_is_told() {
 #[tokio::test]
 async fn it_is_served_at_every_address_and_without_one_nowhere() {
     let listen = vec!["127.0.0.1:0".parse().unwrap(), "127.0.0.2:0".parse().unwrap()];
-    let http = Http::bind(&config::Http { listen, connections: 4 }).unwrap();
+    let http = Http::bind(&config::Http { listen, connections: 4, hosts: vec!["test".to_owned()] }).unwrap();
     let addresses: Vec<_> = http.listeners.iter().map(|l| l.local_addr().unwrap()).collect();
     let (queries, _asked) = Queries::channel();
     tokio::spawn(http.serve(queries.clone()));

@@ -116,3 +116,40 @@ async fn many_changes_are_told_at_most_once_a_second() {
     let most = usize::try_from(start.elapsed().as_secs()).unwrap() + 1;
     assert!((1..=most).contains(&told), "{told} times in {:?} with {id} changes", start.elapsed());
 }
+
+#[tokio::test]
+async fn all_who_look_at_the_same_share_one_rendering() {
+    let served = Served::new();
+    served.register(pool("a"), element(1, Policy::RoundRobin)).await;
+    let mut all = Vec::new();
+    for _ in 0..30 {
+        let mut events = Events::of(&served, "/events").await;
+        events.until("event: elements").await;
+        events.until("\n\n").await;
+        all.push(events);
+    }
+    let before = served.slices.load(Ordering::Relaxed);
+    let start = Instant::now();
+    served.register(pool("a"), element(2, Policy::RoundRobin)).await;
+    for events in &mut all {
+        assert!(events.until("event: elements").await.contains("<dt>Pool elements</dt><dd>2</dd>"));
+        events.until("0x00000002").await;
+    }
+    let looks = served.slices.load(Ordering::Relaxed) - before;
+    let most = usize::try_from(start.elapsed().as_secs()).unwrap() + 2;
+    assert!((1..=most).contains(&looks), "{looks} looks in {:?} for 30", start.elapsed());
+    // Who comes later has what is shown now, with the times of now.
+    let mut late = Events::of(&served, "/events").await;
+    late.until("0x00000002").await;
+    // When all have gone, nobody asks any more.
+    drop((all, late));
+    let start = Instant::now();
+    loop {
+        let before = served.slices.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        if served.slices.load(Ordering::Relaxed) == before {
+            break;
+        }
+        assert!(start.elapsed() < LONG, "it is still asked");
+    }
+}
