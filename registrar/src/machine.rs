@@ -1,6 +1,6 @@
 //! The registrar as a whole: the ASAP service and ENRP around one handlespace.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::handlespace::Handlespace;
 use crate::{asap, enrp};
@@ -69,6 +69,24 @@ impl Registrar {
         self.asap.handle_timeout(now);
         self.settle(now);
         self.enrp.handle_timeout(now, self.asap.handlespace_mut());
+        self.settle(now);
+    }
+
+    /// Begins to hand the elements to other registrars, for `patience` at most, before this one is stopped. The end is
+    /// told by [`enrp::Event::Drained`]. Everything else goes on; elements that register meanwhile are handed over too.
+    ///
+    /// # Errors
+    /// There are elements, and no other registrar that lives. Nothing has changed then.
+    pub fn drain(&mut self, now: Instant, patience: Duration) -> Result<(), enrp::NoPeer> {
+        self.enrp.drain(now, patience, self.asap.handlespace())?;
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Goes on with other settings; its identifier stays.
+    pub fn reconfigure(&mut self, now: Instant, asap: asap::Settings, enrp: enrp::Settings) {
+        self.asap.reconfigure(now, asap);
+        self.enrp.reconfigure(now, enrp);
         self.settle(now);
     }
 

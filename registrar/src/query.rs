@@ -34,12 +34,18 @@ pub enum State {
     /// What it answers is complete.
     #[default]
     InService,
+    /// Its elements are being handed to other registrars; then it stops.
+    Draining,
 }
 
 impl State {
     /// The registrar's.
     pub(crate) fn of(registrar: &Registrar) -> Self {
-        if registrar.enrp().is_ready() { Self::InService } else { Self::Synchronising }
+        match registrar.enrp() {
+            enrp if enrp.is_draining() => Self::Draining,
+            enrp if enrp.is_ready() => Self::InService,
+            _ => Self::Synchronising,
+        }
     }
 }
 
@@ -48,6 +54,7 @@ impl fmt::Display for State {
         f.write_str(match self {
             Self::Synchronising => "synchronising",
             Self::InService => "in service",
+            Self::Draining => "draining",
         })
     }
 }

@@ -55,7 +55,17 @@ impl Registrar {
             Effect::Changed(handle) => {
                 self.changed.insert(handle);
             }
+            Effect::Leaving(key) => {
+                self.leaving.insert(key);
+            }
+            Effect::Lost(key) => {
+                if self.space.get(key).is_some_and(|(_, element)| element.owner.is_none()) {
+                    self.remove(key, Why::OwnerLost);
+                }
+                self.push(now);
+            }
             Effect::Gone(key) => {
+                self.leaving.remove(&key);
                 for timer in Timer::ALL {
                     self.timers.clear((timer, key));
                 }
@@ -72,6 +82,21 @@ impl Registrar {
         }
         self.register_freed(now);
         self.push(now);
+    }
+
+    /// The association of an element that was offered to another registrar has ended: the element has followed that
+    /// one, or is gone; ENRP finds out. Says whether it was offered.
+    pub(super) fn has_left(&mut self, key: ElementKey) -> bool {
+        let leaving = self.leaving.contains(&key);
+        if leaving {
+            for timer in Timer::ALL {
+                self.timers.clear((timer, key));
+            }
+            self.displaced.remove(&key);
+            self.verifying.remove(&key);
+            self.space.set_home(key, self.settings.server, None);
+        }
+        leaving
     }
 
     fn adopt_waiting(&mut self, now: Instant) {

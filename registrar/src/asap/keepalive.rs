@@ -48,6 +48,18 @@ impl Registrar {
         }
     }
 
+    /// Plans all periodic keep-alives anew; answers that are waited for stay so.
+    pub(super) fn plan_keep_alives_anew(&mut self, now: Instant) {
+        let own: Vec<_> = self.space.of_home(self.settings.server).collect();
+        for key in own {
+            let here = self.space.get(key).is_some_and(|(_, element)| element.owner.is_some());
+            if here && self.timers.get((Timer::Answer, key)).is_none() {
+                self.timers.clear((Timer::KeepAlive, key));
+                self.plan_keep_alive(now, key);
+            }
+        }
+    }
+
     pub(super) fn timer(&mut self, now: Instant, timer: Timer, key: ElementKey) {
         match timer {
             Timer::KeepAlive => self.ask(now, key),

@@ -22,6 +22,8 @@
 //!   removed by itself, and told so by an unasked DEREGISTRATION_RESPONSE; its association stays.
 //! - **An element that is taken over** from another registrar is told so (KEEP_ALIVE, H set) over a new association to
 //!   where it speaks ASAP, twice if need be. If it does not answer, it is removed.
+//! - **An element that is offered to another registrar** because this one is drained is not gone when its association
+//!   ends: it has followed the other one, most likely. ENRP finds out.
 //! - Octets that are no message at all are counted by their fault, and answered only where [`asap_client::wire::DecodeError::report`]
 //!   has an answer. An Error is never answered by an Error. None of them ends the association: SCTP says where a
 //!   message ends, so that the next one is understood.

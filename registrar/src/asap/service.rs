@@ -57,6 +57,8 @@ pub struct Registrar {
     pub(super) adoptions: Adoptions,
     /// Elements that are asked whether they are still there, for ENRP.
     pub(super) verifying: BTreeSet<ElementKey>,
+    /// Elements that were offered to other registrars.
+    pub(super) leaving: BTreeSet<ElementKey>,
     changes: VecDeque<Change>,
     outputs: VecDeque<Output>,
 }
@@ -77,6 +79,7 @@ impl Registrar {
             changed: BTreeSet::new(),
             adoptions: Adoptions::default(),
             verifying: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             changes: VecDeque::new(),
             outputs: VecDeque::new(),
         }
@@ -125,6 +128,16 @@ impl Registrar {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Goes on with other settings; the identifier stays. Limits are for what comes from now on: nothing that is there
+    /// is taken away.
+    pub fn reconfigure(&mut self, now: Instant, settings: Settings) {
+        let server = self.settings.server;
+        let before = std::mem::replace(&mut self.settings, Settings { server, ..settings });
+        if before.keep_alive_interval != self.settings.keep_alive_interval {
+            self.plan_keep_alives_anew(now);
+        }
     }
 
     /// Takes what happened.
@@ -228,7 +241,9 @@ impl Registrar {
         for key in owned {
             // Whoever waits for it has it without that it seems gone for a moment.
             self.let_in(now, key);
-            if self.space.get(key).is_some_and(|(_, element)| element.owner == Some(association)) {
+            if self.space.get(key).is_some_and(|(_, element)| element.owner == Some(association))
+                && !self.has_left(key)
+            {
                 self.remove(key, Why::OwnerLost);
             }
         }
@@ -325,6 +340,7 @@ impl Registrar {
         self.newcomers.release(key);
         self.adoptions.forget(key);
         self.verifying.remove(&key);
+        self.leaving.remove(&key);
         let element = Box::new(removed.element.clone());
         self.change(Change::Removed { key, handle: removed.handle.clone(), element });
         let (handle, id) = (removed.handle, removed.element.id);

@@ -258,9 +258,13 @@ impl Enrp {
         element: Element,
         space: &mut Handlespace,
     ) -> bool {
-        if space.get(key).is_none_or(|(_, ours)| ours.owner.is_none()) {
+        let offered = self.is_offered(key, by);
+        if offered || space.get(key).is_none_or(|(_, ours)| ours.owner.is_none()) {
             self.effect(Effect::Gone(key));
             self.concede(by, handle, element, space);
+            if offered {
+                self.handed_over(now, key, space);
+            }
             return true;
         }
         self.hold(now, by, key, handle, element);

@@ -55,6 +55,10 @@ pub enum Event {
     TookOver { target: u32, elements: usize },
     /// `by` took over the elements of `target`.
     TakenOver { target: u32, by: u32, elements: usize },
+    /// Our elements are being handed to other registrars.
+    Draining { elements: usize },
+    /// That is over; `left` elements are still ours.
+    Drained { handed_over: usize, left: usize },
     /// `by` wants to have taken over `target`, which lives.
     TakeoverRefused { target: u32, by: u32 },
     /// The tables of a peer and ours disagree; it is asked for its elements.
@@ -89,6 +93,13 @@ impl fmt::Display for Event {
             }
             Self::TakenOver { target, by, elements } => {
                 write!(f, "registrar {by:#010x} took over {elements} elements of registrar {target:#010x}")
+            }
+            Self::Draining { elements } => write!(f, "handing {elements} elements to other registrars"),
+            Self::Drained { handed_over, left: 0 } => {
+                write!(f, "handed over all elements, {handed_over} of them")
+            }
+            Self::Drained { handed_over, left } => {
+                write!(f, "handed over {handed_over} elements; {left} were not taken in time")
             }
             Self::TakeoverRefused { target, by } => {
                 write!(f, "registrar {by:#010x} wants to take over registrar {target:#010x}, which lives")

@@ -9,6 +9,7 @@ use asap_client::random::{SplitMix64, below};
 use asap_client::wire::{Cause, PoolHandle, ServerInformation, Transport, TransportUse};
 
 use super::claims::Claims;
+use super::drain::Drain;
 use super::peers::{Former, Link, Peer};
 use super::startup::Startup;
 use super::sync::Session;
@@ -34,6 +35,8 @@ pub(super) enum Timer {
     Session(u32),
     /// An element that is claimed elsewhere may be announced again.
     Claim(ElementKey),
+    /// Elements are to be handed over, or the time for it is over.
+    Drain,
 }
 
 /// The registrar among its peers. See the module's text for what it decides where the RFC does not.
@@ -52,6 +55,7 @@ pub struct Enrp {
     pub(super) startup: Startup,
     pub(super) sessions: BTreeMap<u32, Session>,
     pub(super) claims: Claims,
+    pub(super) drain: Option<Drain>,
     pub(super) timers: Deadlines<Timer>,
     pub(super) random: SplitMix64,
     pub(super) counters: Counters,
@@ -73,6 +77,7 @@ impl Enrp {
             startup: Startup::default(),
             sessions: BTreeMap::new(),
             claims: Claims::default(),
+            drain: None,
             timers: Deadlines::default(),
             random: SplitMix64::new(seed),
             counters: Counters::default(),
@@ -91,6 +96,17 @@ impl Enrp {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Goes on with other settings; the identifier stays, and so do the registrars that are known.
+    pub fn reconfigure(&mut self, now: Instant, settings: Settings) {
+        let server = self.settings.server;
+        self.settings = Settings { server, ..settings };
+        self.next_list = self.next_list.min(now + self.settings.list_cycle);
+        // All that is waited for is looked at by the new times.
+        self.timers.set(Timer::Heartbeat, now);
+        self.timers.set(Timer::Connect, now);
+        self.peers_reconfigured(now);
     }
 
     /// Takes what happened. `space` is the handlespace of this registrar, the same at every call.
@@ -119,11 +135,12 @@ impl Enrp {
                 Timer::Connect => self.connect_missing(now),
                 Timer::Startup => self.startup_late(now, space),
                 Timer::Peer(peer) => self.peer_late(now, peer, space),
-                Timer::Resync(peer) => self.resync_failed(now, peer),
+                Timer::Resync(peer) => self.resync_late(now, peer, space),
                 Timer::Session(peer) => {
                     self.sessions.remove(&peer);
                 }
                 Timer::Claim(key) => self.refute(now, key, space),
+                Timer::Drain => self.drain_late(now, space),
             }
         }
     }
@@ -131,8 +148,14 @@ impl Enrp {
     /// Takes what the ASAP service did. What goes to peers of it has to go out before the answer to the element.
     pub fn change(&mut self, now: Instant, change: Change, space: &mut Handlespace) {
         match change {
-            Change::Updated(key) => self.announce_update(key, space),
-            Change::Removed { key, handle, element } => self.removed(now, key, &handle, &element, space),
+            Change::Updated(key) => {
+                self.announce_update(key, space);
+                self.hand_over(now, space);
+            }
+            Change::Removed { key, handle, element } => {
+                self.removed(now, key, &handle, &element, space);
+                self.hand_over(now, space);
+            }
             Change::Confirmed(key) => self.confirmed(now, key, space),
             Change::Denied(key) => self.denied(key, space),
         }

@@ -18,17 +18,21 @@
 //! - **A table entry** is second-hand where the peer that sends it is not the element's home: it fills gaps only. A
 //!   home's own entry is believed against another registrar unless that one's checksum shows that it claims the
 //!   element too.
-//! - **Elements are purged** after a resynchronisation only if what is left has the checksum that the peer announces:
-//!   a table that was cut short takes nothing away.
+//! - **Elements are purged** after a resynchronisation only if what is left has the checksum that the peer announces a
+//!   while later (MAX-TIME-NO-RESPONSE): a table that was cut short takes nothing away, nor does one that comes before
+//!   the word of the home to which an element has just moved.
 //!
 //! What the RFC leaves open, or both worlds do differently:
 //! - An INIT_TAKEOVER for a registrar that was just heard is acknowledged only when that one, asked, has not answered:
 //!   whoever sees it alive keeps it from being taken over.
 //! - Missing acknowledgements are asked for again, at random moments; of two candidates the larger identifier wins,
 //!   except against rsplib, where it is the smaller. Whoever has given way looks again later whether it was done.
+//! - A registrar that leaves ([`Enrp::drain`]) offers its elements to its peers, one by one, and owns each until the peer
+//!   says that the element has followed it.
 //! - What has to be known of a peer ([`wire::Profile`]) is configured or found out from what it does.
 
 mod claims;
+mod drain;
 mod event;
 mod machine;
 mod peers;
@@ -43,6 +47,7 @@ use asap_client::wire::PoolHandle;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+pub use drain::NoPeer;
 pub use event::{Counters, Event, Reason};
 pub use machine::Enrp;
 pub use peers::{PeerState, PeerStatus, ProfileSource, Takeover};
@@ -147,6 +152,10 @@ pub enum Effect {
     Gone(ElementKey),
     /// An element is to become ours, or is already, but has no association with us: open one, and tell it.
     Adopt(ElementKey),
+    /// An element was offered to another registrar. If its association ends, it is not gone.
+    Leaving(ElementKey),
+    /// An element that was offered has left us, and is nowhere.
+    Lost(ElementKey),
     /// Is the element still at the other end of its association? To be answered by [`Change::Confirmed`] or
     /// [`Change::Denied`].
     Verify(ElementKey),

@@ -178,6 +178,24 @@ impl Enrp {
         })
     }
 
+    /// The configured profiles, and the times after which peers are asked, are others now.
+    pub(super) fn peers_reconfigured(&mut self, now: Instant) {
+        let contacts = &self.settings.peers;
+        for (id, peer) in &mut self.peers {
+            let contact = contacts.iter().find(|contact| overlap(&contact.addresses, &peer.addresses));
+            match contact.and_then(|contact| contact.profile) {
+                Some(profile) => (peer.profile, peer.profile_source) = (profile, ProfileSource::Configured),
+                None if peer.profile_source == ProfileSource::Configured => {
+                    peer.profile_source = ProfileSource::Assumed;
+                }
+                None => {}
+            }
+            if peer.is_active() {
+                self.timers.set(Timer::Peer(*id), now);
+            }
+        }
+    }
+
     /// Adds a peer, in the state of one that has been asked; says whether there is room.
     pub(super) fn add_peer(&mut self, now: Instant, id: u32, addresses: Vec<SocketAddr>) -> bool {
         if id == 0 || id == self.settings.server || self.peers.contains_key(&id) {

@@ -35,8 +35,8 @@ pub(super) struct Session {
 pub(super) struct Resync {
     /// What it owned by our books and has not named yet.
     pub(super) marks: BTreeSet<ElementKey>,
-    /// Everything has come; its next checksum tells whether what is still marked may go.
-    pub(super) complete: bool,
+    /// When everything had come. A checksum some time later tells whether what is still marked may go.
+    pub(super) complete: Option<Instant>,
 }
 
 impl Enrp {
@@ -103,7 +103,7 @@ impl Enrp {
             return self.mentor_table(now, sender, rejected, more, empty, space);
         }
         let Some(peer) = self.peers.get(&sender) else { return };
-        if peer.resync.as_ref().is_none_or(|resync| resync.complete) {
+        if peer.resync.as_ref().is_none_or(|resync| resync.complete.is_some()) {
             self.counters.unexpected += 1;
             return;
         }
@@ -115,16 +115,13 @@ impl Enrp {
             self.timers.set(Timer::Resync(sender), now + self.settings.max_time_no_response);
             return self.tell(sender, Body::HandleTableRequest { own: true });
         }
-        self.timers.clear(Timer::Resync(sender));
+        self.timers.set(Timer::Resync(sender), now + self.settings.max_time_no_response);
         if let Some(peer) = self.peers.get_mut(&sender) {
             peer.stale = false;
             if let Some(resync) = &mut peer.resync {
-                resync.complete = true;
+                resync.complete = Some(now);
             }
         }
-        // Its answer carries the checksum of this very moment.
-        let body = self.own_presence(true, space);
-        self.tell(sender, body);
     }
 
     fn take(
@@ -150,7 +147,10 @@ impl Enrp {
     pub(super) fn audit(&mut self, now: Instant, id: u32, checksum: u16, space: &mut Handlespace) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.checksum = Some(checksum);
-        if let Some(resync) = peer.resync.take_if(|resync| resync.complete) {
+        // What has just moved to another home is missing there, and the word of that home may still be on its way.
+        let patience = self.settings.max_time_no_response;
+        let settled = |resync: &mut Resync| resync.complete.is_some_and(|at| now - at >= patience);
+        if let Some(resync) = peer.resync.take_if(settled) {
             self.settle(now, id, checksum, resync, space);
         }
         let ours = space.checksum(id);
@@ -167,7 +167,7 @@ impl Enrp {
         }
         peer.next_resync = Some(now + peer.resync_spacing);
         peer.resync_spacing = (peer.resync_spacing * 2).min(LONGEST_SPACING);
-        peer.resync = Some(Resync { marks: space.of_home(id).collect(), complete: false });
+        peer.resync = Some(Resync { marks: space.of_home(id).collect(), complete: None });
         self.counters.resyncs += 1;
         self.event(Event::Resync { peer: id });
         self.timers.set(Timer::Resync(id), now + self.settings.max_time_no_response);
@@ -196,6 +196,16 @@ impl Enrp {
             self.counters.purged += u64::try_from(purged).unwrap_or(0);
             self.event(Event::Purged { peer: id, elements: purged });
         }
+    }
+
+    /// The table has not come in time; or it has, and it is time for the checksum of this very moment.
+    pub(super) fn resync_late(&mut self, now: Instant, id: u32, space: &Handlespace) {
+        let complete = |resync: &Resync| resync.complete.is_some();
+        if !self.peers.get(&id).and_then(|peer| peer.resync.as_ref()).is_some_and(complete) {
+            return self.resync_failed(now, id);
+        }
+        let body = self.own_presence(true, space);
+        self.tell(id, body);
     }
 
     /// The table did not come. Nothing is removed; the next difference asks again.

@@ -3,6 +3,7 @@
 mod bad_input;
 mod chaos;
 mod cluster;
+mod drain;
 mod element;
 mod fuzz;
 mod hostile;

@@ -21,7 +21,7 @@ impl Enrp {
         // It registered here: whoever claimed it before is of the past.
         self.claims.forget(key, &mut self.timers);
         self.tell_update(UpdateAction::Add, &handle, &element);
-        if self.settings.suggest_takeovers {
+        if self.settings.suggest_takeovers && !self.is_draining() {
             self.suggest(&handle, &element);
         }
     }
@@ -33,7 +33,7 @@ impl Enrp {
         }
     }
 
-    fn tell_one(
+    pub(super) fn tell_one(
         &mut self,
         peer: u32,
         takeover_suggested: bool,
@@ -106,6 +106,7 @@ impl Enrp {
                 if takeover_suggested
                     && is_its
                     && self.settings.accept_takeover_suggestions
+                    && !self.is_draining()
                     && let Some(key) = key
                 {
                     self.effect(Effect::Adopt(key));

@@ -163,3 +163,27 @@ fn reports_of_what_is_not_there_are_ignored() {
     w.say(A, &ack(1));
     assert!(w.heard(A).is_empty());
 }
+
+#[test]
+fn settings_that_change_while_it_runs_hold_for_the_elements_that_are_there() {
+    let never = Settings { server: 0x1111, keep_alive_interval: None, ..Settings::default() };
+    let mut w = World::with(never.clone());
+    w.up(A, &["10.0.0.1"]);
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    w.pass(second(60));
+    assert_eq!(w.heard(A), [], "it is never asked");
+    let limits = super::Limits { elements: 1, ..never.limits };
+    let changed = Settings { server: 9, keep_alive_interval: Some(second(2)), limits, ..never.clone() };
+    w.registrar.reconfigure(w.now, changed);
+    assert_eq!(w.registrar.settings().server, 0x1111, "the identifier stays");
+    w.pass(second(4));
+    let heard = w.heard(A);
+    assert!(matches!(heard[..], [Message::EndpointKeepAlive { server: 0x1111, .. }]), "{heard:?}");
+    let refused = w.register(A, "p", element(2, "10.0.0.1"));
+    assert_eq!(cause_of(&refused), Some(asap_client::wire::Cause::LACK_OF_RESOURCES));
+    assert_eq!(w.seen("p").len(), 1, "what is there stays");
+    // Its answer is waited for though it is asked no more.
+    w.registrar.reconfigure(w.now, never);
+    w.pass(second(6));
+    assert_eq!(w.seen("p").len(), 0);
+}

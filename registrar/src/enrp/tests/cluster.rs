@@ -461,7 +461,7 @@ impl Cluster {
         }
     }
 
-    fn carry_out(&mut self, number: usize) {
+    pub(super) fn carry_out(&mut self, number: usize) {
         let host = Host::Registrar(number);
         while let Some(output) = self.nodes[number].registrar.as_mut().and_then(Registrar::poll_output) {
             match output {

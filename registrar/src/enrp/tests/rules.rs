@@ -155,3 +155,65 @@ fn a_cluster_at_rest_sends_heartbeats_and_nothing_else() {
         assert_eq!(cluster.at(at).enrp().counters().checksum_mismatches, 0);
     }
 }
+
+impl Cluster {
+    /// A registrar's program has read its configuration again.
+    fn reload(&mut self, number: usize, settings: Settings) {
+        let now = self.now;
+        let registrar = self.nodes[number].registrar.as_mut().unwrap();
+        let asap = registrar.asap().settings().clone();
+        registrar.reconfigure(now, asap, settings);
+        self.carry_out(number);
+    }
+}
+
+#[test]
+fn a_peer_and_a_profile_that_are_configured_while_it_runs_are_taken_up() {
+    let mut cluster = Cluster::empty(11);
+    for id in [0x1001, 0x1002] {
+        cluster.start(enrp_settings(id));
+    }
+    cluster.pass(5 * SECOND);
+    assert_eq!(cluster.at(0).enrp().peers().count(), 0);
+    let peer = |profile| crate::enrp::Contact { profile, ..contact(Host::Registrar(1)) };
+    let with = |profile| Settings { peers: vec![peer(profile)], ..enrp_settings(9) };
+    cluster.reload(0, with(None));
+    cluster.pass(SECOND);
+    assert_eq!(cluster.at(0).enrp().settings().server, 0x1001, "the identifier stays");
+    assert_eq!(cluster.at(1).enrp().peers().map(|peer| peer.id).collect::<Vec<_>>(), [0x1001]);
+    let profile = |cluster: &Cluster| {
+        let peer = cluster.at(0).enrp().peers().next().unwrap();
+        (peer.id, peer.profile, peer.profile_source)
+    };
+    use crate::enrp::ProfileSource;
+    use crate::enrp::wire::Profile;
+    assert_eq!(profile(&cluster), (0x1002, Profile::Rfc, ProfileSource::Assumed));
+    cluster.reload(0, with(Some(Profile::Rsplib)));
+    assert_eq!(profile(&cluster), (0x1002, Profile::Rsplib, ProfileSource::Configured));
+    // One that is not named any more stays as long as it lives.
+    cluster.reload(0, enrp_settings(9));
+    cluster.pass(5 * SECOND);
+    assert_eq!(cluster.at(0).enrp().peers().count(), 1);
+}
+
+#[test]
+fn times_that_are_changed_while_it_runs_hold_at_once() {
+    let slow = Duration::from_secs(3600);
+    let mut cluster = Cluster::of(2, 12);
+    let settings = cluster.at(0).enrp().settings().clone();
+    let patient = Settings {
+        peer_heartbeat_cycle: slow,
+        max_time_last_heard: 3 * slow,
+        max_time_no_response: slow,
+        ..settings.clone()
+    };
+    cluster.reload(0, patient);
+    cluster.pass(SECOND);
+    cluster.nodes[1].registrar = None;
+    let found_dead = (0, Event::PeerDead { peer: 0x1002 });
+    cluster.pass(30 * SECOND);
+    assert!(!cluster.events.contains(&found_dead), "it is patient");
+    cluster.reload(0, settings);
+    cluster.pass(3 * SECOND);
+    assert!(cluster.events.contains(&found_dead));
+}
