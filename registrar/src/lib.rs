@@ -8,6 +8,7 @@
 //! - [`driver`]: the sockets, the clock and the control socket around that machine.
 //! - [`config`]: the configuration file, every value with its bounds.
 //! - `http`: the same to look at in a browser, for metrics and for health checks.
+//! - [`monitor`]: what happens, as it happens.
 //! - [`dump`]: everything the registrar knows, for people and for programs.
 
 pub mod asap;
@@ -18,6 +19,7 @@ pub mod enrp;
 pub mod handlespace;
 mod http;
 pub mod machine;
+pub mod monitor;
 mod query;
 
 #[cfg(test)]

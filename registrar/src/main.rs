@@ -1,40 +1,55 @@
 //! `roam-registrar`: an RSerPool registrar.
 
-use clap::{Parser, Subcommand};
-use roam_registrar::config::{Config, listen_address};
-use roam_registrar::driver::{Server, fetch_dump, fetch_peers};
+use clap::{Args, Parser, Subcommand};
+use roam_registrar::config::{Config, ConfigError, duration_between, listen_address};
+use roam_registrar::driver::{self, Drained, Server, fetch_dump, fetch_peers};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
+
+type LogFilter = reload::Handle<EnvFilter, Registry>;
 
 /// An RSerPool registrar: keeps pools of servers, tells who is in them, and tells subscribers at once what changes.
 ///
-/// Exit status: 0 done, 1 failed, 2 usage or configuration, 8 the daemon is not running.
+/// On SIGTERM and SIGINT it stops at once: see `drain` for how to stop without any takeover. On SIGHUP it reads its
+/// configuration again.
+///
+/// Exit status: 0 done, 1 failed, 2 usage or configuration, 3 timed out, 8 the daemon is not running.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// The configuration; without it /etc/roam-registrar/registrar.toml if that is there
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
     /// Check the configuration and end
     #[arg(long)]
     check_config: bool,
+}
+
+/// What says how the configuration is to be read.
+#[derive(Args, Clone)]
+struct Options {
+    /// The configuration; without it /etc/roam-registrar/registrar.toml if that is there
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Listen here, not where the configuration says; may be given several times
     #[arg(long, value_name = "ADDR:PORT", value_parser = listen_address)]
     listen: Vec<SocketAddr>,
     /// Where the control socket is
     #[arg(long, value_name = "DIR", global = true)]
     runtime_dir: Option<PathBuf>,
-    /// What to log on stderr, as in RUST_LOG: error, warn, info, debug, trace
-    #[arg(long, value_name = "FILTER", value_parser = |text: &str| EnvFilter::try_new(text))]
-    log: Option<EnvFilter>,
+    /// What to log on stderr, as in RUST_LOG, which counts too: error, warn, info, debug, trace
+    #[arg(long, value_name = "FILTER", value_parser = filter)]
+    log: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -51,57 +66,98 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show what happens at a running registrar, a line each, as it happens
+    Monitor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have a running registrar hand its pool elements to others, and stop
+    ///
+    /// It stops when all have another home, or when the time is over (exit status 3): what is left then is taken over
+    /// by the others as that of a dead registrar is. Without another registrar it does not stop (exit status 1).
+    Drain {
+        /// How long it may take, 1s to 24h
+        #[arg(long, value_name = "TIME", default_value = "1m", value_parser = drain_time)]
+        timeout: Duration,
+    },
+}
+
+fn drain_time(text: &str) -> Result<Duration, String> {
+    duration_between(text, Duration::from_secs(1), Duration::from_secs(86_400))
+}
+
+/// A filter for the log, as it was written.
+fn filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+impl Options {
+    /// The configuration: the file, and what the command line says instead.
+    fn load(&self) -> Result<Config, ConfigError> {
+        let mut config = Config::load(self.config.as_deref())?;
+        if let Some(dir) = &self.runtime_dir {
+            config.runtime_dir.clone_from(dir);
+        }
+        if !self.listen.is_empty() {
+            config.listen.clone_from(&self.listen);
+        }
+        if let Some(log) = &self.log {
+            config.log.clone_from(log);
+        } else if let Ok(log) = std::env::var(EnvFilter::DEFAULT_ENV)
+            && filter(&log).is_ok()
+        {
+            config.log = log;
+        }
+        Ok(config)
+    }
 }
 
 const FAILED: u8 = 1;
 const CONFIGURATION: u8 = 2;
+const TIMED_OUT: u8 = 3;
 const NOT_RUNNING: u8 = 8;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let mut config = match Config::load(cli.config.as_deref()) {
+    let Cli { command, options, check_config } = Cli::parse();
+    let config = match options.load() {
         Ok(config) => config,
         Err(error) => return fail(CONFIGURATION, &error),
     };
-    if let Some(dir) = cli.runtime_dir {
-        config.runtime_dir = dir;
-    }
-    if !cli.listen.is_empty() {
-        config.listen = cli.listen;
-    }
     let dir = &config.runtime_dir;
-    match cli.command {
+    match command {
         Some(Command::Dump { json }) => return show(dir, json, fetch_dump(dir)),
         Some(Command::Peers { json }) => return show(dir, json, fetch_peers(dir)),
+        Some(Command::Monitor { json }) => return monitor(dir, json),
+        Some(Command::Drain { timeout }) => return drain(dir, timeout),
         None => {}
     }
-    if cli.check_config {
+    if check_config {
         return ExitCode::SUCCESS;
     }
-    let filter =
-        cli.log.or_else(|| EnvFilter::try_from_default_env().ok()).unwrap_or_else(|| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .init();
-    match serve(config) {
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(&config.log));
+    let lines =
+        tracing_subscriber::fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    match serve(config, options, handle) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(FAILED, &error),
     }
 }
 
-fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
+fn fail(code: u8, error: &dyn Display) -> ExitCode {
     eprintln!("roam-registrar: {error}");
     ExitCode::from(code)
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, options: Options, log: LogFilter) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let hangups = signal(SignalKind::hangup())?;
     let server = Server::bind(config)?;
     let names: Vec<_> = server.listening().iter().map(ToString::to_string).collect();
+    tokio::spawn(reload(hangups, options, server.reloader(), log));
     // A reader that has gone is no reason to stop.
     let _ = writeln!(io::stdout(), "listening on {} (SCTP)", names.join(", "));
     let stop = async {
@@ -113,6 +169,58 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     server.run(stop).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Reads the configuration again at each SIGHUP. One with a mistake changes nothing.
+async fn reload(mut hangups: Signal, options: Options, reloader: driver::Reloader, log: LogFilter) {
+    while hangups.recv().await.is_some() {
+        match options.load() {
+            Ok(config) => {
+                if let Err(error) = log.reload(EnvFilter::new(&config.log)) {
+                    tracing::warn!(%error, "what is logged could not be changed");
+                }
+                reloader.reload(config).await;
+            }
+            Err(error) => tracing::error!("{error}; the configuration is as before"),
+        }
+    }
+}
+
+/// Prints what happens until the registrar stops, or nobody reads it any more.
+fn monitor(runtime_dir: &Path, json: bool) -> ExitCode {
+    let happenings = match driver::monitor(runtime_dir) {
+        Ok(happenings) => happenings,
+        Err(error) => return no_answer(runtime_dir, &error),
+    };
+    for happening in happenings {
+        let happening = match happening {
+            Ok(happening) => happening,
+            Err(error) => return no_answer(runtime_dir, &error),
+        };
+        let line = if json { serde_json::to_string(&happening) } else { Ok(happening.to_string()) };
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => return fail(FAILED, &error),
+        };
+        match writeln!(io::stdout(), "{line}") {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            Err(error) => return fail(FAILED, &error),
+            Ok(()) => {}
+        }
+    }
+    fail(FAILED, &"the registrar tells no more: it has stopped, or its events were not read fast enough")
+}
+
+fn drain(runtime_dir: &Path, timeout: Duration) -> ExitCode {
+    match driver::drain(runtime_dir, timeout) {
+        Err(error) => no_answer(runtime_dir, &error),
+        Ok(drained @ Drained::Refused { .. }) => fail(FAILED, &drained),
+        Ok(drained @ Drained::TimedOut { .. }) => fail(TIMED_OUT, &drained),
+        Ok(drained @ Drained::Done { .. }) => {
+            let _ = writeln!(io::stdout(), "{drained}");
+            ExitCode::SUCCESS
+        }
+    }
 }
 
 /// Prints what a running registrar has answered.
@@ -142,6 +250,8 @@ fn no_answer(runtime_dir: &Path, error: &io::Error) -> ExitCode {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             fail(NOT_RUNNING, &format!("no registrar runs with the runtime directory {dir}"))
         }
+        // It answered, and says why not.
+        io::ErrorKind::PermissionDenied => fail(FAILED, &format!("the registrar at {dir}: {error}")),
         _ => fail(FAILED, &format!("the registrar at {dir} does not answer: {error}")),
     }
 }

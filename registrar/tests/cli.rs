@@ -63,7 +63,13 @@ fn a_configuration_that_is_not_there_is_told() {
 
 #[test]
 fn wrong_usage_ends_with_2() {
-    for arguments in [&["--listen", "10.0.0.1"][..], &["--listen", "10.0.0.1:0"], &["--lisen"], &["dumb"]] {
+    for arguments in [
+        &["--listen", "10.0.0.1"][..],
+        &["--listen", "10.0.0.1:0"],
+        &["--lisen"],
+        &["dumb"],
+        &["drain", "--timeout", "0s"],
+    ] {
         assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
     }
 }
@@ -71,8 +77,8 @@ fn wrong_usage_ends_with_2() {
 #[test]
 fn what_asks_a_daemon_ends_with_8_where_there_is_none() {
     let dir = tempfile::tempdir().unwrap();
-    for command in ["dump", "peers"] {
-        let output = run(&[command, "--json", "--runtime-dir", dir.path().to_str().unwrap()]);
+    for command in ["dump", "peers", "monitor", "drain"] {
+        let output = run(&[command, "--runtime-dir", dir.path().to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(8), "{command}");
         assert!(stderr(&output).contains("no registrar runs"), "{}", stderr(&output));
     }

@@ -33,6 +33,29 @@ pub struct Enrp {
     /// Default 500ms.
     #[serde(deserialize_with = "value::duration::<_, 100, 600_000>")]
     pub takeover_timeout: Duration,
+    /// How soon a mentor that is itself starting is asked again, 50ms to 10m. Default 300ms.
+    #[serde(deserialize_with = "value::duration::<_, 50, 600_000>")]
+    pub mentor_retry: Duration,
+    /// How soon a peer without an association is tried again, 50ms to 10m. Default 500ms.
+    #[serde(deserialize_with = "value::duration::<_, 50, 600_000>")]
+    pub reconnect: Duration,
+    /// How often one of the peers is asked which registrars it knows, 100ms to 1h. Default 5s.
+    #[serde(deserialize_with = "value::duration::<_, 100, 3_600_000>")]
+    pub list_cycle: Duration,
+    /// The least time between two resynchronisations with one peer, 100ms to 1m; doubled, up to a minute, while they
+    /// bring no agreement. Default 1s.
+    #[serde(deserialize_with = "value::duration::<_, 100, 60_000>")]
+    pub resync_spacing: Duration,
+    /// How long a place in the handle table is kept for a peer that does not ask for the next part, 100ms to 10m.
+    /// Default 5s.
+    #[serde(deserialize_with = "value::duration::<_, 100, 600_000>")]
+    pub table_session: Duration,
+    /// Whether peers are told when they would be the better home of an element, so that the elements spread evenly.
+    /// Default: no.
+    pub suggest_takeovers: bool,
+    /// Whether what peers suggest in this way is followed; they cannot hand over their elements before they stop if it
+    /// is not. Default: yes.
+    pub accept_takeover_suggestions: bool,
 }
 
 /// `[[enrp.peer]]`: one registrar.
@@ -58,6 +81,13 @@ impl Default for Enrp {
             max_time_no_response: defaults.max_time_no_response,
             mentor_discovery: defaults.mentor_discovery,
             takeover_timeout: defaults.takeover_timeout,
+            mentor_retry: defaults.mentor_retry,
+            reconnect: defaults.reconnect,
+            list_cycle: defaults.list_cycle,
+            resync_spacing: defaults.resync_spacing,
+            table_session: defaults.table_session,
+            suggest_takeovers: defaults.suggest_takeovers,
+            accept_takeover_suggestions: defaults.accept_takeover_suggestions,
         }
     }
 }
@@ -93,6 +123,13 @@ impl Enrp {
             max_time_no_response: self.max_time_no_response,
             mentor_discovery: self.mentor_discovery,
             takeover_timeout: self.takeover_timeout,
+            mentor_retry: self.mentor_retry,
+            reconnect: self.reconnect,
+            list_cycle: self.list_cycle,
+            resync_spacing: self.resync_spacing,
+            table_session: self.table_session,
+            suggest_takeovers: self.suggest_takeovers,
+            accept_takeover_suggestions: self.accept_takeover_suggestions,
             ..enrp::Settings::default()
         }
     }

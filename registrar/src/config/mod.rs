@@ -5,6 +5,7 @@
 
 mod enrp;
 mod error;
+mod reload;
 mod value;
 
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use crate::asap;
 pub use enrp::{Enrp, Peer};
 pub use error::ConfigError;
-pub use value::listen_address;
+pub use value::{duration_between, listen_address};
 
 /// Read if no other file is named, and if it is there.
 pub const DEFAULT_FILE: &str = "/etc/roam-registrar/registrar.toml";
@@ -36,6 +37,9 @@ pub struct Config {
     /// Where the control socket is; a path from the root.
     #[serde(deserialize_with = "value::absolute_path")]
     pub runtime_dir: PathBuf,
+    /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, or tracing's `TARGET=LEVEL` separated by commas.
+    #[serde(deserialize_with = "value::log_filter")]
+    pub log: String,
     /// Times and thresholds of the ASAP service.
     pub asap: Asap,
     /// Bounds on what clients can make the registrar keep.
@@ -55,6 +59,7 @@ impl Default for Config {
             listen: vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()],
             identifier: None,
             runtime_dir: DEFAULT_RUNTIME_DIR.into(),
+            log: "info".to_owned(),
             asap: Asap::default(),
             limits: Limits::default(),
             sctp: Sctp::default(),
@@ -82,6 +87,10 @@ pub struct Asap {
     /// address breaks before it has another registers so, and all this time passes before its peers find it.
     #[serde(deserialize_with = "value::duration::<_, 0, 60_000>")]
     pub move_timeout: Duration,
+    /// How long an element may take to answer when another registrar says that it is its own now, 100ms to 10m.
+    /// Default 1s.
+    #[serde(deserialize_with = "value::duration::<_, 100, 600_000>")]
+    pub verify_timeout: Duration,
     /// How long after one push to the subscribers of a pool the next one may be, 0s to 10s; 0s: every change is
     /// pushed. Default 50ms.
     #[serde(deserialize_with = "value::duration::<_, 0, 10_000>")]
@@ -99,6 +108,7 @@ impl Default for Asap {
             keep_alive_interval: defaults.keep_alive_interval,
             keep_alive_timeout: defaults.keep_alive_timeout,
             move_timeout: defaults.move_timeout,
+            verify_timeout: defaults.verify_timeout,
             push_interval: defaults.push_interval,
             allow_loopback: defaults.allow_loopback,
         }
@@ -332,7 +342,7 @@ impl Config {
             move_timeout: self.asap.move_timeout,
             push_interval: self.asap.push_interval,
             allow_loopback: self.asap.allow_loopback,
-            verify_timeout: asap::Settings::default().verify_timeout,
+            verify_timeout: self.asap.verify_timeout,
             limits: asap::Limits {
                 associations,
                 pools,

@@ -63,6 +63,15 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         "max_time_no_response",
         "mentor_discovery",
         "takeover_timeout",
+        "mentor_retry",
+        "reconnect",
+        "list_cycle",
+        "resync_spacing",
+        "table_session",
+        "suggest_takeovers",
+        "accept_takeover_suggestions",
+        "verify_timeout",
+        "log",
     ] {
         assert!(shipped.lines().any(|line| line.starts_with(&format!("#{key} = "))), "{key} is not shown");
     }
@@ -102,6 +111,13 @@ fn impossible_values_are_refused_with_what_is_allowed() {
         ("[asap]\nkeep_alive_timeout = \"5\"", "2:22", "100ms to 10m"),
         ("[asap]\nkeep_alive_timeout = \"99999999999999999999s\"", "2:22", "100ms to 10m"),
         ("[asap]\nmove_timeout = \"2m\"", "2:16", "0s to 1m"),
+        ("log = \"roam=loud\"", "1:7", "error, warn, info"),
+        ("[asap]\nverify_timeout = \"0s\"", "2:18", "100ms to 10m"),
+        ("[enrp]\nmentor_retry = \"10ms\"", "2:16", "50ms to 10m"),
+        ("[enrp]\nreconnect = \"11m\"", "2:13", "50ms to 10m"),
+        ("[enrp]\nlist_cycle = \"2h\"", "2:14", "100ms to 1h"),
+        ("[enrp]\nresync_spacing = \"61s\"", "2:18", "100ms to 1m"),
+        ("[enrp]\ntable_session = \"5\"", "2:17", "100ms to 10m"),
         ("[asap]\npush_interval = \"11s\"", "2:17", "0s to 10s"),
         ("[limits]\npools = 0", "2:9", "1 to 10000000"),
         ("[limits]\nelements_per_pool = 0", "2:21", "1 to 10000000"),
@@ -176,4 +192,30 @@ fn registrars_are_peers_where_enrp_is_spoken() {
     assert!(refusal("[[enrp.peer]]\naddress = \"10.0.0.2:9901\"\n").contains("allowed: both"));
     assert!(refusal("[enrp]\npeer_heartbeat_cycle = \"1s\"\n").contains("more than two cycles"));
     assert!(refusal("[enrp]\nlisten = [\"10.0.0.1:9901\", \"10.0.0.2:9902\"]\n").contains("one port"));
+}
+
+#[test]
+fn what_cannot_change_while_it_runs_is_named_and_stays_and_all_else_is_taken_over() {
+    let before = parse("identifier = 1\n[enrp]\nlisten = \"10.0.0.1:9901\"\n").unwrap();
+    let changed = parse(
+        "identifier = 2\nlisten = [\"10.0.0.2:3863\"]\nruntime_dir = \"/run/other\"\nlog = \"debug\"\n\
+         [asap]\nkeep_alive_timeout = \"9s\"\n[limits]\nelements = 7\n[sctp]\nrto_initial = \"600ms\"\n\
+         [http]\nlisten = \"127.0.0.1:80\"\nconnections = 5\nhosts = [\"a.example\"]\n\
+         [enrp]\nlisten = \"10.0.0.2:9901\"\nreconnect = \"1s\"\n[[enrp.peer]]\naddress = \"10.0.0.3:9901\"\n",
+    )
+    .unwrap();
+    let (taken, fixed) = before.reloaded(changed.clone());
+    let names = ["listen", "identifier", "runtime_dir", "enrp.listen", "http.listen", "http.connections"];
+    assert_eq!(fixed, names);
+    let expected = Config {
+        listen: before.listen.clone(),
+        identifier: before.identifier,
+        runtime_dir: before.runtime_dir.clone(),
+        enrp: Enrp { listen: before.enrp.listen.clone(), ..changed.enrp.clone() },
+        http: Http { hosts: changed.http.hosts.clone(), ..before.http.clone() },
+        ..changed
+    };
+    assert_eq!(taken, expected);
+    let (same, fixed) = before.reloaded(before.clone());
+    assert_eq!((same, fixed), (before, vec![]));
 }

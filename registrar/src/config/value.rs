@@ -46,6 +46,31 @@ fn milliseconds_in<'de, D: Deserializer<'de>>(
     }
 }
 
+/// Reads a duration as the configuration has it, for the command line.
+///
+/// # Errors
+/// It is none, or out of bounds; what is allowed.
+pub fn duration_between(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let found = milliseconds(text).map(Duration::from_millis).filter(|time| (least..=most).contains(time));
+    let in_words = |time: Duration| written(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    found.ok_or_else(|| {
+        let (least, most) = (in_words(least), in_words(most));
+        format!("`{text}`; allowed: a number with a unit (ms, s, m, h), {least} to {most}")
+    })
+}
+
+/// What is logged, as tracing's filters have it.
+pub(super) fn log_filter<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    match tracing_subscriber::EnvFilter::try_new(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => {
+            let allowed = "allowed: error, warn, info, debug, trace, or TARGET=LEVEL, separated by commas";
+            Err(D::Error::custom(format!("`{text}` is no filter ({error}); {allowed}")))
+        }
+    }
+}
+
 /// `"1m30s"` as milliseconds: whole numbers, each with its unit.
 fn milliseconds(text: &str) -> Option<u64> {
     let mut rest = text.trim();

@@ -5,6 +5,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "this module is the machine's clock")]
 
+mod client;
+mod command;
 mod control;
 mod intake;
 mod log;
@@ -18,13 +20,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
-pub use control::{fetch_dump, fetch_peers};
+pub use client::{drain, fetch_dump, fetch_peers, monitor};
+pub use command::{Drained, Reloader};
 
 use crate::config::Config;
 use crate::http::Http;
+use crate::monitor::Feed;
 use crate::query::Queries;
-use control::Control;
+use command::Command;
+use control::{Control, Desk};
 use serve::Service;
 use socket::Role;
 
@@ -90,6 +96,7 @@ pub struct Server {
     control: Control,
     http: Http,
     listening: Vec<SocketAddr>,
+    commands: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
 }
 
 impl Server {
@@ -109,7 +116,7 @@ impl Server {
         let mut listening = config.listen.clone();
         listening.sort_unstable();
         let sockets = sockets.into_iter().map(|(role, socket)| (role, Arc::new(socket))).collect();
-        Ok(Self { config, sockets, control, http, listening })
+        Ok(Self { config, sockets, control, http, listening, commands: mpsc::channel(1) })
     }
 
     /// Where it listens.
@@ -117,19 +124,32 @@ impl Server {
         &self.listening
     }
 
-    /// Serves until `stop` is ready. Then the sockets are closed, which ends all associations in good order.
+    /// Where another configuration can be given to it while it runs.
+    pub fn reloader(&self) -> Reloader {
+        Reloader(self.commands.0.clone())
+    }
+
+    /// Serves until `stop` is ready, or a drain is over. Then the sockets are closed, which ends all associations in
+    /// good order: elements look for another registrar, and peers, which see the association end, take over at once
+    /// those that are ours still. Nobody is told that an element is gone.
     ///
     /// # Errors
     /// A socket fails for good.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let (queries, asked) = Queries::channel();
         let names = self.listening.iter().map(ToString::to_string).collect();
-        let service = Service::new(&self.config, self.sockets, names, random());
+        let feed = Feed::default();
+        let (commands, commanded) = self.commands;
+        let desk = Desk::new(queries.clone(), commands, feed.clone());
+        let drained = Arc::clone(&desk.drained);
+        let hosts = self.http.hosts();
+        let service = Service::new(self.config, self.sockets, names, random(), feed, hosts);
         notify::notify("READY=1");
         let served = tokio::select! {
-            served = service.run(asked) => served,
-            () = self.control.serve(queries.clone()) => Ok(()),
+            served = service.run(asked, commanded) => served,
+            () = self.control.serve(desk) => Ok(()),
             () = self.http.serve(queries) => Ok(()),
+            () = drained.notified() => Ok(()),
             () = stop => Ok(()),
         };
         notify::notify("STOPPING=1");

@@ -73,6 +73,11 @@ impl Outstanding {
         Self { lines: HashMap::new(), total: 0, per_association, all_together }
     }
 
+    /// Other bounds. What waits beyond them stays, until the next message.
+    pub(super) fn set_bounds(&mut self, per_association: usize, all_together: usize) {
+        (self.per_association, self.all_together) = (per_association, all_together);
+    }
+
     /// A message for an association.
     pub(super) fn offer(&mut self, association: Association, bytes: &Arc<[u8]>) -> Offer {
         let cost = cost(bytes);

@@ -1,5 +1,6 @@
 //! The service: what sockets say goes to the machine, what the machine says goes to sockets.
 
+mod operate;
 mod round;
 
 use asap_client::wire;
@@ -13,13 +14,16 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
 
+use super::command::{Command, Drained};
 use super::intake::Intake;
 use super::log::Log;
 use super::outstanding::{Offer, Outstanding};
 use super::socket::Role;
 use crate::config::Config;
 use crate::machine::{Input, Output, Registrar};
+use crate::monitor::Feed;
 use crate::query::{Query, Surroundings};
 use crate::{Association, asap, enrp};
 
@@ -52,14 +56,22 @@ pub(super) struct Service {
     retry: Option<Instant>,
     dropped: u64,
     log: Log,
+    feed: Feed,
+    config: Config,
+    /// Where HTTP is told under which names it may be asked for.
+    hosts: watch::Sender<Vec<String>>,
+    /// Who waits for the end of a drain.
+    draining: Option<oneshot::Sender<Drained>>,
 }
 
 impl Service {
     pub(super) fn new(
-        config: &Config,
+        config: Config,
         sockets: Vec<(Role, Arc<AsyncSocket>)>,
         listening: Vec<String>,
         random: u64,
+        feed: Feed,
+        hosts: watch::Sender<Vec<String>>,
     ) -> Self {
         let identifier = u32::try_from(random >> 32).unwrap_or(0).max(1);
         let limits = &config.limits;
@@ -86,6 +98,10 @@ impl Service {
             retry: None,
             dropped: 0,
             log: Log::default(),
+            feed,
+            hosts,
+            draining: None,
+            config,
         }
     }
 
@@ -287,8 +303,17 @@ impl Service {
                 }
                 // Nobody is announced to: there is no multicast socket.
                 Output::Enrp(enrp::Output::Announce { .. }) => {}
-                Output::Asap(asap::Output::Event(event)) => self.log.asap(Instant::now(), &event),
-                Output::Enrp(enrp::Output::Event(event)) => self.log.enrp(Instant::now(), &event),
+                Output::Asap(asap::Output::Event(event)) => {
+                    self.log.asap(Instant::now(), &event);
+                    self.feed.asap(&event);
+                }
+                Output::Enrp(enrp::Output::Event(event)) => {
+                    self.log.enrp(Instant::now(), &event);
+                    self.feed.enrp(&event);
+                    if let enrp::Event::Drained { handed_over, left } = event {
+                        self.handed_over(handed_over, left);
+                    }
+                }
             }
         }
     }
@@ -307,6 +332,10 @@ impl Service {
     fn drop_slow(&mut self, now: Instant, association: Association) {
         let octets = self.outstanding.of(association);
         tracing::warn!(%association, octets, "does not read what is sent to it; dropped");
+        self.feed.registrar(
+            "dropped",
+            &format!("association {association} does not read what is sent to it; dropped"),
+        );
         self.dropped += 1;
         self.give_up(now, association);
     }

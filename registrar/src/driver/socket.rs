@@ -70,7 +70,7 @@ fn open_one(addresses: &[SocketAddr], sctp: &Sctp) -> Result<AsyncSocket, StartE
         }
         other => other.map_err(StartError::Socket)?,
     };
-    set(&socket, sctp).map_err(StartError::Socket)?;
+    set(&socket).and_then(|()| set_timers(&socket, sctp)).map_err(StartError::Socket)?;
     let bind = match (wildcard(true), wildcard(false)) {
         // The wildcard of IPv6 takes IPv4 too, unless that was not asked for.
         (Some(any), v4) => {
@@ -91,7 +91,7 @@ fn open_one(addresses: &[SocketAddr], sctp: &Sctp) -> Result<AsyncSocket, StartE
     AsyncSocket::new(socket).map_err(StartError::Socket)
 }
 
-fn set(socket: &Socket, sctp: &Sctp) -> io::Result<()> {
+fn set(socket: &Socket) -> io::Result<()> {
     let fd = socket.as_fd();
     socket.set_message_limit(MESSAGE_LIMIT);
     // After a stop the port is held until the last peer, perhaps unreachable, has acknowledged. This lets the
@@ -100,18 +100,6 @@ fn set(socket: &Socket, sctp: &Sctp) -> io::Result<()> {
     sockopt::set_events(fd, &EVENTS)?;
     sockopt::set_nodelay(fd, true)?;
     sockopt::set_sack_info(fd, FUTURE_ASSOC, SackInfo { delay: 0, frequency: 1 })?;
-    let rto = RtoInfo { initial: ms(sctp.rto_initial), max: ms(sctp.rto_max), min: ms(sctp.rto_min) };
-    sockopt::set_rto_info(fd, FUTURE_ASSOC, rto)?;
-    let paths = PeerAddrParams {
-        heartbeat_interval: ms(sctp.heartbeat_interval),
-        heartbeats: Some(true),
-        path_max_retransmissions: sctp.path_max_retransmissions,
-        ..PeerAddrParams::default()
-    };
-    sockopt::set_peer_addr_params(fd, FUTURE_ASSOC, &paths)?;
-    let limits =
-        AssocParams { max_retransmissions: sctp.association_max_retransmissions, ..AssocParams::default() };
-    sockopt::set_assoc_params(fd, FUTURE_ASSOC, limits)?;
     let init = InitMsg { out_streams: STREAMS, max_in_streams: STREAMS, ..InitMsg::default() };
     sockopt::set_init_msg(fd, init)?;
     // A message that one association leaves half sent must not hold up those of others.
@@ -124,6 +112,23 @@ fn set(socket: &Socket, sctp: &Sctp) -> io::Result<()> {
         tracing::warn!(%error, "associations of peers that change addresses cannot move: Add-IP is not to be had");
     }
     Ok(())
+}
+
+/// What the configuration says of SCTP: for all associations that are set up from now on.
+pub(super) fn set_timers(socket: &Socket, sctp: &Sctp) -> io::Result<()> {
+    let fd = socket.as_fd();
+    let rto = RtoInfo { initial: ms(sctp.rto_initial), max: ms(sctp.rto_max), min: ms(sctp.rto_min) };
+    sockopt::set_rto_info(fd, FUTURE_ASSOC, rto)?;
+    let paths = PeerAddrParams {
+        heartbeat_interval: ms(sctp.heartbeat_interval),
+        heartbeats: Some(true),
+        path_max_retransmissions: sctp.path_max_retransmissions,
+        ..PeerAddrParams::default()
+    };
+    sockopt::set_peer_addr_params(fd, FUTURE_ASSOC, &paths)?;
+    let limits =
+        AssocParams { max_retransmissions: sctp.association_max_retransmissions, ..AssocParams::default() };
+    sockopt::set_assoc_params(fd, FUTURE_ASSOC, limits)
 }
 
 /// Large buffers, past the system's bound where that is allowed.

@@ -2,7 +2,8 @@
 
 use super::world::*;
 use nix::sys::signal::Signal;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 #[test]
 fn it_stops_cleanly_when_it_is_told_to() {
@@ -90,4 +91,70 @@ fn the_dump_tells_pools_elements_owners_life_and_subscriptions() {
     assert!(text.status.success());
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.contains("0x00000001  sctp 10.0.0.2 port 7000"), "{text}");
+}
+
+#[test]
+fn what_happens_is_told_to_who_looks_on() {
+    let world = World::new("identifier = 17\n");
+    let mut monitor = world.command(&["monitor", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(monitor.stdout.take().unwrap()).lines();
+    let mut client = Client::connect("10.0.0.2");
+    // It may begin to look on at any moment.
+    let (sender, first) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        for line in &mut lines {
+            let happening: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+            if happening["event"] == "removed" {
+                let _ = sender.send(happening);
+            }
+        }
+    });
+    let happening = loop {
+        client.register("p", 1, "10.0.0.2");
+        client.ask(&asap_client::wire::Message::Deregistration { handle: handle("p"), id: 1 });
+        if let Ok(happening) = first.try_recv() {
+            break happening;
+        }
+    };
+    assert_eq!(happening["side"], "asap");
+    assert_eq!((&happening["pool"], &happening["element"]), (&"p".into(), &1.into()));
+    // When the registrar ends, so does it.
+    drop(world);
+    assert_eq!(monitor.wait().unwrap().code(), Some(1));
+    reader.join().unwrap();
+}
+
+#[test]
+fn a_configuration_that_is_read_again_holds_from_then_on_and_a_bad_one_changes_nothing() {
+    let mut world = World::told("identifier = 17\nlog = \"info\"\n[limits]\nelements = 1\n");
+    let mut log = world.log.take().unwrap();
+    let mut until = |wanted: &str| {
+        loop {
+            let mut line = String::new();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "{wanted:?} was not said");
+            if line.contains(wanted) {
+                return line;
+            }
+        }
+    };
+    let mut client = Client::connect("10.0.0.2");
+    client.register("p", 1, "10.0.0.2");
+    let refused = |client: &mut Client| {
+        let answer = client.ask(&registration("p", 2, "10.0.0.2"));
+        matches!(answer, asap_client::wire::Message::RegistrationResponse { rejected: true, .. })
+    };
+    assert!(refused(&mut client));
+    world.reload("identifier = 17\n[limits]\nelements = x\n");
+    let said = until("the configuration is as before");
+    assert!(said.contains("registrar.toml:3:12: "), "{said}");
+    assert!(refused(&mut client));
+    world.reload("identifier = 18\nlisten = [\"10.0.0.1:3863\"]\nlog = \"debug\"\n[limits]\nelements = 2\n");
+    until("listen has changed in the configuration; it is as before until the next start");
+    until("identifier has changed");
+    until("the configuration was read again");
+    assert!(!refused(&mut client));
+    let _other = Client::connect("10.0.0.3");
+    until("association up");
+    let dump = world.dump();
+    assert_eq!((dump.identifier, dump.pools[0].elements.len(), dump.associations.len()), (17, 2, 2));
 }

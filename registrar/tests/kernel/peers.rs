@@ -7,6 +7,7 @@ use roam_registrar::dump::{Dump, ElementDump};
 use sctp_sys::event::EventType;
 use sctp_sys::{AssocId, Family, Received, SendInfo, Socket, Style, sockopt};
 use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
 
 /// Registrar `own` of two; its identifier is the same number.
 fn config(own: u32) -> String {
@@ -28,7 +29,7 @@ fn element(dump: &Dump, id: u32) -> Option<&ElementDump> {
     dump.pools.iter().flat_map(|pool| &pool.elements).find(|element| element.id == id)
 }
 
-/// An element that is reached by whoever wants to be its home.
+/// An element that is reached by whoever wants to be its home, and follows.
 struct Element {
     socket: Socket,
     buffer: Vec<u8>,
@@ -111,19 +112,107 @@ fn the_peers_are_listed_with_what_is_thought_of_them() {
         dump.peers.first().is_some_and(|peer| peer.elements == 1 && peer.checksum_equal == Some(true))
     });
     assert_eq!((dump.peers[0].identifier, dump.peers[0].connected), (1, true));
-    assert!(dump.enrp.updates >= 1, "{:?}", dump.enrp);
-    let peers = |json: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_roam-registrar"))
-            .args(["peers", "--runtime-dir"])
-            .arg(second.dir.path().join("run"))
-            .args(json)
-            .output()
-            .unwrap();
+    assert!(dump.enrp.messages >= 1, "{:?}", dump.enrp);
+    let peers = |arguments: &[&str]| {
+        let output = second.run(arguments);
         assert!(output.status.success());
         String::from_utf8(output.stdout).unwrap()
     };
-    let text = peers(&[]);
+    let text = peers(&["peers"]);
     assert!(text.contains("0x00000001  10.0.0.1:9901  active, heard "), "{text}");
-    let json: serde_json::Value = serde_json::from_str(&peers(&["--json"])).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&peers(&["peers", "--json"])).unwrap();
     assert_eq!((&json["peers"][0]["identifier"], &json["peers"][0]["elements"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn a_registrar_that_is_drained_hands_over_its_elements_and_stops_and_none_is_ever_unknown_to_the_other() {
+    // Nobody is asked in between, however slow this machine is.
+    let calm = |own| config(own) + "[asap]\nkeep_alive_interval = \"0s\"\n";
+    let (mut first, second) = (World::new(&calm(1)), World::beside(&calm(2)));
+    let mut served = Element::new("10.0.0.5");
+    let old = served.socket.connectx(&[REGISTRAR.parse().unwrap()]).unwrap();
+    for id in 1..=20 {
+        served.say(old, &registration("p", id, "10.0.0.5"));
+        assert_eq!(served.hear().1, accepted("p", id));
+    }
+    second.until(|dump| dump.pools.first().is_some_and(|pool| pool.elements.len() == 20));
+
+    let drain = first.command(&["drain"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut user = Client::connect_to("10.0.0.6", "10.0.0.2:3863");
+    let mut told = 0;
+    while told < 20 {
+        let (assoc, message) = served.hear();
+        match message {
+            Message::EndpointKeepAlive { home, server, handle, id: Some(id) } => {
+                told += usize::from(home);
+                assert_eq!((home, server), (home, if home { 2 } else { 1 }));
+                served.say(assoc, &Message::EndpointKeepAliveAck { handle, id });
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(places(&user.ask(&resolution("p", false))).len(), 20, "all are known all the time");
+    }
+    let output = drain.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(told, "handed over all elements, 20 of them; the registrar stops\n");
+    assert_eq!(first.child.wait().unwrap().code(), Some(0));
+    let dump = second.until(|dump| dump.peers.is_empty());
+    assert_eq!(dump.pools[0].elements.len(), 20);
+    assert!(dump.pools[0].elements.iter().all(|e| e.home == 2 && e.association.is_some()), "{dump}");
+    assert_eq!(dump.enrp.takeovers, 0);
+}
+
+#[test]
+fn a_registrar_that_is_alone_says_so_when_it_is_to_be_drained_and_goes_on() {
+    let world = World::new(&config(1));
+    let mut client = Client::connect("10.0.0.5");
+    client.register("p", 1, "10.0.0.5");
+    let output = world.run(&["drain"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("no other registrar is there"), "{told}");
+    world.assert_serves();
+    // Nobody but root and its own user may end it in this way.
+    let drain = world.command(&["drain"]);
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(drain.get_program())
+        .args(drain.get_args())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("only root and the registrar's own user"), "{told}");
+    client.say(&Message::Deregistration { handle: handle("p"), id: 1 });
+    world.until(|dump| dump.pools.is_empty());
+    assert_eq!(world.run(&["drain"]).status.code(), Some(0), "nothing is lost with it");
+}
+
+#[test]
+fn what_no_peer_takes_is_told_when_the_time_is_over_and_taken_over_after_the_stop() {
+    let mut first = World::new(&config(1));
+    let stubborn = config(2).replace("[enrp]\n", "[enrp]\naccept_takeover_suggestions = false\n");
+    let second = World::beside(&stubborn);
+    let mut served = Element::new("10.0.0.5");
+    let old = served.socket.connectx(&[REGISTRAR.parse().unwrap()]).unwrap();
+    served.say(old, &registration("p", 1, "10.0.0.5"));
+    assert_eq!(served.hear().1, accepted("p", 1));
+    second.until(|dump| element(dump, 1).is_some());
+    let output = first.run(&["drain", "--timeout", "1s"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(told.contains("handed over 0 elements, 1 are left"), "{told}");
+    assert_eq!(first.child.wait().unwrap().code(), Some(0));
+    loop {
+        let (assoc, message) = served.hear();
+        let Message::EndpointKeepAlive { handle, id: Some(id), home, .. } = message else {
+            panic!("{message:?}")
+        };
+        if home {
+            served.say(assoc, &Message::EndpointKeepAliveAck { handle, id });
+            break;
+        }
+    }
+    second.until(|dump| element(dump, 1).is_some_and(|e| e.home == 2 && e.association.is_some()));
 }

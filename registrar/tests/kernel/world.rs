@@ -11,7 +11,7 @@ use sctp_sys::{Family, Received, SendInfo, Socket, Style};
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The registrar's address; 10.0.0.2 to 10.0.0.9 are for clients.
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct World {
     pub(crate) child: Child,
     pub(crate) dir: tempfile::TempDir,
+    /// What it says on stderr, if somebody wants to hear it.
+    pub(crate) log: Option<BufReader<ChildStderr>>,
     /// What the registrar is started through, if anything.
     wrapper: Vec<&'static str>,
 }
@@ -62,8 +64,34 @@ impl World {
         std::fs::write(dir.path().join("registrar.toml"), config).unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         let wrapper = wrapper.to_vec();
-        let child = start(&wrapper, &dir);
-        Self { child, dir, wrapper }
+        let child = start(&wrapper, &dir, false);
+        Self { child, dir, log: None, wrapper }
+    }
+
+    /// As [`Self::new`], and what the registrar says is to be had.
+    pub(crate) fn told(config: &str) -> Self {
+        let mut world = Self::new(config);
+        world.signal(Signal::SIGTERM);
+        world.child = start(&world.wrapper, &world.dir, true);
+        world.log = world.child.stderr.take().map(BufReader::new);
+        world
+    }
+
+    /// Has the registrar read another configuration.
+    pub(crate) fn reload(&self, config: &str) {
+        std::fs::write(self.dir.path().join("registrar.toml"), config).unwrap();
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGHUP).unwrap();
+    }
+
+    /// Has the program do something else beside the registrar, and waits for its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> std::process::Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roam-registrar"));
+        command.args(arguments).arg("--runtime-dir").arg(self.dir.path().join("run"));
+        command
     }
 
     pub(crate) fn dump(&self) -> Dump {
@@ -89,7 +117,7 @@ impl World {
     }
 
     pub(crate) fn restart(&mut self) {
-        self.child = start(&self.wrapper, &self.dir);
+        self.child = start(&self.wrapper, &self.dir, false);
     }
 
     /// The registrar lives and answers a fresh client.
@@ -107,12 +135,15 @@ impl Drop for World {
     }
 }
 
-fn start(wrapper: &[&str], dir: &tempfile::TempDir) -> Child {
+fn start(wrapper: &[&str], dir: &tempfile::TempDir, told: bool) -> Child {
     let path = |name: &str| dir.path().join(name).into_os_string();
     let words = [wrapper, &[env!("CARGO_BIN_EXE_roam-registrar")]].concat();
+    let log: &[&str] = if told { &[] } else { &["--log", "warn"] };
     let mut child = Command::new(words[0])
         .args(&words[1..])
-        .args(["--log", "warn"])
+        .args(log)
+        .env_remove("RUST_LOG")
+        .stderr(if told { Stdio::piped() } else { Stdio::inherit() })
         .arg("--config")
         .arg(path("registrar.toml"))
         .arg("--runtime-dir")

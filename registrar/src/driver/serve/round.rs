@@ -11,6 +11,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::{Place, Service};
+use crate::driver::command::Command;
 use crate::driver::intake::may_wait;
 use crate::driver::socket::Role;
 use crate::machine::Input;
@@ -28,7 +29,11 @@ const FAILURES: u32 = 100;
 
 impl Service {
     /// Serves for ever.
-    pub(in crate::driver) async fn run(mut self, mut queries: mpsc::Receiver<Query>) -> io::Result<()> {
+    pub(in crate::driver) async fn run(
+        mut self,
+        mut queries: mpsc::Receiver<Query>,
+        mut commands: mpsc::Receiver<Command>,
+    ) -> io::Result<()> {
         if self.sockets.is_empty() {
             return Err(io::Error::other("there is no socket"));
         }
@@ -43,10 +48,16 @@ impl Service {
                     readable = readable(&self.sockets) => readable?,
                     () = until(wake) => {}
                     Some(query) = queries.recv() => self.answer(query),
+                    Some(command) = commands.recv() => self.obey(command),
                 }
+                self.drain();
             } else {
                 if let Ok(query) = queries.try_recv() {
                     self.answer(query);
+                }
+                if let Ok(command) = commands.try_recv() {
+                    self.obey(command);
+                    self.drain();
                 }
                 // Others in this thread have their turn: the control socket, HTTP, signals.
                 tokio::task::yield_now().await;

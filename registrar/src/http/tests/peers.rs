@@ -5,7 +5,7 @@ use crate::enrp::wire::{Body, Message as Enrp, PPID, Profile};
 use crate::machine::Input as Whole;
 
 /// Registrar 0x2222 at 10.0.0.2, configured as one of rsplib's kind, has said that it owns something.
-async fn with_peer() -> Served {
+pub(super) async fn with_peer() -> Served {
     let addresses: Vec<SocketAddr> = vec!["10.0.0.2:9901".parse().unwrap()];
     let contact = enrp::Contact { addresses: addresses.clone(), profile: Some(Profile::Rsplib) };
     let served = Served::around(64, Patience { head: LONG, write: LONG }, vec![contact]);
@@ -109,4 +109,26 @@ async fn a_takeover_is_shown_while_it_is_under_way_and_counted_when_it_is_done()
     assert!(metrics.contains("\nroam_registrar_takeovers_running 0\n"));
     assert!(metrics.contains("\nroam_registrar_enrp_takeovers_total 1\n"));
     assert!(metrics.contains("\nroam_registrar_own_elements 1\n"));
+}
+
+#[tokio::test]
+async fn a_registrar_that_drains_is_not_ready() {
+    let served = with_peer().await;
+    served.register(pool("p"), element(1, Policy::RoundRobin)).await;
+    served
+        .step(|registrar| {
+            // Its mentor gives nothing, but lives.
+            registrar.handle_timeout(Instant::now() + registrar.enrp().settings().mentor_discovery);
+            let body = Body::Presence { reply_required: false, checksum: None, server: None };
+            let bytes = Enrp { sender: 0x2222, receiver: 0, body }.encode();
+            let input = enrp::Input::Message { association: Association(50), ppid: PPID, bytes };
+            registrar.handle(Instant::now(), Whole::Enrp(input));
+        })
+        .await;
+    assert_eq!(served.get("/readyz").await.status, 200);
+    served.step(|registrar| registrar.drain(Instant::now(), LONG).unwrap()).await;
+    let unready = served.get("/readyz").await;
+    assert_eq!((unready.status, unready.body.as_str()), (503, "not in service: draining\n"));
+    assert_eq!(served.get("/healthz").await.status, 200);
+    assert!(served.get("/").await.body.contains("<dt>State</dt><dd>draining</dd>"));
 }
