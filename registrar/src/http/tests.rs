@@ -1,5 +1,7 @@
 //! The service over a machine without SCTP sockets, one promise a test.
 
+#[cfg(feature = "browser-tests")]
+mod browser;
 mod content;
 mod limits;
 mod live;
@@ -35,6 +37,8 @@ struct Served {
     /// Questions for elements and associations that were answered.
     slices: Arc<AtomicUsize>,
     machine: tokio::task::JoinHandle<()>,
+    #[cfg_attr(not(feature = "browser-tests"), expect(dead_code, reason = "only a browser sees it end"))]
+    site: tokio::task::JoinHandle<()>,
 }
 
 /// An answer that has ended.
@@ -133,8 +137,8 @@ impl Served {
         let (steps, to_do) = mpsc::unbounded_channel();
         let slices = Arc::new(AtomicUsize::new(0));
         let machine = tokio::spawn(machine(registrar, asked, to_do, Arc::clone(&slices)));
-        tokio::spawn(http.serve(queries));
-        Self { address, steps, slices, machine }
+        let site = tokio::spawn(http.serve(queries));
+        Self { address, steps, slices, machine, site }
     }
 
     /// Has something done to the machine, and waits for it.

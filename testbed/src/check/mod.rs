@@ -28,7 +28,7 @@ use stream::stream;
 use tally::Tally;
 
 /// What tests and scenarios need besides what the guest needs: a program or file, and the package that has it.
-const NEEDED: [(&str, &str); 12] = [
+const NEEDED: [(&str, &str); 13] = [
     ("cc", "gcc"),
     ("/usr/include/stdio.h", "libc6-dev"),
     ("/usr/include/linux/sctp.h", "linux-libc-dev"),
@@ -41,7 +41,11 @@ const NEEDED: [(&str, &str); 12] = [
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("setpriv", "util-linux"),
+    ("chromium", "chromium"),
 ];
+
+/// Features of tests that need something installed, but not the guest.
+const HOST_FEATURES: &str = "roam-registrar/browser-tests";
 
 /// The kernel that everything runs on.
 const MAIN_KERNEL: &str = "6.12";
@@ -199,10 +203,10 @@ fn check(
     Ok(())
 }
 
-/// `cargo test --workspace`, its output passed through.
+/// `cargo test --workspace`, with the tests that need a browser; its output passed through.
 fn host_tests(checkout: &Checkout) -> Result<Count> {
     let mut tally = Tally::default();
-    let mut cargo = checkout.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    let mut cargo = checkout.cargo(&["test", "--workspace", "--no-fail-fast", "--features", HOST_FEATURES]);
     cargo.env("ROAM_FUZZ_SECONDS", FUZZ_SECONDS);
     let limit = Duration::from_secs(3600);
     let status = stream(&mut cargo, limit, |line| tally.line(line))?;
