@@ -80,6 +80,9 @@ impl Happening {
             Event::Refused { handle, id, association, .. } => {
                 ("refused", Some(handle), Some(*id), Some(*association))
             }
+            Event::NotDeregistered { handle, id, association } => {
+                ("not_deregistered", Some(handle), Some(*id), Some(*association))
+            }
             Event::Removed { handle, id, .. } => ("removed", Some(handle), Some(*id), None),
             Event::Contested { handle, id, owner, .. } => {
                 ("contested", Some(handle), Some(*id), Some(*owner))

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
-use super::command::{Command, Drained};
+use super::command::Drained;
 use super::intake::Intake;
 use super::log::Log;
 use super::outstanding::{Offer, Outstanding};
