@@ -1,4 +1,4 @@
-//! Finding a home registrar in a static list (RFC 5352 §3.6).
+//! Finding a home registrar in a list (RFC 5352 §3.6), which may grow.
 //!
 //! Registrars are numbers here, indices into the caller's list; what a connection is, the caller knows.
 
@@ -22,6 +22,8 @@ pub enum Input {
     Connected(usize),
     /// A connection could not be set up.
     Failed(usize),
+    /// This one has been heard of; it is behind all others in the list, or was in it before. A running hunt tries it next.
+    Found(usize),
     /// No home is wanted any more.
     Stop,
 }
@@ -105,6 +107,19 @@ impl Hunt {
                 if self.forget(registrar) {
                     self.head_start = None;
                     self.fill(now);
+                }
+            }
+            Input::Found(registrar) => {
+                self.registrars = self.registrars.max(registrar + 1);
+                if self.running && !self.trying.contains(&registrar) {
+                    self.order.retain(|other| *other != registrar);
+                    self.order.push_front(registrar);
+                    if self.pause.take().is_some() {
+                        self.t5 = Some(now + self.t5_span);
+                    }
+                    if self.head_start.is_none() {
+                        self.fill(now);
+                    }
                 }
             }
             Input::Stop => self.stop(),
@@ -346,6 +361,19 @@ mod tests {
         firsts.sort_unstable();
         firsts.dedup();
         assert_eq!(firsts, [0, 1, 2]);
+    }
+
+    #[test]
+    fn one_that_is_found_is_tried_at_once_and_in_every_round_from_then_on() {
+        let mut world = World::new(1);
+        world.give(START);
+        assert_eq!(world.give(Input::Failed(0)), []);
+        assert_eq!(world.give(Input::Found(1)), [Output::Connect(1)], "there is no pause any more");
+        assert_eq!(world.give(Input::Found(1)), []);
+        assert_eq!(world.give(Input::Failed(1)), []);
+        assert_eq!(connects(&world.wait().1).len(), 2);
+        assert_eq!(world.give(Input::Connected(1)), [Output::Abandon(0)]);
+        assert_eq!(world.give(Input::Found(2)), [], "nothing is looked for");
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Timers {
     pub t4_most: Duration,
     /// T5-Serverhunt: how long connections are awaited before others are tried; it doubles. 10 s.
     pub t5_hunt: Duration,
+    /// T7-ENRPoutdate: how long a registrar that was heard announcing itself is kept in the list. 5 s.
+    pub t7_outdate: Duration,
     /// RETRAN-MAX: what T5 doubles up to, and the pause after [`max_reg_attempt`](Self::max_reg_attempt). 60 s.
     pub retran_max: Duration,
     /// MAX-REG-ATTEMPT: unanswered registrations before this is reported. 2.
@@ -73,6 +75,7 @@ impl Default for Timers {
             t3_deregistration: Duration::from_secs(30),
             t4_most: Duration::from_secs(600),
             t5_hunt: Duration::from_secs(10),
+            t7_outdate: Duration::from_secs(5),
             retran_max: Duration::from_secs(60),
             max_reg_attempt: 2,
             max_request_retransmit: 2,

@@ -3,6 +3,7 @@
 //! - [`handlespace`]: which pools there are and which elements they have. Pure data.
 //! - [`asap`]: the service for pool elements and pool users, as a machine without I/O, clock or random numbers:
 //!   [`asap::Registrar`].
+//! - [`announce`]: telling by multicast where ASAP is served.
 //! - [`enrp`]: what registrars tell each other (RFC 5353).
 //! - [`machine`]: both around one handlespace, [`machine::Registrar`].
 //! - [`driver`]: the sockets, the clock and the control socket around that machine.
@@ -11,6 +12,7 @@
 //! - [`monitor`]: what happens, as it happens.
 //! - [`dump`]: everything the registrar knows, for people and for programs.
 
+pub mod announce;
 pub mod asap;
 pub mod config;
 pub mod driver;
@@ -18,6 +20,7 @@ pub mod dump;
 pub mod enrp;
 pub mod handlespace;
 mod http;
+mod listen;
 pub mod machine;
 pub mod monitor;
 mod query;

@@ -159,7 +159,12 @@ async fn serve(config: Config, options: Options, log: LogFilter) -> anyhow::Resu
     let names: Vec<_> = server.listening().iter().map(ToString::to_string).collect();
     tokio::spawn(reload(hangups, options, server.reloader(), log));
     // A reader that has gone is no reason to stop.
-    let _ = writeln!(io::stdout(), "listening on {} (SCTP)", names.join(", "));
+    let mut line = format!("listening on {} (SCTP)", names.join(", "));
+    let tcp: Vec<_> = server.listening_tcp().iter().map(ToString::to_string).collect();
+    if !tcp.is_empty() {
+        line += &format!(", {} (TCP)", tcp.join(", "));
+    }
+    let _ = writeln!(io::stdout(), "{line}");
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -38,7 +38,7 @@ fn the_service_runs_as_nobody_in_particular_and_without_privileges() {
         ("ProtectHome", "yes"),
         ("PrivateDevices", "yes"),
         ("PrivateTmp", "yes"),
-        ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6"),
+        ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK"),
         ("RestrictNamespaces", "yes"),
         ("MemoryDenyWriteExecute", "yes"),
         ("SystemCallFilter", "@system-service\n~@privileged @resources"),

@@ -40,6 +40,8 @@ pub(super) enum Input {
     Adopt(LinkId),
     /// The home asks over a predecessor whether our elements are still there: they are here.
     Asked(LinkId),
+    /// This place of the list is a registrar at these addresses from now on, or at none.
+    Listed { place: usize, addresses: Vec<SocketAddr> },
     /// All is registered at the home: predecessors may go.
     Settled,
 }
@@ -157,6 +159,11 @@ impl Home {
         self.local == local
     }
 
+    /// Is there an association to the registrar of this place, or is one being set up?
+    pub(super) fn uses(&self, place: usize) -> bool {
+        self.links.values().any(|link| link.registrar == Some(place))
+    }
+
     pub(super) fn has_outputs(&self) -> bool {
         !self.outputs.is_empty()
     }
@@ -186,6 +193,7 @@ impl Home {
             }
             Input::Adopt(link) => self.adopt(now, link),
             Input::Asked(link) => self.close(link),
+            Input::Listed { place, addresses } => self.listed(now, place, addresses),
             Input::Settled => self.release(|_| true),
         }
         self.sweep();
@@ -229,6 +237,21 @@ impl Home {
         }
         self.bind();
         self.steer(now, hunt::Input::Start { prefer: self.last, avoid: None });
+    }
+
+    fn listed(&mut self, now: Instant, place: usize, addresses: Vec<SocketAddr>) {
+        let is_there = !addresses.is_empty();
+        match self.registrars.get_mut(place) {
+            Some(listed) => *listed = addresses,
+            None => self.registrars.push(addresses),
+        }
+        if is_there {
+            self.steer(now, hunt::Input::Found(place));
+            // It may be the first of all.
+            if self.home.is_none() && !self.local.is_empty() {
+                self.steer(now, hunt::Input::Start { prefer: self.last, avoid: None });
+            }
+        }
     }
 
     fn bind(&mut self) {

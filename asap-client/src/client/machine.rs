@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use super::announced::Announced;
 use super::home::{self, Home};
 use super::{Config, ElementConfig, Event, Input, LinkId, Output};
 use crate::pool_element::{self, PoolElement, Registration};
@@ -39,7 +40,10 @@ impl Element {
 #[derive(Debug)]
 pub struct Client {
     timers: Timers,
+    /// Those that are configured, then those that have announced themselves.
     registrars: Vec<Vec<SocketAddr>>,
+    configured: usize,
+    announced: Announced,
     local: Vec<IpAddr>,
     /// The elements' home.
     pe: Home,
@@ -59,6 +63,8 @@ impl Client {
         Self {
             pe: Home::new(registrars.clone(), timers.clone(), seed, 1),
             pu: Home::new(registrars.clone(), timers.clone(), seed, 2),
+            configured: registrars.len(),
+            announced: Announced::default(),
             registrars,
             local: Vec::new(),
             told: None,
@@ -108,6 +114,7 @@ impl Client {
                 let link = self.pu.home().or(self.pe.home());
                 self.send(link, &Message::EndpointUnreachable { handle, id });
             }
+            Input::Announced { server, addresses } => self.heard(now, server, addresses),
             Input::Up(link) => self.owner(link).handle(now, home::Input::Up(link)),
             Input::Down(link) => self.owner(link).handle(now, home::Input::Down(link)),
             Input::Restarted(link) => self.owner(link).handle(now, home::Input::Restarted(link)),
@@ -122,6 +129,9 @@ impl Client {
 
     /// Lets expired timers act.
     pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(place) = self.announced.expired(now) {
+            self.list(now, self.configured + place, Vec::new());
+        }
         self.pe.handle_timeout(now);
         self.pu.handle_timeout(now);
         for element in self.elements.values_mut() {
@@ -139,7 +149,33 @@ impl Client {
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let elements = self.elements.values().map(|element| element.machine.poll_timeout());
-        earliest(elements.chain([self.pe.poll_timeout(), self.pu.poll_timeout(), self.user.poll_timeout()]))
+        let homes = [self.pe.poll_timeout(), self.pu.poll_timeout()];
+        earliest(elements.chain(homes).chain([self.user.poll_timeout(), self.announced.poll_timeout()]))
+    }
+
+    fn heard(&mut self, now: Instant, server: u32, addresses: Vec<SocketAddr>) {
+        let configured = self.registrars[..self.configured].iter();
+        if configured.flatten().any(|listed| addresses.contains(listed)) {
+            return;
+        }
+        let used = |place| [&self.pe, &self.pu].iter().any(|home| home.uses(self.configured + place));
+        if let Some((place, addresses)) =
+            self.announced.heard(now, self.timers.t7_outdate, server, addresses, used)
+        {
+            let place = self.configured + place;
+            match self.registrars.get_mut(place) {
+                Some(listed) => listed.clone_from(&addresses),
+                None => self.registrars.push(addresses.clone()),
+            }
+            self.list(now, place, addresses);
+        }
+    }
+
+    /// Has both homes look for a registrar at these addresses, or no more.
+    fn list(&mut self, now: Instant, place: usize, addresses: Vec<SocketAddr>) {
+        for home in [&mut self.pe, &mut self.pu] {
+            home.handle(now, home::Input::Listed { place, addresses: addresses.clone() });
+        }
     }
 
     fn event(&mut self, event: Event) {

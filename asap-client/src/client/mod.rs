@@ -6,6 +6,7 @@
 //! from the new addresses. There are two, one for the elements and one for the users, so that registrations and
 //! resolutions travel at the same time, each with the setting up of its association.
 
+mod announced;
 mod home;
 mod machine;
 
@@ -103,6 +104,14 @@ pub enum Input {
         handle: PoolHandle,
         /// Its identifier.
         id: u32,
+    },
+    /// A registrar has announced itself (RFC 5352 §3.6). It is believed: to be asked for a home, for
+    /// [`Timers::t7_outdate`], and to make itself our home by a keep-alive. No more than 16 are kept at a time.
+    Announced {
+        /// Its identifier.
+        server: u32,
+        /// Where it serves, of one port if over SCTP.
+        addresses: Vec<SocketAddr>,
     },
     /// An association is up.
     Up(LinkId),

@@ -160,6 +160,40 @@ fn push(subscribed: bool, last: &[u8]) -> Message {
 }
 
 #[test]
+fn a_registrar_that_announces_itself_becomes_home_and_is_tried_no_more_once_it_is_silent() {
+    let mut world = World::new(0);
+    world.give(Input::Register(element()));
+    world.give(Input::Local(vec![ip(1)]));
+    assert_eq!(world.client.poll_timeout(), None, "nobody to be asked");
+    let heard = || Input::Announced { server: 7, addresses: vec![registrar(1)] };
+    let opened = |seen: &[Seen]| {
+        seen.iter().find_map(|seen| match seen {
+            Seen::Open(link, _, remote) => Some((*link, remote.clone())),
+            _ => None,
+        })
+    };
+    let (link, remote) = opened(&world.give(heard())).expect("it is asked at once");
+    assert_eq!(remote, [registrar(1)]);
+    assert_eq!(opened(&world.give(heard())), None);
+    world.give(Input::Up(link));
+    assert!(world.client.is_home_up());
+    assert!(opened(&world.give(Input::Down(link))).is_some(), "it is looked for again");
+    let end = world.now + Timers::default().t7_outdate * 3;
+    let mut last = world.now;
+    while let Some(at) = world.client.poll_timeout().filter(|at| *at <= end) {
+        world.now = at;
+        world.client.handle_timeout(at);
+        let seen = world.seen();
+        if let Some((link, _)) = opened(&seen) {
+            last = at;
+            world.give(Input::Down(link));
+        }
+    }
+    assert!(last < end - Timers::default().t7_outdate, "for T7 only");
+    assert!(opened(&world.give(heard())).is_some(), "until it is heard again");
+}
+
+#[test]
 fn registration_and_resolution_each_travel_with_the_setting_up_of_an_association() {
     let mut world = World::new(1);
     assert_eq!(world.give(Input::Register(element())), []);

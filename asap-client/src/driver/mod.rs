@@ -1,11 +1,14 @@
-//! The client's machine over kernel SCTP and tokio.
+//! The client's machine over kernel SCTP, or TCP, and tokio.
 //!
 //! [`RegistrarClient`] is a host's RSerPool client: a handle to a task that owns the machine and its sockets.
 //! What happens comes out of [`Events`].
 
 #![expect(clippy::disallowed_methods, reason = "the driver owns the clock")]
 
+mod endpoint;
+mod groups;
 mod port;
+mod streams;
 mod task;
 mod tuning;
 
@@ -20,11 +23,27 @@ use crate::pool_user::Answer;
 use crate::timers::Timers;
 use crate::wire::PoolHandle;
 
+pub use groups::known as known_groups;
 pub use tuning::Tuning;
+
+/// What ASAP is spoken over (RFC 5352 §2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Over {
+    /// SCTP: for elements and users.
+    #[default]
+    Sctp,
+    /// TCP: for users alone, who need no SCTP in the kernel then. Elements are refused.
+    Tcp,
+}
 
 /// What a client is made with.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// SCTP or TCP.
+    pub over: Over,
+    /// Multicast groups where registrars announce themselves, to be found without being listed, as [`known_groups`].
+    /// Whoever can send there can become our registrar.
+    pub groups: Vec<SocketAddr>,
     /// The registrars, each with its addresses and ports, of either family.
     pub registrars: Vec<Vec<SocketAddr>>,
     /// Timers and thresholds.
@@ -38,7 +57,14 @@ pub struct Config {
 impl Config {
     /// For a host whose addresses change.
     pub fn mobile(registrars: Vec<Vec<SocketAddr>>, seed: Option<u64>) -> Self {
-        Self { registrars, timers: Timers::mobile(), tuning: Tuning::default(), seed }
+        Self {
+            over: Over::Sctp,
+            groups: Vec::new(),
+            registrars,
+            timers: Timers::mobile(),
+            tuning: Tuning::default(),
+            seed,
+        }
     }
 }
 
@@ -90,7 +116,9 @@ impl RegistrarClient {
             timers: config.timers,
             seed: config.seed,
         });
-        tokio::spawn(task::Task::new(machine, config.tuning, events).run(commanded));
+        tokio::spawn(
+            task::Task::new(machine, config.over, config.groups, config.tuning, events).run(commanded),
+        );
         (Self { commands }, Events(happened))
     }
 
@@ -109,7 +137,8 @@ impl RegistrarClient {
         self.input(Input::Local(local));
     }
 
-    /// Keeps an element registered; one of the same handle and identifier is replaced.
+    /// Keeps an element registered; one of the same handle and identifier is replaced. Over TCP it is rejected with
+    /// cause 0xa.
     pub fn register(&self, element: ElementConfig) {
         self.input(Input::Register(element));
     }

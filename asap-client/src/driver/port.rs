@@ -26,6 +26,12 @@ const MOST: usize = 1 << 16;
 pub(super) enum Incoming {
     Message(MessageInfo, Vec<u8>),
     Notification(Notification),
+    /// A message over TCP.
+    Octets(AssocId, Vec<u8>),
+    /// A TCP connection is up.
+    Connected(AssocId),
+    /// A TCP connection has ended, or could not be set up.
+    Ended(AssocId),
     /// What was to be sent over this association could not be.
     NotSent(AssocId, io::Error),
     /// The socket is of no use any more.

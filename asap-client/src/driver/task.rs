@@ -2,28 +2,36 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use sctp_sys::AssocId;
 use sctp_sys::event::{AssocChange, Notification};
 use tokio::sync::{mpsc, oneshot};
 
-use super::port::{Inbox, Incoming, Port};
-use super::{Command, ResolveError, Tuning};
+use super::endpoint::Endpoint;
+use super::groups::{Heard, Listening};
+use super::port::{Inbox, Incoming};
+use super::{Command, Over, ResolveError, Tuning};
 use crate::client::{Client, Event, Input, LinkId, Output, PortId};
 use crate::pool_user::Answer;
-use crate::wire::{PPID, PoolHandle};
+use crate::wire::{Cause, PPID, PoolHandle};
 
 type Reply = oneshot::Sender<Result<Answer, ResolveError>>;
 
 pub(super) struct Task {
     machine: Client,
+    over: Over,
+    groups: Vec<SocketAddr>,
+    listening: Listening,
+    herald: mpsc::Sender<Heard>,
+    heard: mpsc::Receiver<Heard>,
     tuning: Tuning,
     events: mpsc::Sender<Event>,
     inbox: Inbox,
     arrivals: mpsc::Receiver<(PortId, Incoming)>,
     /// What each port is to be bound to, and its socket once that has worked.
-    ports: HashMap<PortId, (Vec<std::net::IpAddr>, Option<Port>)>,
+    ports: HashMap<PortId, (Vec<std::net::IpAddr>, Option<Endpoint>)>,
     links: HashMap<LinkId, (PortId, AssocId)>,
     accepted: u64,
     resolving: HashMap<PoolHandle, Vec<Reply>>,
@@ -31,10 +39,22 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(machine: Client, tuning: Tuning, events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn new(
+        machine: Client,
+        over: Over,
+        groups: Vec<SocketAddr>,
+        tuning: Tuning,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
         let (inbox, arrivals) = mpsc::channel(64);
+        let (herald, heard) = mpsc::channel(16);
         Self {
             machine,
+            over,
+            groups,
+            listening: Listening::default(),
+            herald,
+            heard,
             tuning,
             events,
             inbox,
@@ -60,12 +80,17 @@ impl Task {
             tokio::select! {
                 biased;
                 command = commands.recv(), if self.closing.is_none() => match command {
-                    Some(command) => self.command(command),
+                    Some(command) => self.command(command).await,
                     None => return,
                 },
                 arrival = self.arrivals.recv() => {
                     if let Some((port, incoming)) = arrival {
                         self.arrived(port, incoming);
+                    }
+                }
+                heard = self.heard.recv() => {
+                    if let Some((server, addresses)) = heard {
+                        self.give(Input::Announced { server, addresses });
                     }
                 }
                 () = until(timeout) => self.machine.handle_timeout(Instant::now()),
@@ -84,9 +109,20 @@ impl Task {
         self.machine.handle(Instant::now(), input);
     }
 
-    fn command(&mut self, command: Command) {
+    async fn command(&mut self, command: Command) {
         match command {
-            Command::Input(input) => self.give(input),
+            // An element has to use SCTP.
+            Command::Input(Input::Register(element)) if self.over == Over::Tcp => {
+                let causes = vec![Cause::bare(Cause::SECURITY)];
+                self.tell(Event::Rejected { handle: element.handle, id: element.id, causes }).await;
+            }
+            Command::Input(input) => {
+                if let Input::Local(local) = &input {
+                    // Other networks, other neighbours.
+                    self.listening = Listening::start(&self.groups, local, self.over, &self.herald);
+                }
+                self.give(input);
+            }
             Command::Resolve { handle, fresh, reply } => {
                 self.resolving.entry(handle.clone()).or_default().push(reply);
                 self.give(Input::Resolve { handle, fresh });
@@ -154,17 +190,17 @@ impl Task {
         }
     }
 
-    fn bind(&self, port: PortId, local: &[std::net::IpAddr]) -> Option<Port> {
-        Port::bind(port, local, &self.tuning, &self.inbox)
+    fn bind(&self, port: PortId, local: &[std::net::IpAddr]) -> Option<Endpoint> {
+        Endpoint::bind(self.over, port, local, &self.tuning, &self.inbox)
             .inspect_err(|error| tracing::debug!(?local, %error, "no socket can be bound"))
             .ok()
     }
 
-    fn port(&mut self, port: PortId) -> Option<&mut Port> {
+    fn port(&mut self, port: PortId) -> Option<&mut Endpoint> {
         self.ports.get_mut(&port)?.1.as_mut()
     }
 
-    fn open(&mut self, link: LinkId, id: PortId, remote: &[std::net::SocketAddr]) -> io::Result<()> {
+    fn open(&mut self, link: LinkId, id: PortId, remote: &[SocketAddr]) -> io::Result<()> {
         // What could not be bound a moment ago may be bound now.
         if self.port(id).is_none()
             && let Some((local, _)) = self.ports.get(&id)
@@ -211,6 +247,13 @@ impl Task {
             }
             Incoming::Notification(Notification::Shutdown { assoc }) => self.lost(id, assoc),
             Incoming::Notification(_) => {}
+            Incoming::Octets(assoc, bytes) => {
+                if let Some(link) = self.port(id).and_then(|port| port.link(assoc)) {
+                    self.give(Input::Received(link, bytes));
+                }
+            }
+            Incoming::Connected(assoc) => self.changed(id, AssocChange::CommUp, assoc),
+            Incoming::Ended(assoc) => self.lost(id, assoc),
             Incoming::NotSent(assoc, error) => {
                 tracing::debug!(%error, "a message cannot be sent");
                 self.lost(id, assoc);
@@ -218,7 +261,7 @@ impl Task {
             Incoming::Broken(error) => {
                 tracing::debug!(%error, "a socket is broken");
                 let port = self.ports.get_mut(&id).and_then(|(_, port)| port.take());
-                for link in port.map(Port::into_links).unwrap_or_default() {
+                for link in port.map(Endpoint::into_links).unwrap_or_default() {
                     self.links.remove(&link);
                     self.give(Input::Down(link));
                 }

@@ -11,6 +11,7 @@ pub mod error;
 pub mod handle;
 mod message;
 pub mod policy;
+mod stream;
 pub mod tlv;
 pub mod transport;
 
@@ -21,6 +22,7 @@ pub use error::{DecodeError, Problem};
 pub use handle::{BadHandle, PoolHandle};
 pub use message::{Decoded, Message, decode};
 pub use policy::Policy;
+pub use stream::Stream;
 pub use tlv::{Context, Header, Parameter, Reader, Writer};
 pub use transport::{Transport, TransportUse};
 

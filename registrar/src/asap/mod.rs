@@ -18,6 +18,8 @@
 //! - **Life** is in seconds; 0 and values below -1 are refused with cause 0x3.
 //! - **A resolution without an items option**, or with 0 items, names all elements.
 //! - **A foreign association cannot deregister** an element unless it shares an address with the element (cause 0xa).
+//! - **Over TCP** users are served as over SCTP. An element has to use SCTP (RFC 5352 §2.1): to register or deregister
+//!   over TCP is refused with cause 0xa. A stream that cannot be read on is answered by an Error with cause 0x2.
 //! - **A keep-alive** names the element, as rsplib needs it. An element that does not answer is
 //!   removed by itself, and told so by an unasked DEREGISTRATION_RESPONSE; its association stays.
 //! - **An element that is taken over** from another registrar is told so (KEEP_ALIVE, H set) over a new association to
@@ -61,6 +63,14 @@ pub enum Input {
         /// All of the peer's addresses.
         addresses: Vec<IpAddr>,
     },
+    /// A pool user has connected over TCP (RFC 5352 §2.1): an association like any other, but that elements, which have to
+    /// use SCTP, neither register nor deregister over it.
+    Connected {
+        /// Its number, which was never used before.
+        association: Association,
+        /// Where it came from.
+        from: SocketAddr,
+    },
     /// The peer's addresses are these now.
     Addresses {
         /// The association.
@@ -86,6 +96,14 @@ pub enum Input {
     Oversized {
         /// Over which association.
         association: Association,
+    },
+    /// A stream in which no message can be told from the next any more. The driver ends the connection when it has sent
+    /// what it is given now.
+    Garbled {
+        /// Over which association.
+        association: Association,
+        /// What has come behind the last message.
+        bytes: Vec<u8>,
     },
 }
 

@@ -68,6 +68,9 @@ impl Registrar {
         asked: &PoolElement,
     ) -> Result<Element, Cause> {
         let client = self.clients.get(&association).ok_or_else(|| Cause::bare(Cause::UNSPECIFIED))?;
+        if client.tcp {
+            return Err(Cause::bare(Cause::SECURITY));
+        }
         let limits = &self.settings.limits;
         if handle.as_bytes().len() > limits.pool_handle_octets {
             return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
@@ -190,7 +193,7 @@ impl Registrar {
     }
 
     fn shares_address(&self, association: Association, element: &Element) -> bool {
-        let Some(client) = self.clients.get(&association) else { return false };
+        let Some(client) = self.clients.get(&association).filter(|client| !client.tcp) else { return false };
         element.asap.addresses().iter().any(|address| client.addresses.contains(address))
     }
 }

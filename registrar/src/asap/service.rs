@@ -29,12 +29,14 @@ pub(crate) struct Client {
     pub(crate) addresses: Vec<IpAddr>,
     /// When the last message came.
     pub(crate) heard: Instant,
+    /// It is a TCP connection, which only users have.
+    pub(crate) tcp: bool,
 }
 
 impl Client {
     /// Whether its other end is at one of these addresses.
     pub(super) fn is_at(&self, remote: &[SocketAddr]) -> bool {
-        remote.iter().any(|at| at.port() == self.port && self.addresses.contains(&at.ip()))
+        !self.tcp && remote.iter().any(|at| at.port() == self.port && self.addresses.contains(&at.ip()))
     }
 }
 
@@ -144,12 +146,18 @@ impl Registrar {
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
             Input::Up { association, from, port, addresses } => {
-                self.up(now, association, Client { from, port, addresses, heard: now });
+                self.up(now, association, Client { from, port, addresses, heard: now, tcp: false });
+            }
+            Input::Connected { association, from } => {
+                let (from, port) = (from.ip().to_canonical(), from.port());
+                let client = Client { from, port, addresses: vec![from], heard: now, tcp: true };
+                self.up(now, association, client);
             }
             Input::Addresses { association, addresses } => self.addresses(now, association, addresses),
             Input::Down { association } => self.down(now, association),
             Input::Message { association, ppid, bytes } => self.message(now, association, ppid, &bytes),
             Input::Oversized { association } => self.oversized(now, association),
+            Input::Garbled { association, bytes } => self.garbled(association, &bytes),
         }
         self.register_freed(now);
         self.push(now);
@@ -206,11 +214,17 @@ impl Registrar {
 
     /// The association that was silent longest of those that hold nothing.
     fn longest_idle(&self) -> Option<Association> {
-        let holds_nothing = |(association, _): &(&Association, &Client)| self.holds_nothing(**association);
-        self.clients.iter().filter(holds_nothing).min_by_key(|(_, client)| client.heard).map(|(a, _)| *a)
+        self.longest_idle_of(self.clients.keys().copied())
     }
 
-    pub(super) fn holds_nothing(&self, association: Association) -> bool {
+    /// As [`Self::longest_idle`], of these alone.
+    pub(crate) fn longest_idle_of(&self, of: impl Iterator<Item = Association>) -> Option<Association> {
+        let idle = of.filter(|association| self.holds_nothing(*association));
+        idle.filter_map(|a| Some((self.clients.get(&a)?.heard, a))).min().map(|(_, association)| association)
+    }
+
+    /// Whether an association has neither elements nor subscriptions.
+    pub(crate) fn holds_nothing(&self, association: Association) -> bool {
         self.space.count_owned_by(association) == 0
             && self.newcomers.count(association) == 0
             && self.subscriptions.count(association) == 0
@@ -322,6 +336,15 @@ impl Registrar {
         if let Some(answer) = error.report() {
             self.counters.errors_sent += 1;
             self.send(association, &answer);
+        }
+    }
+
+    fn garbled(&mut self, association: Association, bytes: &[u8]) {
+        self.counters.malformed += 1;
+        let what = "its stream cannot be read on: a message shorter than its header".to_owned();
+        self.event(Event::Malformed { association, what });
+        if bytes.first() != Some(&wire::MessageType::ERROR.0) {
+            self.error(association, vec![Cause::unrecognized_message(bytes)]);
         }
     }
 

@@ -12,6 +12,7 @@ mod push;
 mod registration;
 mod resolution;
 mod robustness;
+mod tcp;
 
 use asap_client::wire::{self, Message, Policy, PoolElement, PoolHandle, Transport, TransportUse};
 use std::collections::BTreeMap;

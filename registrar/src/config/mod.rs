@@ -5,6 +5,7 @@
 
 mod enrp;
 mod error;
+mod multicast;
 mod reload;
 mod value;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use crate::asap;
 pub use enrp::{Enrp, Peer};
 pub use error::ConfigError;
+pub use multicast::Multicast;
 pub use value::{duration_between, listen_address};
 
 /// Read if no other file is named, and if it is there.
@@ -31,6 +33,9 @@ pub struct Config {
     /// Where ASAP is served over SCTP. Addresses of one port share a socket, and with it their associations.
     #[serde(deserialize_with = "value::addresses")]
     pub listen: Vec<SocketAddr>,
+    /// Where ASAP is served to pool users over TCP; by default wherever [`Self::listen`] says. Empty: nowhere.
+    #[serde(deserialize_with = "value::addresses_or_none")]
+    pub listen_tcp: Option<Vec<SocketAddr>>,
     /// The registrar's identifier, 1 to 4294967295; by default a random one at each start.
     #[serde(deserialize_with = "value::identifier")]
     pub identifier: Option<u32>,
@@ -48,6 +53,8 @@ pub struct Config {
     pub sctp: Sctp,
     /// Other registrars.
     pub enrp: Enrp,
+    /// Announcing by multicast.
+    pub multicast: Multicast,
     /// The page, metrics and health checks.
     pub http: Http,
 }
@@ -57,6 +64,7 @@ impl Default for Config {
         let port = asap_client::wire::PORT;
         Self {
             listen: vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()],
+            listen_tcp: None,
             identifier: None,
             runtime_dir: DEFAULT_RUNTIME_DIR.into(),
             log: "info".to_owned(),
@@ -64,6 +72,7 @@ impl Default for Config {
             limits: Limits::default(),
             sctp: Sctp::default(),
             enrp: Enrp::default(),
+            multicast: Multicast::default(),
             http: Http::default(),
         }
     }
@@ -98,6 +107,12 @@ pub struct Asap {
     /// Whether elements may register loopback addresses from anywhere. Default: no; over an association that is
     /// itself on loopback they always may.
     pub allow_loopback: bool,
+    /// How long a message over TCP may take from its first octet to its last, 100ms to 10m. Default 10s.
+    #[serde(deserialize_with = "value::duration::<_, 100, 600_000>")]
+    pub tcp_message_timeout: Duration,
+    /// How long a TCP connection without a subscription may be silent before it is ended, 100ms to 24h. Default 5m.
+    #[serde(deserialize_with = "value::duration::<_, 100, 86_400_000>")]
+    pub tcp_idle_timeout: Duration,
 }
 
 impl Default for Asap {
@@ -111,6 +126,8 @@ impl Default for Asap {
             verify_timeout: defaults.verify_timeout,
             push_interval: defaults.push_interval,
             allow_loopback: defaults.allow_loopback,
+            tcp_message_timeout: Duration::from_secs(10),
+            tcp_idle_timeout: Duration::from_secs(300),
         }
     }
 }
@@ -298,6 +315,10 @@ impl Config {
             .map_err(|error| ConfigError::at(file, text, error.span(), error.message()))?;
         config.check().map_err(|what| ConfigError::at(file, text, span_of(text, "rto_"), &what))?;
         config.enrp.check().map_err(|what| ConfigError::at(file, text, span_of(text, "enrp"), &what))?;
+        if config.multicast.enrp && config.enrp.listen.is_empty() {
+            let what = "[multicast] enrp without [enrp] listen; allowed: both";
+            return Err(ConfigError::at(file, text, span_of(text, "enrp"), what));
+        }
         Ok(config)
     }
 
@@ -312,10 +333,16 @@ impl Config {
         Ok(())
     }
 
+    /// Where ASAP is served over TCP.
+    pub fn tcp_addresses(&self) -> &[SocketAddr] {
+        self.listen_tcp.as_deref().unwrap_or(&self.listen)
+    }
+
     /// The settings of ENRP. `identifier` is used where the file names none.
     pub fn enrp_settings(&self, identifier: u32) -> crate::enrp::Settings {
         let limits = self.limits.for_peers();
-        crate::enrp::Settings { limits, ..self.enrp.settings(self.identifier.unwrap_or(identifier)) }
+        let settings = self.enrp.settings(self.identifier.unwrap_or(identifier));
+        crate::enrp::Settings { limits, multicast: self.multicast.enrp, ..settings }
     }
 
     /// The settings of the ASAP service. `identifier` is used where the file names none.

@@ -34,6 +34,8 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         "move_timeout",
         "push_interval",
         "allow_loopback",
+        "tcp_message_timeout",
+        "tcp_idle_timeout",
         "associations",
         "pools",
         "elements",
@@ -72,11 +74,19 @@ fn the_shipped_file_shows_every_key_with_its_default() {
         "accept_takeover_suggestions",
         "verify_timeout",
         "log",
+        "asap",
+        "enrp",
+        "asap_groups",
+        "enrp_groups",
+        "interfaces",
+        "ttl",
+        "t6_serverannounce",
     ] {
         assert!(shipped.lines().any(|line| line.starts_with(&format!("#{key} = "))), "{key} is not shown");
     }
     // What is not the default is shown as an example.
     assert!(shipped.contains("\n# listen = \"127.0.0.1:8080\"\n"));
+    assert!(shipped.contains("\n# listen_tcp = []\n"));
 }
 
 #[test]
@@ -103,6 +113,8 @@ fn impossible_values_are_refused_with_what_is_allowed() {
         ("listen = [\"0.0.0.0:0\"]", "1:10", "ADDRESS:PORT"),
         ("listen = [\"224.0.1.185:3863\"]", "1:10", "ADDRESS:PORT"),
         ("listen = \"0.0.0.0:3863\"", "1:10", "ADDRESS:PORT"),
+        ("listen_tcp = [\"0.0.0.0:0\"]", "1:14", "ADDRESS:PORT"),
+        ("[asap]\ntcp_idle_timeout = \"0s\"", "2:20", "100ms to 24h"),
         ("runtime_dir = \"run\"", "1:15", "/DIRECTORY"),
         ("[asap]\nmax_bad_pe_report = -1", "2:21", "0 to 1000"),
         ("[asap]\nkeep_alive_interval = \"1ms\"", "2:23", "100ms to 1h, or 0s for never"),
@@ -136,6 +148,11 @@ fn impossible_values_are_refused_with_what_is_allowed() {
         ("[http]\nhosts = \"registrar.example\"", "2:9", "list of host names"),
         ("[http]\nhosts = [\"registrar.example:80\"]", "2:9", "without a port"),
         ("[http]\nhosts = [\"\"]", "2:9", "list of host names"),
+        ("[multicast]\nasap_groups = [\"10.0.0.1:3863\"]", "2:15", "GROUP:PORT"),
+        ("[multicast]\nenrp_groups = [\"[ff05::133]:0\"]", "2:15", "GROUP:PORT"),
+        ("[multicast]\nttl = 0", "2:7", "1 to 255"),
+        ("[multicast]\nt6_serverannounce = \"1ms\"", "2:21", "100ms to 1m"),
+        ("[multicast]\nenrp = true", "2:1", "both"),
         ("[sctp]\nrto_max = \"61s\"", "2:11", "10ms to 1m"),
         (
             "[sctp]\nheartbeat_interval = \"2s\"\nrto_max = \"300ms\"",
@@ -165,6 +182,16 @@ fn http_is_served_at_no_address_at_one_or_at_several() {
     assert_eq!(listen("[http]\nlisten = \"127.0.0.1:8080\""), addresses(&["127.0.0.1:8080"]));
     let both = ["127.0.0.1:8080", "[::1]:8080"];
     assert_eq!(listen("[http]\nlisten = [\"127.0.0.1:8080\", \"[::1]:8080\"]"), addresses(&both));
+}
+
+#[test]
+fn tcp_is_served_where_sctp_is_unless_another_place_or_none_is_named() {
+    let tcp = |text: &str| parse(text).unwrap().tcp_addresses().to_vec();
+    assert_eq!(tcp(""), Config::default().listen);
+    let here: SocketAddr = "10.0.0.1:3863".parse().unwrap();
+    assert_eq!(tcp("listen = [\"10.0.0.1:3863\"]"), [here]);
+    assert_eq!(tcp("listen_tcp = [\"10.0.0.1:3863\"]"), [here]);
+    assert_eq!(tcp("listen_tcp = []"), []);
 }
 
 #[test]

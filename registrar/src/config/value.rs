@@ -174,6 +174,17 @@ pub(super) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Socket
     listed(Vec::deserialize(from), allowed)
 }
 
+/// As [`addresses`], but the list may be empty.
+pub(super) fn addresses_or_none<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Vec<SocketAddr>>, D::Error> {
+    let allowed = "allowed: a list of ADDRESS:PORT in quotes, as \"0.0.0.0:3863\", or an empty one";
+    match Vec::deserialize(from) {
+        Ok(texts) if texts.is_empty() => Ok(Some(Vec::new())),
+        texts => listed(texts, allowed).map(Some),
+    }
+}
+
 /// As [`addresses`], but a single one needs no list.
 pub(super) fn one_or_more_addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SocketAddr>, D::Error> {
     #[derive(Deserialize)]
@@ -187,6 +198,19 @@ pub(super) fn one_or_more_addresses<'de, D: Deserializer<'de>>(from: D) -> Resul
         OneOrMore::More(texts) => texts,
     });
     listed(texts, "allowed: ADDRESS:PORT in quotes, as \"127.0.0.1:8080\", or a list of them")
+}
+
+/// Multicast groups with their ports.
+pub(super) fn groups<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let allowed = "allowed: a list of GROUP:PORT in quotes, as \"224.0.1.185:3863\" or \"[ff05::133]:3863\"";
+    let texts = Vec::<String>::deserialize(from);
+    let texts = texts.map_err(|cause| D::Error::custom(format!("{cause}; {allowed}")))?;
+    let group = |text: &String| match text.parse() {
+        Ok(SocketAddr::V4(group)) if group.ip().is_multicast() && group.port() != 0 => Ok(group.into()),
+        Ok(SocketAddr::V6(group)) if group.ip().is_multicast() && group.port() != 0 => Ok(group.into()),
+        _ => Err(D::Error::custom(format!("`{text}` is no GROUP:PORT; {allowed}"))),
+    };
+    texts.iter().map(group).collect()
 }
 
 fn listed<E: serde::de::Error>(texts: Result<Vec<String>, E>, allowed: &str) -> Result<Vec<SocketAddr>, E> {

@@ -10,10 +10,12 @@ mod command;
 mod control;
 mod intake;
 mod log;
+mod multicast;
 mod notify;
 mod outstanding;
 mod serve;
 mod socket;
+mod tcp;
 
 use sctp_sys::tokio::AsyncSocket;
 use std::io;
@@ -31,8 +33,10 @@ use crate::monitor::Feed;
 use crate::query::Queries;
 use command::Command;
 use control::{Control, Desk};
-use serve::Service;
+use multicast::Groups;
+use serve::{Others, Service};
 use socket::Role;
+use tcp::Listeners;
 
 /// Why the registrar cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,17 @@ pub enum StartError {
     Http {
         /// What was to be bound.
         address: SocketAddr,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
+    /// No group of a protocol can be joined.
+    #[error(
+        "cannot announce to {group}: {error}; name the interfaces in [multicast], or have a route to the group"
+    )]
+    Multicast {
+        /// The last that was tried.
+        group: SocketAddr,
         /// Why not.
         #[source]
         error: io::Error,
@@ -95,6 +110,7 @@ pub struct Server {
     sockets: Vec<(Role, Arc<AsyncSocket>)>,
     control: Control,
     http: Http,
+    others: Others,
     listening: Vec<SocketAddr>,
     commands: (mpsc::Sender<Command>, mpsc::Receiver<Command>),
 }
@@ -109,6 +125,7 @@ impl Server {
     /// Outside a tokio runtime.
     pub fn bind(config: Config) -> Result<Self, StartError> {
         let sockets = socket::open(&config)?;
+        let others = Others { streams: Listeners::bind(&config)?, groups: Groups::open(&config)? };
         let control = Control::bind(&config.runtime_dir)
             .map_err(|error| StartError::Control { dir: config.runtime_dir.clone(), error })?;
         let http =
@@ -116,12 +133,17 @@ impl Server {
         let mut listening = config.listen.clone();
         listening.sort_unstable();
         let sockets = sockets.into_iter().map(|(role, socket)| (role, Arc::new(socket))).collect();
-        Ok(Self { config, sockets, control, http, listening, commands: mpsc::channel(1) })
+        Ok(Self { config, sockets, control, http, others, listening, commands: mpsc::channel(1) })
     }
 
-    /// Where it listens.
+    /// Where it listens over SCTP.
     pub fn listening(&self) -> &[SocketAddr] {
         &self.listening
+    }
+
+    /// Where it listens over TCP.
+    pub fn listening_tcp(&self) -> Vec<SocketAddr> {
+        self.others.streams.addresses()
     }
 
     /// Where another configuration can be given to it while it runs.
@@ -143,7 +165,7 @@ impl Server {
         let desk = Desk::new(queries.clone(), commands, feed.clone());
         let drained = Arc::clone(&desk.drained);
         let hosts = self.http.hosts();
-        let service = Service::new(self.config, self.sockets, names, random(), feed, hosts);
+        let service = Service::new(self.config, self.sockets, self.others, names, random(), feed, hosts);
         notify::notify("READY=1");
         let served = tokio::select! {
             served = service.run(asked, commanded) => served,

@@ -172,12 +172,12 @@ impl Outstanding {
         self.lines.iter().filter(|(_, line)| !line.queue.is_empty()).map(|(a, _)| *a).collect()
     }
 
-    /// Of those that have not acknowledged for too long, the one with most in the kernel: to be given up when the
-    /// kernel's buffer is full.
-    pub(super) fn culprit(&self, now: Instant) -> Option<Association> {
+    /// Of those that share the kernel's buffer and have not acknowledged for too long, the one with most in the
+    /// kernel: to be given up when that buffer is full.
+    pub(super) fn culprit(&self, now: Instant, shares: impl Fn(&Association) -> bool) -> Option<Association> {
         let stale =
             |line: &Line| line.asked.is_some_and(|asked| now.saturating_duration_since(asked) >= PATIENCE);
-        let lines = self.lines.iter().filter(|(_, line)| stale(line));
+        let lines = self.lines.iter().filter(|(association, line)| stale(line) && shares(association));
         lines.max_by_key(|(_, line)| line.in_kernel).map(|(association, _)| *association)
     }
 
@@ -280,15 +280,20 @@ mod tests {
         let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
         o.offer(A, &bytes(50_000));
         o.offer(B, &bytes(60_000));
-        assert_eq!(o.culprit(t + PATIENCE), None, "nobody knows yet");
+        assert_eq!(o.culprit(t + PATIENCE, |_| true), None, "nobody knows yet");
         let mut asked = o.ask_all(t);
         asked.sort_unstable();
         assert_eq!(asked, [A, B]);
         assert_eq!(o.ask_all(t), []);
-        assert_eq!(o.culprit(t), None);
+        assert_eq!(o.culprit(t, |_| true), None);
         o.dry(B);
-        assert_eq!(o.culprit(t + PATIENCE), Some(A));
+        assert_eq!(o.culprit(t + PATIENCE, |_| true), Some(A));
+        assert_eq!(
+            o.culprit(t + PATIENCE, |association| *association != A),
+            None,
+            "A has a buffer of its own"
+        );
         o.dry(A);
-        assert_eq!(o.culprit(t + PATIENCE), None);
+        assert_eq!(o.culprit(t + PATIENCE, |_| true), None);
     }
 }

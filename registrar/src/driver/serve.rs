@@ -1,7 +1,11 @@
 //! The service: what sockets say goes to the machine, what the machine says goes to sockets.
 
+mod announces;
 mod operate;
 mod round;
+mod streams;
+#[cfg(test)]
+mod tests;
 
 use asap_client::wire;
 use sctp_sys::event::{AssocChange, EventType, Notification};
@@ -19,8 +23,11 @@ use tokio::sync::{oneshot, watch};
 use super::command::Drained;
 use super::intake::Intake;
 use super::log::Log;
+use super::multicast::{Announcements, Groups};
 use super::outstanding::{Offer, Outstanding};
 use super::socket::Role;
+use super::tcp::{Listeners, Tcp};
+use crate::announce::Announcer;
 use crate::config::Config;
 use crate::machine::{Input, Output, Registrar};
 use crate::monitor::Feed;
@@ -37,6 +44,13 @@ struct Place {
     assoc: AssocId,
 }
 
+/// What is served besides SCTP.
+#[derive(Debug)]
+pub(super) struct Others {
+    pub(super) streams: Listeners,
+    pub(super) groups: Groups,
+}
+
 /// The machine and all it talks to.
 pub(super) struct Service {
     registrar: Registrar,
@@ -46,6 +60,10 @@ pub(super) struct Service {
     /// Associations to other registrars that are being set up, and where they lead.
     connecting: BTreeMap<Place, Vec<SocketAddr>>,
     intake: Intake,
+    tcp: Tcp,
+    tcp_listening: Vec<SocketAddr>,
+    announcements: Announcements,
+    announcer: Announcer,
     outstanding: Outstanding,
     buffer: Vec<u8>,
     /// Reads in a row that failed.
@@ -68,6 +86,7 @@ impl Service {
     pub(super) fn new(
         config: Config,
         sockets: Vec<(Role, Arc<AsyncSocket>)>,
+        others: Others,
         listening: Vec<String>,
         random: u64,
         feed: Feed,
@@ -89,6 +108,15 @@ impl Service {
             intake: Intake::default(),
             buffer: Vec::new(),
             failures: 0,
+            tcp_listening: others.streams.addresses(),
+            tcp: Tcp::new(others.streams, &config),
+            announcements: Announcements::new(others.groups),
+            announcer: Announcer::new(
+                Instant::now(),
+                config.settings(identifier).server,
+                config.multicast.t6_serverannounce,
+                random.rotate_left(17),
+            ),
             outstanding: Outstanding::new(
                 limits.outstanding_octets_per_association,
                 limits.outstanding_octets,
@@ -190,14 +218,10 @@ impl Service {
 
     /// Tells ENRP the addresses that other registrars are to be told.
     fn tell_where_we_are(&mut self) {
-        let socket = self.sockets.iter().find(|(role, _)| *role == Role::Enrp);
-        let Some(mut addresses) = socket.and_then(|(_, socket)| sockopt::local_addrs(socket.as_fd(), 0).ok())
-        else {
+        let Some(socket) = self.sockets.iter().position(|(role, _)| *role == Role::Enrp) else { return };
+        let addresses = self.usable(socket);
+        if addresses.is_empty() {
             return;
-        };
-        // Of a wildcard, what others can use.
-        if addresses.iter().any(|address| !confined(address.ip())) {
-            addresses.retain(|address| !confined(address.ip()));
         }
         self.registrar.handle(Instant::now(), Input::Enrp(enrp::Input::Local { addresses }));
     }
@@ -261,6 +285,9 @@ impl Service {
     }
 
     fn abort(&mut self, association: Association) {
+        if self.tcp.abort(association) {
+            return self.outstanding.forget(association);
+        }
         if let Some(place) = self.associations.get(&association)
             && let Some((_, socket)) = self.sockets.get(place.socket)
             && let Err(error) = socket.get_ref().abort(place.assoc)
@@ -276,6 +303,7 @@ impl Service {
         if self.registrar.poll_timeout().is_some_and(|at| at <= now) {
             self.registrar.handle_timeout(now);
         }
+        self.announce(now);
         if self.retry.is_some_and(|at| at <= now) {
             self.retry = None;
             for association in self.outstanding.waiting() {
@@ -301,8 +329,7 @@ impl Service {
                     tracing::info!(%association, "aborted: {reason}");
                     self.abort(association);
                 }
-                // Nobody is announced to: there is no multicast socket.
-                Output::Enrp(enrp::Output::Announce { .. }) => {}
+                Output::Enrp(enrp::Output::Announce { bytes }) => self.announcements.send(Role::Enrp, &bytes),
                 Output::Asap(asap::Output::Event(event)) => {
                     self.log.asap(Instant::now(), &event);
                     self.feed.asap(&event);
@@ -320,7 +347,7 @@ impl Service {
 
     fn send(&mut self, association: Association, bytes: Arc<[u8]>) {
         let now = Instant::now();
-        while self.associations.contains_key(&association) {
+        while self.associations.contains_key(&association) || self.tcp.has(association) {
             match self.outstanding.offer(association, &bytes) {
                 Offer::Send => return self.give(now, association, bytes),
                 Offer::Wait => return,
@@ -350,6 +377,9 @@ impl Service {
     }
 
     fn give(&mut self, now: Instant, association: Association, bytes: Arc<[u8]>) {
+        if self.give_to_stream(association, &bytes) {
+            return;
+        }
         let Some(place) = self.associations.get(&association) else { return };
         let Some((role, socket)) = self.sockets.get(place.socket) else { return };
         let ppid = match role {
@@ -369,7 +399,9 @@ impl Service {
                 for association in self.outstanding.ask_all(now) {
                     self.tell_when_dry(association, true);
                 }
-                if let Some(slow) = self.outstanding.culprit(now) {
+                let associations = &self.associations;
+                let shares = |association: &Association| associations.contains_key(association);
+                if let Some(slow) = self.outstanding.culprit(now, shares) {
                     self.drop_slow(now, slow);
                 }
             }

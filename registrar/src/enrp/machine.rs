@@ -12,6 +12,7 @@ use super::claims::Claims;
 use super::drain::Drain;
 use super::peers::{Former, Link, Peer};
 use super::startup::Startup;
+use super::strangers::Strangers;
 use super::sync::Session;
 use super::wire::{self, Body, Message, MessageType, Profile};
 use super::{Change, Counters, Effect, Event, Input, Output, Reason, Settings};
@@ -52,6 +53,8 @@ pub struct Enrp {
     pub(super) next_list: Instant,
     /// What is being connected to, and since when.
     pub(super) connecting: BTreeMap<Vec<SocketAddr>, Instant>,
+    /// Who was connected to since it announced itself.
+    pub(super) strangers: Strangers,
     pub(super) startup: Startup,
     pub(super) sessions: BTreeMap<u32, Session>,
     pub(super) claims: Claims,
@@ -74,6 +77,7 @@ impl Enrp {
             former: BTreeMap::new(),
             next_list: now,
             connecting: BTreeMap::new(),
+            strangers: Strangers::default(),
             startup: Startup::default(),
             sessions: BTreeMap::new(),
             claims: Claims::default(),

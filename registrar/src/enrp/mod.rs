@@ -38,6 +38,7 @@ mod machine;
 mod peers;
 mod settings;
 mod startup;
+mod strangers;
 mod sync;
 mod takeover;
 mod update;

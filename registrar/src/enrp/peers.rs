@@ -367,7 +367,10 @@ impl Enrp {
         // rsplib names its port here too; the address is the one that the datagram came from.
         let port = server.and_then(|server| server.transport.port()).unwrap_or(from.port());
         let remote = SocketAddr::new(from.ip(), port);
-        if !self.links.values().any(|link| link.addresses.contains(&remote)) {
+        let is_known = self.local.contains(&remote)
+            || self.links.values().any(|link| link.addresses.contains(&remote))
+            || self.connecting.keys().any(|connecting| connecting.contains(&remote));
+        if !is_known && self.strangers.may_connect(now, remote) {
             self.connect(now, vec![remote]);
         }
     }

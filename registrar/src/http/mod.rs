@@ -26,11 +26,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::config;
+use crate::listen::listen;
 use crate::query::Queries;
 use events::Views;
 use patient::Patient;
@@ -38,9 +39,6 @@ use rates::Rates;
 
 /// The longest head of a request, in octets; also what is buffered of an answer.
 const HEAD_LIMIT: usize = 8192;
-
-/// Connections that the kernel keeps while there is no place for them.
-const BACKLOG: u32 = 128;
 
 /// What is asked for as the kernel's buffer for what a client has not read: it counts for every connection.
 const SEND_BUFFER: usize = 256 << 10;
@@ -95,7 +93,7 @@ impl Http {
     /// # Errors
     /// The first address that cannot be had, with the system's error.
     pub(crate) fn bind(config: &config::Http) -> Result<Self, (SocketAddr, io::Error)> {
-        let listen = |address: &SocketAddr| listen(*address).map_err(|error| (*address, error));
+        let listen = |address: &SocketAddr| listen(*address, SEND_BUFFER).map_err(|error| (*address, error));
         Ok(Self {
             listeners: config.listen.iter().map(listen).collect::<Result<_, _>>()?,
             connections: config.connections,
@@ -132,22 +130,6 @@ impl Http {
         // They only end all together, when this is dropped.
         while tasks.join_next().await.is_some() {}
     }
-}
-
-/// A socket for exactly this address: that of IPv6's wildcard does not take IPv4 too.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv6() {
-        let socket = TcpSocket::new_v6()?;
-        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
-        socket
-    } else {
-        TcpSocket::new_v4()?
-    };
-    socket.set_reuseaddr(true)?;
-    // Connections inherit it.
-    setsockopt(&socket, sockopt::SndBuf, &SEND_BUFFER)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 async fn accept(listener: TcpListener, places: Arc<Semaphore>, site: Arc<Site>, patience: Patience) {

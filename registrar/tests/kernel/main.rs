@@ -5,8 +5,9 @@
 mod abuse;
 mod lifecycle;
 mod moving;
+mod multicast;
 mod peers;
 mod rsplib;
 mod service;
-mod storm;
+mod tcp;
 mod world;

@@ -169,13 +169,18 @@ impl Client {
     }
 
     pub(crate) fn connect_to(address: &str, registrar: &str) -> Self {
+        Self::try_connect(address, registrar).expect("the registrar listens")
+    }
+
+    /// `None` if nobody listens there.
+    pub(crate) fn try_connect(address: &str, registrar: &str) -> Option<Self> {
         let registrar: SocketAddr = registrar.parse().unwrap();
         let socket = Socket::new(Style::OneToOne, Family::of(registrar)).unwrap();
         socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
-        socket.connect(registrar).unwrap();
+        socket.connect(registrar).ok()?;
         let patience = TimeVal::new(PATIENCE.as_secs().cast_signed(), 0);
         nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::ReceiveTimeout, &patience).unwrap();
-        Self { socket, buffer: Vec::new() }
+        Some(Self { socket, buffer: Vec::new() })
     }
 
     pub(crate) fn say(&self, message: &Message) {

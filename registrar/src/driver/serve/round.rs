@@ -34,18 +34,19 @@ impl Service {
         mut queries: mpsc::Receiver<Query>,
         mut commands: mpsc::Receiver<Command>,
     ) -> io::Result<()> {
-        if self.sockets.is_empty() {
-            return Err(io::Error::other("there is no socket"));
-        }
         self.tell_where_we_are();
         loop {
-            let all_read = self.read()?;
+            let all_read = self.read()? & self.read_others();
             self.wake();
             self.answer_waiting();
             if all_read && self.intake.is_empty() {
-                let wake = self.registrar.poll_timeout().into_iter().chain(self.retry).min();
+                let announcement = self.next_announcement();
+                let wake =
+                    self.registrar.poll_timeout().into_iter().chain(self.retry).chain(announcement).min();
                 tokio::select! {
                     readable = readable(&self.sockets) => readable?,
+                    event = self.tcp.next() => self.stream(event),
+                    datagram = self.announcements.next() => self.announced(datagram),
                     () = until(wake) => {}
                     Some(query) = queries.recv() => self.answer(query),
                     Some(command) = commands.recv() => self.obey(command),
@@ -74,6 +75,21 @@ impl Service {
         }
         self.buffer = buffer;
         Ok(all)
+    }
+
+    /// As [`Self::read`], from TCP connections and multicast groups.
+    fn read_others(&mut self) -> bool {
+        for _ in 0..READS {
+            let event = self.tcp.next().now_or_never();
+            let datagram = self.announcements.next().now_or_never();
+            if event.is_none() && datagram.is_none() {
+                return true;
+            }
+            event.into_iter().for_each(|event| self.stream(event));
+            datagram.into_iter().for_each(|datagram| self.announced(datagram));
+            self.drain();
+        }
+        false
     }
 
     fn read_one(&mut self, index: usize, buffer: &mut Vec<u8>) -> io::Result<bool> {
@@ -131,7 +147,14 @@ impl Service {
         }
     }
 
-    fn message(&mut self, now: Instant, role: Role, association: Association, ppid: u32, bytes: &[u8]) {
+    pub(super) fn message(
+        &mut self,
+        now: Instant,
+        role: Role,
+        association: Association,
+        ppid: u32,
+        bytes: &[u8],
+    ) {
         let input = match role {
             Role::Asap if ppid == wire::PPID && may_wait(bytes) => {
                 if !self.intake.push(association, bytes) {
@@ -161,6 +184,9 @@ impl Service {
 
 /// Waits until one of the sockets can be read.
 async fn readable(sockets: &[(Role, Arc<AsyncSocket>)]) -> io::Result<()> {
+    if sockets.is_empty() {
+        return std::future::pending().await;
+    }
     let any = sockets.iter().map(|(_, socket)| Box::pin(socket.readable()));
     futures::future::select_all(any).await.0
 }

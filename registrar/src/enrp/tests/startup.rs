@@ -196,3 +196,29 @@ fn an_announcement_is_answered_by_a_connection_and_by_nothing_else() {
     cluster.now += SECOND;
     assert_eq!(registrar.enrp().peers().count(), 0, "it may be anybody's");
 }
+
+#[test]
+fn announcements_with_invented_sources_bring_few_connections_and_none_to_ourselves() {
+    let now = Cluster::empty(10).now;
+    let settings = Settings { multicast: true, ..enrp_settings(0x1001) };
+    let asap = crate::asap::Settings { server: 0x1001, ..crate::asap::Settings::default() };
+    let mut registrar = Registrar::new(now, asap, settings, 1);
+    let own = SocketAddr::new(Host::Registrar(1).ip(), ENRP);
+    registrar.handle(now, Input::Enrp(enrp::Input::Local { addresses: vec![own] }));
+    let invented = |number: u16| SocketAddr::new([198, 51, 100, 1].into(), 1024 + number);
+    let mut connections = 0;
+    for from in std::iter::once(own).chain((0..1000).map(invented)) {
+        let body = Body::Presence { reply_required: false, checksum: Some(1), server: None };
+        let bytes = Message { sender: 0x1009, receiver: 0, body }.encode();
+        registrar.handle(now, Input::Enrp(enrp::Input::Announcement { from, bytes }));
+        while let Some(output) = registrar.poll_output() {
+            if let Output::Enrp(enrp::Output::Connect { remote }) = output {
+                assert_ne!(remote, [own]);
+                connections += 1;
+                // That it is refused at once frees no place for another.
+                registrar.handle(now, Input::Enrp(enrp::Input::Unreachable { remote }));
+            }
+        }
+    }
+    assert_eq!(connections, 16);
+}
