@@ -15,7 +15,9 @@
 //!   the type of its first element's; another is refused with cause 0x5 and the pool's policy parameter.
 //! - **A response that was not asked for** is nobody's turn: a push to subscribers shows the elements in the order of
 //!   the next selection, and neither moves that on nor counts as use. It is sent once for all changes of an interval.
-//! - **Life** is in seconds; 0 and values below -1 are refused with cause 0x3.
+//! - **Life** is in seconds; 0 and values below -1 are refused with cause 0x3. rsplib's elements mean milliseconds, and
+//!   nothing in a REGISTRATION tells them from others: read as seconds, their lives are only longer, and keep-alives
+//!   tell all the same when they are gone.
 //! - **A resolution without an items option**, or with 0 items, names all elements.
 //! - **A foreign association cannot deregister** an element unless it shares an address with the element (cause 0xa).
 //! - **Over TCP** users are served as over SCTP. An element has to use SCTP (RFC 5352 §2.1): to register or deregister

@@ -41,7 +41,8 @@ impl Log {
                 | Event::TakeoverRefused { .. }
                 | Event::Claimed { .. }
                 | Event::Impostor { .. } => tracing::warn!("{event}"),
-                Event::Malformed { .. } => tracing::debug!("{event}"),
+                // One whose heartbeats are slower than ours is asked again and again, and answers.
+                Event::PeerSilent { .. } | Event::Malformed { .. } => tracing::debug!("{event}"),
                 _ => tracing::info!("{event}"),
             }
         }

@@ -45,7 +45,7 @@ pub enum Event {
     Ready { mentor: Option<u32> },
     /// A registrar is known now.
     PeerUp { peer: u32 },
-    /// A registrar that was asked has spoken again, or it was believed dead.
+    /// A registrar that was believed dead has spoken again.
     PeerBack { peer: u32 },
     /// A registrar is silent and was asked.
     PeerSilent { peer: u32 },

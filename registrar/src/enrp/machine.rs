@@ -11,6 +11,7 @@ use asap_client::wire::{Cause, PoolHandle, ServerInformation, Transport, Transpo
 use super::claims::Claims;
 use super::drain::Drain;
 use super::peers::{Former, Link, Peer};
+use super::reading::Asked;
 use super::startup::Startup;
 use super::strangers::Strangers;
 use super::sync::Session;
@@ -38,6 +39,8 @@ pub(super) enum Timer {
     Claim(ElementKey),
     /// Elements are to be handed over, or the time for it is over.
     Drain,
+    /// A peer has not said how it reads the RFCs.
+    Reading(u32),
 }
 
 /// The registrar among its peers. See the module's text for what it decides where the RFC does not.
@@ -57,6 +60,8 @@ pub struct Enrp {
     pub(super) strangers: Strangers,
     pub(super) startup: Startup,
     pub(super) sessions: BTreeMap<u32, Session>,
+    /// Peers that have been asked how they read the RFCs.
+    pub(super) asked: BTreeMap<u32, Asked>,
     pub(super) claims: Claims,
     pub(super) drain: Option<Drain>,
     pub(super) timers: Deadlines<Timer>,
@@ -80,6 +85,7 @@ impl Enrp {
             strangers: Strangers::default(),
             startup: Startup::default(),
             sessions: BTreeMap::new(),
+            asked: BTreeMap::new(),
             claims: Claims::default(),
             drain: None,
             timers: Deadlines::default(),
@@ -145,6 +151,7 @@ impl Enrp {
                 }
                 Timer::Claim(key) => self.refute(now, key, space),
                 Timer::Drain => self.drain_late(now, space),
+                Timer::Reading(peer) => self.answered(now, peer, space),
             }
         }
     }
@@ -292,7 +299,7 @@ impl Enrp {
                     self.audit(now, sender, checksum, space);
                 }
             }
-            Body::HandleTableRequest { own } => self.serve_table(now, sender, own, space),
+            Body::HandleTableRequest { own } => self.table_wanted(now, sender, own, space),
             Body::HandleTableResponse { rejected, more, entries } => {
                 self.table(now, sender, rejected, more, entries, space);
             }
@@ -304,6 +311,7 @@ impl Enrp {
             Body::InitTakeover { target } => self.takeover_wanted(now, sender, target, space),
             Body::InitTakeoverAck { target } => self.takeover_allowed(now, sender, target, space),
             Body::TakeoverServer { target } => self.taken_over(now, sender, target, space),
+            Body::Error(causes) if self.read_answer(now, sender, &causes, space) => {}
             Body::Error(causes) => {
                 self.counters.errors_received += 1;
                 let names: Vec<_> = causes.iter().map(Cause::name).collect();
@@ -331,6 +339,10 @@ impl Enrp {
             _ => {}
         }
         let bytes = Message { sender: self.settings.server, receiver, body }.encode();
+        self.send_bytes(association, bytes);
+    }
+
+    pub(super) fn send_bytes(&mut self, association: Association, bytes: Vec<u8>) {
         // Only a table or an update can be too long, and both are made of what fits.
         if !bytes.is_empty() {
             self.outputs.push_back(Output::Send { association, bytes: bytes.into() });

@@ -29,13 +29,15 @@
 //!   except against rsplib, where it is the smaller. Whoever has given way looks again later whether it was done.
 //! - A registrar that leaves ([`Enrp::drain`]) offers its elements to its peers, one by one, and owns each until the peer
 //!   says that the element has followed it.
-//! - What has to be known of a peer ([`wire::Profile`]) is configured or found out from what it does.
+//! - What has to be known of a peer ([`wire::Profile`]) is configured, or asked when it is met: only rsplib calls a
+//!   message invalid for an unknown parameter.
 
 mod claims;
 mod drain;
 mod event;
 mod machine;
 mod peers;
+mod reading;
 mod settings;
 mod startup;
 mod strangers;

@@ -238,7 +238,8 @@ impl Enrp {
             self.former.insert(id, Former { addresses: peer.addresses, gone: now, tried: now });
         }
         self.sessions.remove(&id);
-        for timer in [Timer::Peer(id), Timer::Resync(id), Timer::Session(id)] {
+        self.asked.remove(&id);
+        for timer in [Timer::Peer(id), Timer::Resync(id), Timer::Session(id), Timer::Reading(id)] {
             self.timers.clear(timer);
         }
         let its: Vec<_> =
@@ -288,8 +289,8 @@ impl Enrp {
         self.former.remove(&sender);
         if !known {
             self.event(Event::PeerUp { peer: sender });
-            self.newly_met(association);
         }
+        self.meet(now, sender, association, !known);
         true
     }
 
@@ -300,9 +301,11 @@ impl Enrp {
         let first = peer.heard.is_none();
         peer.heard = Some(now);
         if !peer.is_active() {
+            // Whoever was merely asked has answered: slower heartbeats than ours are nothing to talk of.
+            let believed_dead = !matches!(peer.state, State::Probing { .. });
             peer.state = State::Active;
             self.timers.set(Timer::Peer(id), now + patience);
-            if !first {
+            if believed_dead && !first {
                 self.event(Event::PeerBack { peer: id });
             }
         }
@@ -485,18 +488,6 @@ impl Enrp {
         {
             peer.addresses = addresses;
         }
-    }
-
-    /// What a peer did shows how it reads the RFCs.
-    pub(super) fn found_profile(&mut self, id: u32, profile: Profile) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        if peer.profile_source != ProfileSource::Assumed {
-            return;
-        }
-        (peer.profile, peer.profile_source) = (profile, ProfileSource::Found);
-        // The lives of its elements were read in the wrong unit.
-        peer.stale = true;
-        self.event(Event::ProfileFound { peer: id, profile });
     }
 }
 

@@ -9,7 +9,6 @@ use super::Event;
 use super::machine::{Enrp, Timer, addresses};
 use super::peers::ADDRESSES;
 use super::wire::Body;
-use crate::Association;
 use crate::handlespace::Handlespace;
 
 /// What is waited for from a mentor.
@@ -33,10 +32,16 @@ pub(super) struct Startup {
     starting: BTreeSet<u32>,
 }
 
+impl Startup {
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+}
+
 impl Enrp {
     /// Whether the handlespace is as complete as it can be, so that others may have it from here.
     pub fn is_ready(&self) -> bool {
-        self.startup.ready
+        self.startup.is_ready()
     }
 
     pub(super) fn begin(&mut self, now: Instant) {
@@ -47,11 +52,6 @@ impl Enrp {
         let deadline = if alone { now } else { now + self.settings.mentor_discovery };
         self.startup.deadline = Some(deadline);
         self.timers.set(Timer::Startup, deadline);
-    }
-
-    /// A peer was heard for the first time: who else does it know?
-    pub(super) fn newly_met(&mut self, association: Association) {
-        self.send(association, Body::ListRequest);
     }
 
     /// A peer has shown itself: perhaps it can be our mentor.

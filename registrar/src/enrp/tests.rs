@@ -7,6 +7,7 @@ mod drain;
 mod element;
 mod fuzz;
 mod hostile;
+mod reading;
 mod rules;
 mod startup;
 mod stranger;

@@ -318,6 +318,17 @@ impl Message {
         })
         .unwrap_or_default()
     }
+
+    /// A LIST_REQUEST with an unknown parameter. Who follows RFC 5354 answers it and reports the parameter; rsplib
+    /// reports a message that is not valid.
+    pub fn question(sender: u32, receiver: u32) -> Vec<u8> {
+        Writer::message(MessageType::LIST_REQUEST.0, 0, |w| {
+            w.u32(sender);
+            w.u32(receiver);
+            w.parameter(super::UNKNOWN_PARAMETER, |_| ());
+        })
+        .unwrap_or_default()
+    }
 }
 
 impl Body {

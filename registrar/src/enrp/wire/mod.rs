@@ -12,6 +12,7 @@ mod message;
 mod profile;
 
 pub use message::{Body, DecodeError, Decoded, Entry, Message, MessageType, UpdateAction, decode};
+use asap_client::wire::ParameterType;
 pub use profile::Profile;
 
 /// SCTP payload protocol identifier of ENRP (RFC 5353 §5.4).
@@ -19,3 +20,6 @@ pub const PPID: u32 = 12;
 
 /// The port of ENRP over SCTP, and of its announcements over UDP (RFC 5353 §5.3).
 pub const PORT: u16 = 9901;
+
+/// A parameter that nobody knows, to be skipped and reported (RFC 5354 §3): see [`Message::question`].
+pub const UNKNOWN_PARAMETER: ParameterType = ParameterType(0xfffe);
