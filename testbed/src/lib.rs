@@ -11,6 +11,7 @@ pub mod link;
 pub mod measure;
 pub mod netns;
 pub mod process;
+pub mod registrar;
 pub mod report;
 pub mod result;
 pub mod rtnl;

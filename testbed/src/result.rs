@@ -34,7 +34,7 @@ pub struct RunResult {
     pub kernel: String,
     /// Who looked after the associations.
     pub agent: Agent,
-    /// The round trip between the hosts, in milliseconds.
+    /// The round trip that is added between the hosts, in milliseconds.
     pub rtt_ms: f64,
     /// Messages that the client sent.
     pub sent: Option<u64>,

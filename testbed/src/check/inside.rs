@@ -15,7 +15,7 @@ use super::{Count, Failure};
 use crate::checkout::TestProgram;
 use crate::clock;
 use crate::result::Outcome;
-use crate::scenario::{self, Scenario};
+use crate::scenario::{self, Play};
 
 /// The longest that one test executable may take.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(600);
@@ -96,7 +96,7 @@ pub(super) fn run(plan: &Path, results_file: &Path) -> Result<()> {
     for (index, name) in plan.scenarios.iter().enumerate() {
         results.at = format!("scenario {name}");
         results.write(results_file)?;
-        let scenario = scenario::find(name).with_context(|| format!("no scenario is called {name}"))?;
+        let scenario = scenario::play(name).with_context(|| format!("no scenario is called {name}"))?;
         let title = format!("scenario {}/{} {name}", index + 1, plan.scenarios.len());
         let mut outcome = play(&title, &scenario)?;
         if !outcome.result.passed {
@@ -114,10 +114,10 @@ pub(super) fn run(plan: &Path, results_file: &Path) -> Result<()> {
 }
 
 /// Plays a scenario and tells how it went.
-fn play(title: &str, scenario: &Scenario) -> Result<Outcome> {
+fn play(title: &str, scenario: &Play) -> Result<Outcome> {
     let begin = clock::now();
     let options = scenario::Options { tell: false, ..scenario::Options::default() };
-    let outcome = scenario::run(scenario, &options)?;
+    let outcome = scenario.run(&options)?;
     let result = &outcome.result;
     let verdict = if result.passed { "passed" } else { "FAILED" };
     let overhead = result.overhead_ms.map_or_else(String::new, |ms| format!("; overhead {ms:.0} ms"));

@@ -27,16 +27,13 @@ use inside::{Plan, Results};
 use stream::stream;
 use tally::Tally;
 
-/// What tests and scenarios need besides what the guest needs: a program or file, and the package that has it.
-const NEEDED: [(&str, &str); 13] = [
+/// What tests need besides what scenarios and the guest need: a program or file, and the package that has it.
+const NEEDED: [(&str, &str); 10] = [
     ("cc", "gcc"),
     ("/usr/include/stdio.h", "libc6-dev"),
     ("/usr/include/linux/sctp.h", "linux-libc-dev"),
     ("/usr/include/netinet/sctp.h", "libsctp-dev"),
     ("/usr/include/usrsctp.h", "libusrsctp-dev"),
-    ("socat", "socat"),
-    ("rspserver", "rsplib-services"),
-    ("rspterminal", "rsplib-tools"),
     ("ethtool", "ethtool"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
@@ -166,7 +163,8 @@ fn check(
         let minutes = clock::ms_between(begin, clock::now()) / 60_000.0;
         println!("check: {what} ({minutes:.1} min since the start)");
     };
-    guest::require(&NEEDED)?;
+    let needed: Vec<_> = scenario::plays().iter().flat_map(scenario::Play::needed).copied().collect();
+    guest::require(&[&NEEDED[..], &needed].concat())?;
     tell("building the tests for the kernel and the programs");
     let programs = checkout.kernel_tests()?;
     // Last, so that the programs are those without the tests' features.
@@ -174,7 +172,8 @@ fn check(
     let plan = |everything: bool| Plan {
         programs: if everything { programs.clone() } else { Vec::new() },
         scenarios: if everything {
-            scenario::all().into_iter().map(|scenario| scenario.name).collect()
+            let wanted = scenario::plays().into_iter().filter(|play| play.is_quick() || arguments.all);
+            wanted.map(|play| play.name().to_owned()).collect()
         } else {
             scenario::MAIN_SIX.map(str::to_owned).into()
         },

@@ -134,6 +134,8 @@ fn cell(run: &RunResult) -> String {
     let overhead = run.overhead_ms.map(|overhead| format!(", {overhead:+.0} ms")).unwrap_or_default();
     match (run.passed, run.sent, run.echoed) {
         (true, Some(sent), _) => format!("all {sent}{overhead}"),
+        // Where nobody moved there was no silence.
+        (true, None, _) if run.silence_ms.is_none() => "passed".to_owned(),
         (true, None, _) => format!("whole{overhead}"),
         (false, Some(sent), Some(echoed)) => {
             let lost = if run.associations_lost.unwrap_or(0) > 0 { ", association lost" } else { "" };

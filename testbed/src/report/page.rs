@@ -90,8 +90,8 @@ const fn heading(agent: Agent) -> &'static str {
 
 fn scenario(html: &mut String, name: &str, runs: &[&Outcome]) {
     let _ = writeln!(html, "<h2 id=\"{0}\">{0}</h2>", escape(name));
-    if let Some(scenario) = crate::scenario::find(name) {
-        let _ = writeln!(html, "<p>{}</p>", escape(&scenario.shows));
+    if let Some(play) = crate::scenario::play(name) {
+        let _ = writeln!(html, "<p>{}</p>", escape(play.shows()));
     }
     // The same time for all, so that they can be compared: until the last that recovered has.
     let recovered = |outcome: &&&Outcome| outcome.result.passed;

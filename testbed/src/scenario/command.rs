@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::{Options, Scenario, Stack};
+use super::{Options, Play};
 use crate::clock;
 use crate::guest;
 use crate::result::{Agent, Outcome, RunResult};
@@ -73,12 +73,12 @@ impl Arguments {
         }
     }
 
-    fn scenarios(&self) -> Result<Vec<Scenario>> {
+    fn plays(&self) -> Result<Vec<Play>> {
         let mut chosen = Vec::new();
         for name in &self.names {
-            match (name.as_str(), super::find(name)) {
-                ("all", _) => chosen.extend(super::all()),
-                (_, Some(scenario)) => chosen.push(scenario),
+            match (name.as_str(), super::play(name)) {
+                ("all", _) => chosen.extend(super::plays()),
+                (_, Some(play)) => chosen.push(play),
                 (_, None) => bail!("no scenario is called {name}; `roam-testbed list` shows them"),
             }
         }
@@ -114,17 +114,10 @@ impl Arguments {
 /// A name that no scenario has, a program that cannot be installed, no guest, or interrupted. A run that fails is an
 /// outcome.
 pub fn outcomes(arguments: &Arguments) -> Result<Vec<Outcome>> {
-    let scenarios = arguments.scenarios()?;
-    let needed: Vec<_> =
-        scenarios.iter().flat_map(|scenario| super::real::needed(&scenario.name)).copied().collect();
+    let plays = arguments.plays()?;
+    let needed: Vec<_> = plays.iter().flat_map(Play::needed).copied().collect();
     guest::require(&needed)?;
-    if scenarios
-        .iter()
-        .flat_map(|scenario| &scenario.rounds)
-        .any(|round| round.server_stack == Stack::Usrsctp)
-    {
-        super::usrsctp::build()?;
-    }
+    plays.iter().try_for_each(Play::prepare)?;
     let here = arguments.native || (!arguments.guest && arguments.kernel.is_none() && guest::native());
     if !here {
         return in_guest(arguments);
@@ -138,8 +131,8 @@ pub fn outcomes(arguments: &Arguments) -> Result<Vec<Outcome>> {
         tell: true,
     };
     let mut outcomes = Vec::new();
-    for scenario in &scenarios {
-        let outcome = super::run(scenario, &options)?;
+    for play in &plays {
+        let outcome = play.run(&options)?;
         print_outcome(&outcome);
         outcomes.push(outcome);
         // What is there is kept, whatever the next run brings.
@@ -154,7 +147,7 @@ fn in_guest(arguments: &Arguments) -> Result<Vec<Outcome>> {
     if let Some(kernel) = &arguments.kernel {
         options.kernel = kernel.parse().map_err(|error| anyhow::anyhow!("--kernel {kernel}: {error}"))?;
     }
-    options.limit = Duration::from_secs(180 * (1 + arguments.scenarios()?.len() as u64));
+    options.limit = Duration::from_secs(180 * (1 + arguments.plays()?.len() as u64));
     let status = guest::run_self(&options, &arguments.inside(Path::new("/share/course.json")))?;
     let written = fs::read(share.path().join("course.json"));
     let outcomes: Vec<Outcome> = match written {
@@ -213,14 +206,14 @@ fn print_outcome(outcome: &Outcome) {
     }
     let verdict = if result.passed { "passed" } else { "failed" };
     let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0} ms"));
-    println!(
-        "{}: {verdict}, {}; outage {}, silence {}, overhead {}",
-        result.scenario,
-        result.why,
-        ms(result.outage_ms),
-        ms(result.silence_ms),
-        ms(result.overhead_ms)
-    );
+    // Where nobody moves there is nothing to measure.
+    let times = if result.outage_ms.is_some() || result.silence_ms.is_some() {
+        let (outage, silence) = (ms(result.outage_ms), ms(result.silence_ms));
+        format!("; outage {outage}, silence {silence}, overhead {}", ms(result.overhead_ms))
+    } else {
+        String::new()
+    };
+    println!("{}: {verdict}, {}{times}", result.scenario, result.why);
 }
 
 /// Runs them and says whether all went well. Without Roam nothing is expected to.
@@ -229,7 +222,7 @@ fn print_outcome(outcome: &Outcome) {
 /// As [`outcomes`].
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     const USAGE: u8 = 2;
-    if let Err(error) = arguments.scenarios() {
+    if let Err(error) = arguments.plays() {
         eprintln!("roam-testbed: {error:#}");
         return Ok(ExitCode::from(USAGE));
     }
@@ -245,8 +238,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 /// # Errors
 /// None.
 pub fn list() -> Result<ExitCode> {
-    for scenario in super::all() {
-        println!("{}\n    {}", scenario.name, scenario.shows);
+    for play in super::plays() {
+        println!("{}\n    {}", play.name(), play.shows());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -257,21 +250,21 @@ mod tests {
 
     #[test]
     fn a_scenario_that_does_not_exist_is_named() {
-        let error = Arguments::new(&["no-such"], Agent::Roam).scenarios().unwrap_err();
+        let error = Arguments::new(&["no-such"], Agent::Roam).plays().unwrap_err();
         assert!(error.to_string().contains("no-such"));
     }
 
     #[test]
     fn all_are_all() {
         let arguments = Arguments::new(&["all"], Agent::None);
-        assert_eq!(arguments.scenarios().unwrap().len(), super::super::all().len());
+        assert_eq!(arguments.plays().unwrap().len(), super::super::all().len());
     }
 
     #[test]
     fn impossible_conditions_are_refused() {
         let slow = Arguments { rtt: -1.0, ..Arguments::new(&["all"], Agent::None) };
-        assert!(slow.scenarios().is_err());
+        assert!(slow.plays().is_err());
         let lossy = Arguments { loss: Some(101.0), ..Arguments::new(&["all"], Agent::None) };
-        assert!(lossy.scenarios().is_err());
+        assert!(lossy.plays().is_err());
     }
 }

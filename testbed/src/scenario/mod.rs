@@ -10,12 +10,14 @@
 //! | `leftovers` | what a daemon must not have left on its host |
 //! | `story` | what happens, noted and told |
 //! | `run` | a whole scenario: its rounds, and what came of them |
+//! | `play` | everything that has a name: these, and the scenarios of registrars |
 //! | `command` | `roam-testbed run` and `list` |
 
 mod agents;
 pub mod command;
 mod engine;
 mod leftovers;
+mod play;
 mod programs;
 mod real;
 mod run;
@@ -30,6 +32,7 @@ use sctp_sys::Family;
 use crate::topology::{Host, Place};
 
 pub(crate) use agents::beside;
+pub use play::{Play, play, plays};
 pub use run::{Options, kernel, run};
 pub(crate) use story::Story;
 pub use table::{MAIN_SIX, all, find};

@@ -11,8 +11,8 @@ mod display;
 mod message;
 mod profile;
 
-pub use message::{Body, DecodeError, Decoded, Entry, Message, MessageType, UpdateAction, decode};
 use asap_client::wire::ParameterType;
+pub use message::{Body, DecodeError, Decoded, Entry, Message, MessageType, UpdateAction, decode};
 pub use profile::Profile;
 
 /// SCTP payload protocol identifier of ENRP (RFC 5353 §5.4).

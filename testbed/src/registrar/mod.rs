@@ -1,0 +1,197 @@
+//! Scenarios of registrars: ours and rsplib's, alone and together, with elements and users of both kinds.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `stage` | where a scenario is played: hosts on one switch, each with an address |
+//! | `member` | a registrar of a cluster, ours or rsplib's |
+//! | `element` | a pool element that can be asked what it was told |
+//! | `user` | asking a registrar |
+//! | `programs` | rsplib's services, users and tools |
+//! | `services` | rsplib's programs at our registrar |
+//! | `cluster` | what is registered at one registrar is known at all |
+//! | `takeover` | a registrar dies, and comes back |
+
+mod cluster;
+mod element;
+mod member;
+mod programs;
+mod services;
+mod stage;
+mod takeover;
+mod user;
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::clock::Waited;
+use crate::result::{Agent, Course, Happening, Outcome, RunResult};
+use crate::scenario::kernel;
+use stage::Stage;
+
+/// What plays a round, and says what was seen; and what distinguishes the round from others.
+type Round = (&'static str, fn(&mut Stage) -> Result<String>);
+
+/// A scenario of registrars. What it shows is shown on a switched network, without agents and without handovers.
+#[derive(Debug)]
+pub struct Scenario {
+    /// Its name, as `run` takes it.
+    pub name: &'static str,
+    /// What it shows, in a sentence.
+    pub shows: &'static str,
+    /// Programs that it needs, and Debian's packages that have them.
+    pub needed: &'static [(&'static str, &'static str)],
+    /// It is played by every `check`, not only by `check --all`.
+    pub quick: bool,
+    /// Each on a stage of its own.
+    rounds: &'static [Round],
+}
+
+/// Longer than anything here takes on a slow emulated machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const RSPREGISTRAR: (&str, &str) = ("rspregistrar", "rsplib-registrar");
+const RSPSERVER: (&str, &str) = ("rspserver", "rsplib-services");
+const HSDUMP: (&str, &str) = ("hsdump", "rsplib-tools");
+
+/// All of them.
+pub static ALL: [Scenario; 7] = [
+    Scenario {
+        name: "registrar-rsplib-services",
+        shows: "rsplib's five services, their clients and its dump work at our registrar, unchanged.",
+        needed: &[RSPSERVER, HSDUMP, ("tar", "tar"), ("gzip", "gzip")],
+        quick: true,
+        rounds: &[("", services::all)],
+    },
+    Scenario {
+        name: "registrar-cluster-ours",
+        shows: "Two registrars of ours: what is registered at one is known at both, also at one that starts later.",
+        needed: &[RSPSERVER],
+        quick: true,
+        rounds: &[("", cluster::ours)],
+    },
+    Scenario {
+        name: "registrar-cluster-mixed-2",
+        shows: "Ours and rsplib's registrar: what is registered at one is known at both, whichever starts later.",
+        needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
+        quick: true,
+        rounds: &[
+            ("rsplib's starts later", cluster::rsplib_later),
+            ("ours starts later", cluster::ours_later),
+        ],
+    },
+    Scenario {
+        name: "registrar-cluster-mixed-3",
+        shows: "Three registrars, one or two of them rsplib's: what is registered at any is known at all.",
+        needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
+        quick: false,
+        rounds: &[("two of ours", cluster::two_of_ours), ("two of rsplib's", cluster::two_of_rsplib)],
+    },
+    Scenario {
+        name: "registrar-takeover-by-ours",
+        shows: "A registrar is killed, and ours takes over its elements, alone or with the others' leave: nobody \
+                loses sight of one.",
+        needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
+        quick: true,
+        rounds: &[
+            ("ours, of two", takeover::ours_of_two),
+            ("rsplib's, of two", takeover::rsplib_of_two),
+            ("ours, beside rsplib's", takeover::ours_beside_rsplib),
+            ("rsplib's, beside rsplib's", takeover::rsplib_beside_rsplib),
+        ],
+    },
+    Scenario {
+        name: "registrar-takeover-by-rsplib",
+        shows: "Our registrar is killed, and one of two of rsplib's takes over its elements.",
+        needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
+        quick: false,
+        rounds: &[("", takeover::by_rsplib)],
+    },
+    Scenario {
+        name: "registrar-returns",
+        shows: "A killed registrar is started again: it has the whole table, and no element is lost.",
+        needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
+        quick: false,
+        rounds: &[
+            ("ours, to ours", takeover::ours_returns),
+            ("rsplib's, to ours", takeover::rsplib_returns),
+            ("ours, to rsplib's", takeover::ours_returns_to_rsplib),
+        ],
+    },
+];
+
+/// Plays a scenario. One that fails is an outcome, not an error.
+///
+/// # Errors
+/// Interrupted.
+pub fn run(scenario: &Scenario, tell: bool) -> Result<Outcome> {
+    let (mut seen, mut wrong, mut course) = (Vec::new(), Vec::new(), Course::default());
+    for (label, play) in scenario.rounds {
+        let titled = |what: String| if label.is_empty() { what } else { format!("{label}: {what}") };
+        if tell {
+            println!("{}", titled(scenario.name.to_owned()));
+        }
+        let played = Stage::new(tell).and_then(|mut stage| {
+            let played = play(&mut stage);
+            stage.story().tell();
+            course = course_of(&stage);
+            if let Err(error) = &played
+                && error.downcast_ref() != Some(&Waited::Interrupted)
+            {
+                stage.print_logs(&format!("{error:#}"));
+            }
+            played
+        });
+        match played {
+            Ok(what) => seen.push(titled(what)),
+            Err(error) if error.downcast_ref() == Some(&Waited::Interrupted) => return Err(error),
+            Err(error) => wrong.push(titled(format!("{error:#}"))),
+        }
+    }
+    let passed = wrong.is_empty();
+    let result = RunResult {
+        scenario: scenario.name.to_owned(),
+        kernel: kernel(),
+        agent: Agent::None,
+        rtt_ms: 0.0,
+        sent: None,
+        echoed: None,
+        out_of_order: None,
+        duplicates: None,
+        associations_lost: None,
+        outage_ms: None,
+        silence_ms: None,
+        overhead_ms: None,
+        passed,
+        why: if passed { seen } else { wrong }.join("; "),
+    };
+    Ok(Outcome { result, course })
+}
+
+fn course_of(stage: &Stage) -> Course {
+    let events = stage.story().events();
+    let zero = events.first().map_or(0, |event| event.at);
+    let happenings = events.into_iter().map(|event| Happening {
+        at_ms: crate::clock::ms_between(zero, event.at),
+        host: event.host.to_owned(),
+        kind: event.kind.to_owned(),
+        what: event.what,
+    });
+    Course { happenings: happenings.collect(), ..Course::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_scenario_has_a_name_of_its_own_a_sentence_and_rounds() {
+        let names: BTreeSet<_> = ALL.iter().map(|scenario| scenario.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for scenario in &ALL {
+            assert!(scenario.name.starts_with("registrar-") && scenario.shows.ends_with('.'));
+            assert!(!scenario.rounds.is_empty(), "{}", scenario.name);
+        }
+    }
+}

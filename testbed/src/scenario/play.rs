@@ -1,0 +1,99 @@
+//! Whatever can be played by its name: handovers, and scenarios of registrars.
+
+use anyhow::Result;
+
+use super::{Options, Scenario, Stack, real, table, usrsctp};
+use crate::registrar;
+use crate::result::Outcome;
+
+/// Something that `run` and `check` play.
+#[derive(Debug, Clone)]
+pub enum Play {
+    /// Hosts move.
+    Handover(Box<Scenario>),
+    /// Registrars, their elements and users.
+    Registrars(&'static registrar::Scenario),
+}
+
+/// All of them.
+pub fn plays() -> Vec<Play> {
+    let handovers = table::all().into_iter().map(|scenario| Play::Handover(Box::new(scenario)));
+    handovers.chain(registrar::ALL.iter().map(Play::Registrars)).collect()
+}
+
+/// The one of this name.
+pub fn play(name: &str) -> Option<Play> {
+    plays().into_iter().find(|play| play.name() == name)
+}
+
+impl Play {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Handover(scenario) => &scenario.name,
+            Self::Registrars(scenario) => scenario.name,
+        }
+    }
+
+    /// What it shows, in a sentence.
+    pub fn shows(&self) -> &str {
+        match self {
+            Self::Handover(scenario) => &scenario.shows,
+            Self::Registrars(scenario) => scenario.shows,
+        }
+    }
+
+    /// Whether every `check` plays it, not only `check --all`.
+    pub fn is_quick(&self) -> bool {
+        match self {
+            Self::Handover(_) => true,
+            Self::Registrars(scenario) => scenario.quick,
+        }
+    }
+
+    /// Programs that it needs, and Debian's packages that have them.
+    pub fn needed(&self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Handover(scenario) => real::needed(&scenario.name),
+            Self::Registrars(scenario) => scenario.needed,
+        }
+    }
+
+    /// Makes what has to be made before it can be played, on the host.
+    ///
+    /// # Errors
+    /// Something cannot be built.
+    pub(super) fn prepare(&self) -> Result<()> {
+        let Self::Handover(scenario) = self else { return Ok(()) };
+        match scenario.rounds.iter().any(|round| round.server_stack == Stack::Usrsctp) {
+            true => usrsctp::build(),
+            false => Ok(()),
+        }
+    }
+
+    /// Plays it. A run that fails is an outcome, not an error.
+    ///
+    /// # Errors
+    /// Interrupted, or no temporary directory.
+    pub fn run(&self, options: &Options) -> Result<Outcome> {
+        match self {
+            Self::Handover(scenario) => super::run(scenario, options),
+            Self::Registrars(scenario) => registrar::run(scenario, options.tell),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_name_is_that_of_one_play() {
+        let plays = plays();
+        let names: BTreeSet<_> = plays.iter().map(Play::name).collect();
+        assert_eq!(names.len(), plays.len());
+        assert!(plays.iter().all(|one| play(one.name()).is_some() && one.shows().ends_with('.')));
+        assert!(play("no-such").is_none());
+    }
+}
