@@ -139,8 +139,14 @@ impl Enrp {
 
     /// Does what is due. To be called when [`Self::poll_timeout`] has passed; harmless at any other time.
     pub fn handle_timeout(&mut self, now: Instant, space: &mut Handlespace) {
-        while let Some(timer) = self.timers.pop_due(now) {
+        while let Some(due) = self.timers.next()
+            && let Some(timer) = self.timers.pop_due(now)
+        {
             match timer {
+                // Whoever was held up itself, as a paused machine is, cannot say that others were silent.
+                Timer::Peer(peer) if now - due > self.settings.max_time_no_response / 2 => {
+                    self.peer_overslept(now, peer, space);
+                }
                 Timer::Heartbeat => self.heartbeat(now, space),
                 Timer::Connect => self.connect_missing(now),
                 Timer::Startup => self.startup_late(now, space),

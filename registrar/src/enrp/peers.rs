@@ -465,6 +465,14 @@ impl Enrp {
         }
     }
 
+    /// A peer's timer has run out, and we look much later: an answer may be there and not read yet. Asks once more.
+    pub(super) fn peer_overslept(&mut self, now: Instant, id: u32, space: &mut Handlespace) {
+        match self.peers.get(&id).map(|peer| &peer.state) {
+            Some(State::Probing { candidate }) => self.probe(now, id, *candidate, space),
+            _ => self.peer_late(now, id, space),
+        }
+    }
+
     /// Asks a peer whether it lives.
     pub(super) fn probe(&mut self, now: Instant, id: u32, candidate: Option<u32>, space: &Handlespace) {
         let patience = self.settings.max_time_no_response;

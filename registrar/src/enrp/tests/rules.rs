@@ -1,9 +1,10 @@
 //! What elements and their registrars live through, one rule a test.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::cluster::{ASAP, Cluster, ELEMENT, Host, contact, enrp_settings};
-use crate::enrp::{Event, Settings};
+use crate::enrp::{self, Event, Settings};
+use crate::machine::{Output, Registrar};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -187,7 +188,7 @@ fn a_peer_and_a_profile_that_are_configured_while_it_runs_are_taken_up() {
     };
     use crate::enrp::ProfileSource;
     use crate::enrp::wire::Profile;
-    assert_eq!(profile(&cluster), (0x1002, Profile::Rfc, ProfileSource::Assumed));
+    assert_eq!(profile(&cluster), (0x1002, Profile::Rfc, ProfileSource::Found));
     cluster.reload(0, with(Some(Profile::Rsplib)));
     assert_eq!(profile(&cluster), (0x1002, Profile::Rsplib, ProfileSource::Configured));
     // One that is not named any more stays as long as it lives.
@@ -216,4 +217,38 @@ fn times_that_are_changed_while_it_runs_hold_at_once() {
     cluster.reload(0, settings);
     cluster.pass(3 * SECOND);
     assert!(cluster.events.contains(&found_dead));
+}
+
+#[test]
+fn a_registrar_that_was_held_up_itself_asks_once_more_before_it_believes_another_dead() {
+    fn step(registrar: &mut Registrar, now: Instant) -> Vec<Event> {
+        registrar.handle_timeout(now);
+        let outputs = std::iter::from_fn(|| registrar.poll_output());
+        let event = |output| match output {
+            Output::Enrp(enrp::Output::Event(event)) => Some(event),
+            _ => None,
+        };
+        outputs.filter_map(event).collect()
+    }
+    let (silent, dead) = (Event::PeerSilent { peer: 0x1002 }, Event::PeerDead { peer: 0x1002 });
+    let mut cluster = Cluster::of(2, 9);
+    cluster.element(1);
+    cluster.pass(SECOND);
+    let mut now = cluster.now;
+    let registrar = cluster.nodes[0].registrar.as_mut().unwrap();
+    // Nothing comes from now on. The other is asked in time...
+    let until = |registrar: &mut Registrar, now: &mut Instant, wanted: &Event| loop {
+        *now = registrar.poll_timeout().unwrap();
+        if step(registrar, *now).contains(wanted) {
+            return;
+        }
+    };
+    until(registrar, &mut now, &silent);
+    // ...and then the machine is paused, and its answer may wait in the socket.
+    now += 5 * SECOND;
+    let events = step(registrar, now);
+    assert!(events.contains(&silent) && !events.contains(&dead), "{events:?}");
+    let asked = now;
+    until(registrar, &mut now, &dead);
+    assert!(now - asked <= Settings::default().max_time_no_response);
 }
