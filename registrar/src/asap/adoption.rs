@@ -126,14 +126,16 @@ impl Registrar {
         let remote = adoption.remote.clone();
         let there = self.clients.iter().find(|(_, client)| client.is_at(&remote)).map(|(a, _)| *a);
         match there {
-            Some(association) => self.tell_home(association, key),
+            Some(association) => self.tell_home(now, association, key),
             None => self.output(Output::Connect { remote }),
         }
     }
 
-    fn tell_home(&mut self, association: Association, key: ElementKey) {
+    fn tell_home(&mut self, now: Instant, association: Association, key: ElementKey) {
         let Some((pool, element)) = self.space.get(key) else { return };
         let (handle, id) = (pool.handle().clone(), element.id);
+        // An element that is told follows: from now on it has the time to answer, however long the way to it took.
+        self.timers.set((Timer::Adopt, key), now + self.settings.keep_alive_timeout);
         if let Some(adoption) = self.adoptions.under_way.get_mut(&key) {
             adoption.told = Some(association);
         }
@@ -141,13 +143,13 @@ impl Registrar {
     }
 
     /// An association is up: perhaps it is one to elements that have to be told.
-    pub(super) fn greet(&mut self, association: Association) {
+    pub(super) fn greet(&mut self, now: Instant, association: Association) {
         let Some(client) = self.clients.get(&association) else { return };
         let here = |adoption: &Adoption| adoption.told.is_none() && client.is_at(&adoption.remote);
         let keys: Vec<_> =
             self.adoptions.under_way.iter().filter(|(_, a)| here(a)).map(|(key, _)| *key).collect();
         for key in keys {
-            self.tell_home(association, key);
+            self.tell_home(now, association, key);
         }
     }
 

@@ -209,7 +209,7 @@ impl Registrar {
             self.abort(now, idle, Reason::PlaceNeeded);
         }
         self.clients.insert(association, Client { heard: now, ..client });
-        self.greet(association);
+        self.greet(now, association);
     }
 
     /// The association that was silent longest of those that hold nothing.

@@ -1,5 +1,6 @@
 //! What the machine promises, one promise a test, on a clock of its own.
 
+mod adoption;
 mod bad_input;
 mod elsewhere;
 mod fuzz;
