@@ -1,12 +1,12 @@
 //! What is registered at one registrar of a cluster is known at all, and what leaves is gone at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 
-use super::element::{Element, LIFE};
+use super::element::{Element, LIFE_MS};
 use super::member::{Kind, Member, members};
-use super::programs::{self, REREGISTRATION, Service, interrupt};
+use super::programs::{self, Listed, REREGISTRATION, Service, interrupt};
 use super::stage::Stage;
 use super::user::{self, Place};
 use crate::clock;
@@ -80,9 +80,8 @@ impl Cluster {
     /// rsplib's element registers at a registrar, and knows no other.
     pub(super) fn register_echo(&mut self, stage: &mut Stage, registrar: u8) -> Result<()> {
         let program = ECHO.start(stage, ECHO_HOST, &[registrar])?;
-        let place = clock::until("rsplib's element", super::PATIENCE, || {
-            user::places(stage, registrar, ECHO.pool).remove(&ECHO.id)
-        })?;
+        let place =
+            super::until("rsplib's element", || user::places(stage, registrar, ECHO.pool).remove(&ECHO.id))?;
         self.echo = Some((program, place));
         Ok(())
     }
@@ -108,17 +107,37 @@ impl Cluster {
     pub(super) fn until_homes(&self, stage: &mut Stage, wanted: &BTreeMap<u32, u32>) -> Result<()> {
         for member in self.up() {
             let mut homes = BTreeMap::new();
-            let waited = clock::until("homes", super::PATIENCE, || {
+            let waited = super::until("homes", || {
                 let seen = [POOL, ECHO.pool].map(|pool| member.homes(stage, pool));
                 homes = seen.into_iter().flatten().flatten().collect();
                 (homes == *wanted).then_some(())
             });
             if matches!(waited, Err(clock::Waited::TooLong { .. })) {
-                anyhow::bail!("{} has the homes {homes:x?}, and not {wanted:x?}", member.name());
+                bail!("{} has the homes {homes:x?}, and not {wanted:x?}", member.name());
             }
             waited?;
         }
         Ok(())
+    }
+
+    /// Waits until all registrars have the same homes for all elements of both pools, whichever they are.
+    pub(super) fn until_agreed(&self, stage: &mut Stage) -> Result<()> {
+        let wanted: BTreeSet<u32> =
+            self.wanted().into_iter().flat_map(|(_, pool)| pool.into_keys()).collect();
+        let mut seen = Vec::new();
+        let waited = super::until("agreement", || {
+            seen.clear();
+            for member in self.up() {
+                let homes = [POOL, ECHO.pool].map(|pool| member.homes(stage, pool));
+                seen.push(homes.into_iter().flatten().flatten().collect::<BTreeMap<_, _>>());
+            }
+            let complete = seen.first()?.keys().copied().collect::<BTreeSet<_>>() == wanted;
+            (complete && seen.windows(2).all(|pair| pair[0] == pair[1])).then_some(())
+        });
+        if matches!(waited, Err(clock::Waited::TooLong { .. })) {
+            bail!("the registrars do not agree on the homes of {wanted:x?}: {seen:x?}");
+        }
+        Ok(waited?)
     }
 
     /// All elements leave, and are gone everywhere.
@@ -135,22 +154,32 @@ impl Cluster {
         self.members.iter_mut().try_for_each(Member::check)
     }
 
-    /// Ours know of each other registrar how it reads the RFCs.
-    pub(super) fn check_profiles(&self) -> Result<()> {
+    /// Waits until ours know of each other registrar how it reads the RFCs.
+    pub(super) fn until_profiles(&self) -> Result<()> {
+        let mut wrong = None;
+        let waited = super::until("profiles", || {
+            wrong = self.wrong_profile();
+            wrong.is_none().then_some(())
+        });
+        if matches!(waited, Err(clock::Waited::TooLong { .. })) {
+            bail!(wrong.unwrap_or_default());
+        }
+        Ok(waited?)
+    }
+
+    fn wrong_profile(&self) -> Option<String> {
         for own in self.up().filter(|member| member.kind == Ours) {
+            let log = own.log();
             for other in self.up().filter(|member| member.number != own.number) {
                 let line = format!("registrar {:#010x} reads the RFCs as Rsplib does", other.id());
-                let found = own.log().contains(&line);
-                ensure!(
-                    found == (other.kind == Rsplib),
-                    "{} has {}taken {} for rsplib's",
-                    own.name(),
-                    if found { "" } else { "not " },
-                    other.name()
-                );
+                let found = log.contains(&line);
+                if found != (other.kind == Rsplib) {
+                    let not = if found { "" } else { "not " };
+                    return Some(format!("{} has {not}taken {} for rsplib's", own.name(), other.name()));
+                }
             }
         }
-        Ok(())
+        None
     }
 }
 
@@ -171,6 +200,9 @@ fn one_starts_later(stage: &mut Stage, kinds: &[Kind]) -> Result<String> {
     cluster.member(last).start(stage)?;
     cluster.until_known_at_all(stage)?;
     stage.note("they are known at the one that has just been started, too");
+    // Before anything has happened that would show it.
+    cluster.until_profiles()?;
+    lives(stage, &cluster)?;
     cluster.register(stage, last)?;
     cluster.until_known_at_all(stage)?;
 
@@ -178,10 +210,8 @@ fn one_starts_later(stage: &mut Stage, kinds: &[Kind]) -> Result<String> {
     homes.insert(ECHO.id, 1);
     cluster.until_homes(stage, &homes)?;
     lives(stage, &cluster)?;
-    cluster.check_profiles()?;
-    stage.note(
-        "all have the same homes for them, and those of rsplib's registrars their lives in milliseconds",
-    );
+    cluster.until_profiles()?;
+    stage.note("all have the same homes for them");
     cluster.leave(stage)?;
     Ok(format!(
         "{} elements, registered at each of {last} registrars, were known at all of them until they left",
@@ -192,16 +222,20 @@ fn one_starts_later(stage: &mut Stage, kinds: &[Kind]) -> Result<String> {
 /// rsplib's registrars have the lives of elements in milliseconds, ours tell them so. (rsplib forgets others' elements
 /// at the end of their lives.) An element of rsplib's says milliseconds itself, and at ours nobody can know that.
 fn lives(stage: &mut Stage, cluster: &Cluster) -> Result<()> {
+    let fits = |listed: &Listed| match listed.pool.as_str() {
+        POOL => listed.life == LIFE_MS,
+        _ => [1, 1000].contains(&(listed.life / u64::from(3 * REREGISTRATION))),
+    };
     for member in cluster.up().filter(|member| member.kind == Rsplib) {
-        for listed in programs::hsdump(stage, member.number)? {
-            let life = match listed.pool.as_str() {
-                POOL => LIFE.cast_unsigned() * 1000,
-                _ => 3 * REREGISTRATION,
-            };
-            let fits = listed.life == u64::from(life)
-                || (listed.pool == ECHO.pool && listed.life == u64::from(life) * 1000);
-            ensure!(fits, "{} has a life of {} ms for {listed:x?}", member.name(), listed.life);
+        let mut wrong = None;
+        let waited = super::until("lives in milliseconds", || {
+            wrong = programs::hsdump(stage, member.number).ok()?.into_iter().find(|listed| !fits(listed));
+            wrong.is_none().then_some(())
+        });
+        if let Some(listed) = wrong {
+            bail!("{} has a life of {} ms for {listed:x?}", member.name(), listed.life);
         }
+        waited?;
     }
     Ok(())
 }

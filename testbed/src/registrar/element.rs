@@ -18,8 +18,9 @@ use super::user::{Place, handle, limit};
 use crate::clock::{self, Nanos};
 
 const PORT: u16 = 7000;
-/// The registration's life in seconds.
-pub(super) const LIFE: i32 = 300;
+/// The registration's life in seconds, and in milliseconds.
+const LIFE: i32 = 300;
+pub(super) const LIFE_MS: u64 = 300_000;
 /// How often it looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -37,6 +38,8 @@ struct Heard {
     answers: Vec<Message>,
     new_homes: Vec<NewHome>,
     keep_alives: u64,
+    /// It has deregistered, and is nobody's element any more.
+    has_left: bool,
 }
 
 /// The element. Dropping it ends its associations.
@@ -115,6 +118,7 @@ impl Element {
         let request = Message::Deregistration { handle: self.pool.clone(), id: self.id };
         let gone = |message: &Message| matches!(message, Message::DeregistrationResponse { error: None, .. });
         self.ask(&request, gone).context("deregistering")?;
+        self.heard().has_left = true;
         stage.note(format!("element {:#x} has left pool {}", self.id, self.pool));
         Ok(())
     }
@@ -165,6 +169,7 @@ fn listen(socket: &Socket, heard: &Mutex<Heard>, stop: &AtomicBool) {
         let Ok(decoded) = wire::decode(&bytes) else { continue };
         let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
         match decoded.message {
+            Message::EndpointKeepAlive { .. } if heard.has_left => {}
             Message::EndpointKeepAlive { home, server, handle, id } => {
                 if home {
                     heard.home = Some(info.assoc);

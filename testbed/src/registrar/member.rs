@@ -36,6 +36,8 @@ pub(super) struct Member {
     pub(super) kind: Kind,
     others: Vec<u8>,
     program: Option<Program>,
+    /// It runs, and its host reaches nobody.
+    is_cut_off: bool,
 }
 
 /// Where registrars speak ENRP, as command lines have it.
@@ -52,7 +54,8 @@ pub(super) fn asap(number: u8) -> String {
 pub(super) fn members(kinds: &[Kind]) -> Vec<Member> {
     let numbers: Vec<u8> = (1..).take(kinds.len()).collect();
     let others = |own: u8| numbers.iter().copied().filter(|number| *number != own).collect();
-    let member = |(&number, &kind)| Member { number, kind, others: others(number), program: None };
+    let member =
+        |(&number, &kind)| Member { number, kind, others: others(number), program: None, is_cut_off: false };
     numbers.iter().zip(kinds).map(member).collect()
 }
 
@@ -86,7 +89,7 @@ impl Member {
             }
             Kind::Rsplib => {
                 let mut command = Command::new("rspregistrar");
-                command.args(["-asapannounce=off", "-enrpannounce=off", "-loglevel=4", "-logcolor=off"]);
+                command.args(["-asapannounce=off", "-enrpannounce=off", "-loglevel=3", "-logcolor=off"]);
                 command.arg(format!("-identifier={:#010x}", self.id()));
                 command.arg(format!("-asap={}", asap(self.number)));
                 command.arg(format!("-enrp={}", enrp(self.number)));
@@ -124,8 +127,26 @@ impl Member {
         text
     }
 
+    /// It runs, and can be asked.
     pub(super) fn is_up(&self) -> bool {
-        self.program.is_some()
+        self.program.is_some() && !self.is_cut_off
+    }
+
+    /// Cuts its host off; says when.
+    pub(super) fn cut_off(&mut self, stage: &Stage) -> Result<Nanos> {
+        stage.link(self.number, false)?;
+        let at = clock::now();
+        self.is_cut_off = true;
+        stage.note(format!("{} is cut off", self.name()));
+        Ok(at)
+    }
+
+    /// Connects its host again.
+    pub(super) fn reconnect(&mut self, stage: &Stage) -> Result<()> {
+        stage.link(self.number, true)?;
+        self.is_cut_off = false;
+        stage.note(format!("{} is connected again", self.name()));
+        Ok(())
     }
 
     /// Kills it with SIGKILL; says when.
@@ -190,7 +211,7 @@ impl Member {
     ) -> Result<()> {
         let mut told = BTreeMap::new();
         let what = format!("pool {pool} at {}", self.name());
-        let waited = clock::until(&what, super::PATIENCE, || {
+        let waited = super::until(&what, || {
             told = user::places(stage, self.number, pool);
             (told == *wanted).then_some(())
         });

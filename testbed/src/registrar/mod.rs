@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::clock::Waited;
+use crate::clock::{self, Waited};
 use crate::result::{Agent, Course, Happening, Outcome, RunResult};
 use crate::scenario::kernel;
 use stage::Stage;
@@ -50,12 +50,27 @@ pub struct Scenario {
 /// Longer than anything here takes on a slow emulated machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Between two looks at what costs the machine much to look at.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Looks from time to time until `condition` gives something.
+fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> Result<T, Waited> {
+    clock::until(what, PATIENCE, || {
+        let found = condition();
+        if found.is_none() {
+            // Interrupted: the wait itself sees that, too.
+            let _ = clock::pass(PAUSE);
+        }
+        found
+    })
+}
+
 const RSPREGISTRAR: (&str, &str) = ("rspregistrar", "rsplib-registrar");
 const RSPSERVER: (&str, &str) = ("rspserver", "rsplib-services");
 const HSDUMP: (&str, &str) = ("hsdump", "rsplib-tools");
 
 /// All of them.
-pub static ALL: [Scenario; 7] = [
+pub static ALL: [Scenario; 9] = [
     Scenario {
         name: "registrar-rsplib-services",
         shows: "rsplib's five services, their clients and its dump work at our registrar, unchanged.",
@@ -89,15 +104,23 @@ pub static ALL: [Scenario; 7] = [
     },
     Scenario {
         name: "registrar-takeover-by-ours",
-        shows: "A registrar is killed, and ours takes over its elements, alone or with the others' leave: nobody \
-                loses sight of one.",
-        needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
+        shows: "One of two registrars dies, and ours takes over its elements: it tells all of them at any moment.",
+        needed: &[RSPREGISTRAR, RSPSERVER],
         quick: true,
         rounds: &[
-            ("ours, of two", takeover::ours_of_two),
-            ("rsplib's, of two", takeover::rsplib_of_two),
-            ("ours, beside rsplib's", takeover::ours_beside_rsplib),
-            ("rsplib's, beside rsplib's", takeover::rsplib_beside_rsplib),
+            ("ours is killed", takeover::ours_of_two),
+            ("ours vanishes with its host", takeover::ours_vanishes),
+            ("rsplib's is killed", takeover::rsplib_of_two),
+        ],
+    },
+    Scenario {
+        name: "registrar-takeover-beside-rsplib",
+        shows: "One of three registrars is killed, and ours takes over its elements, with the leave of rsplib's.",
+        needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
+        quick: false,
+        rounds: &[
+            ("ours is killed", takeover::ours_beside_rsplib),
+            ("rsplib's is killed", takeover::rsplib_beside_rsplib),
         ],
     },
     Scenario {
@@ -117,6 +140,13 @@ pub static ALL: [Scenario; 7] = [
             ("rsplib's, to ours", takeover::rsplib_returns),
             ("ours, to rsplib's", takeover::ours_returns_to_rsplib),
         ],
+    },
+    Scenario {
+        name: "registrar-heals",
+        shows: "A registrar that was cut off and taken over is connected again: all agree, and no element is lost.",
+        needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
+        quick: false,
+        rounds: &[("ours", takeover::ours_was_cut_off), ("rsplib's", takeover::rsplib_was_cut_off)],
     },
 ];
 
@@ -172,7 +202,7 @@ fn course_of(stage: &Stage) -> Course {
     let events = stage.story().events();
     let zero = events.first().map_or(0, |event| event.at);
     let happenings = events.into_iter().map(|event| Happening {
-        at_ms: crate::clock::ms_between(zero, event.at),
+        at_ms: clock::ms_between(zero, event.at),
         host: event.host.to_owned(),
         kind: event.kind.to_owned(),
         what: event.what,

@@ -30,7 +30,7 @@ impl Service<'_> {
     /// Starts it at a host, with these registrars to choose from. It registers by itself.
     pub(super) fn start(&self, stage: &mut Stage, host: u8, registrars: &[u8]) -> Result<Program> {
         let mut command = Command::new("rspserver");
-        command.arg(self.option).args(["-asapannounce=off", "-loglevel=4", "-logcolor=off"]);
+        command.arg(self.option).args(["-asapannounce=off", "-loglevel=3", "-logcolor=off"]);
         command.args(registrars.iter().map(|number| format!("-registrar={}", asap(*number))));
         command.arg(format!("-poolhandle={}", self.pool)).arg(format!("-identifier={:#x}", self.id));
         command.arg(format!("-rereginterval={REREGISTRATION}")).args(self.more);

@@ -15,7 +15,6 @@ use super::member::{Kind, asap, members};
 use super::programs::{Listed, Service, hsdump, interrupt};
 use super::stage::Stage;
 use super::user::{self, USER, resolve};
-use crate::clock;
 use crate::process::Program;
 
 /// The host of the services.
@@ -55,7 +54,7 @@ pub(super) fn all(stage: &mut Stage) -> Result<String> {
     let started: Result<Vec<_>> =
         services.iter().map(|service| service.start(stage, SERVER, &[registrar.number])).collect();
     let mut programs = started?;
-    clock::until("the registrations of all five", super::PATIENCE, || {
+    super::until("the registrations of all five", || {
         let dump = registrar.dump(stage)?;
         let there = |service: &Service<'_>| {
             let pool = dump.pools.iter().find(|pool| pool.handle == service.pool)?;
@@ -88,16 +87,14 @@ pub(super) fn all(stage: &mut Stage) -> Result<String> {
     }
 
     // They register again and again; by now each has been asked whether it lives.
-    clock::until("keep-alives and registrations of all", super::PATIENCE, || {
+    super::until("keep-alives and registrations of all", || {
         let counters = registrar.dump(stage)?.counters;
         (counters.keep_alives_answered >= 5 && counters.registrations >= 10).then_some(())
     })?;
     for program in &mut programs {
         interrupt(program)?;
     }
-    clock::until("the end of all pools", super::PATIENCE, || {
-        registrar.dump(stage)?.pools.is_empty().then_some(())
-    })?;
+    super::until("the end of all pools", || registrar.dump(stage)?.pools.is_empty().then_some(()))?;
     let counters = registrar.dump(stage).context("the registrar does not answer")?.counters;
     ensure!(counters.keep_alives_missed == 0, "{} keep-alives were missed", counters.keep_alives_missed);
     registrar.check()?;
@@ -150,7 +147,7 @@ fn until_counted(
 ) -> Result<usize> {
     let mut program = stage.start(USER, name, client(registrar, name, service.pool).args(more))?;
     let count = |program: &Program| program.output().matches(word).count();
-    let waited = clock::until(&format!("{wanted} times “{word}” of {name}"), super::PATIENCE, || {
+    let waited = super::until(&format!("{wanted} times “{word}” of {name}"), || {
         (count(&program) >= wanted || program.ended().is_some()).then_some(())
     });
     let counted = count(&program);

@@ -84,6 +84,12 @@ impl Stage {
         Ok(())
     }
 
+    /// Cuts a host off, or connects it again: its link at the switch.
+    pub(super) fn link(&self, number: u8, up: bool) -> io::Result<()> {
+        let state = if up { "up" } else { "down" };
+        batch(&self.switch, "ip", &[format!("link set p{number} {state}")])
+    }
+
     /// A host's namespace.
     pub(super) fn host(&self, number: u8) -> Result<&Namespace> {
         self.hosts.get(&number).with_context(|| format!("host {number} is not there"))

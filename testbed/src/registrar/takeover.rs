@@ -8,7 +8,7 @@ use super::cluster::{Cluster, ECHO};
 use super::member::{Kind, Member};
 use super::stage::Stage;
 use super::user::resolve;
-use crate::clock::{self, Waited, ms_between};
+use crate::clock::{Waited, ms_between};
 use Kind::{Ours, Rsplib};
 
 pub(super) fn ours_of_two(stage: &mut Stage) -> Result<String> {
@@ -44,14 +44,35 @@ pub(super) fn ours_returns_to_rsplib(stage: &mut Stage) -> Result<String> {
     returns(stage, &[Ours, Rsplib, Rsplib], 1, Rsplib)
 }
 
+pub(super) fn ours_vanishes(stage: &mut Stage) -> Result<String> {
+    lose(stage, &[Ours, Ours], 1, Ours, End::CutOff).map(|(_, seen)| seen)
+}
+
+pub(super) fn ours_was_cut_off(stage: &mut Stage) -> Result<String> {
+    heals(stage, &[Ours, Ours], 1)
+}
+
+pub(super) fn rsplib_was_cut_off(stage: &mut Stage) -> Result<String> {
+    heals(stage, &[Ours, Rsplib], 2)
+}
+
+/// How a registrar ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Its program is killed, and its associations with it.
+    Killed,
+    /// Its host reaches nobody any more: it is silent.
+    CutOff,
+}
+
 /// A cluster in which a registrar has died, and who has taken it over.
 struct Survived {
     cluster: Cluster,
     taker: u8,
 }
 
-/// One registrar is killed. The others, one of them of this kind, see to its elements.
-fn kill(stage: &mut Stage, kinds: &[Kind], killed: u8, by: Kind) -> Result<(Survived, String)> {
+/// One registrar is lost. The others, one of them of this kind, see to its elements.
+fn lose(stage: &mut Stage, kinds: &[Kind], killed: u8, by: Kind, end: End) -> Result<(Survived, String)> {
     let mut cluster = Cluster::new(kinds);
     for member in &mut cluster.members {
         member.start(stage)?;
@@ -63,10 +84,13 @@ fn kill(stage: &mut Stage, kinds: &[Kind], killed: u8, by: Kind) -> Result<(Surv
     cluster.until_known_at_all(stage)?;
     stage.note("the elements are known at all registrars");
 
-    let died = cluster.member(killed).kill(stage);
+    let died = match end {
+        End::Killed => cluster.member(killed).kill(stage),
+        End::CutOff => cluster.member(killed).cut_off(stage)?,
+    };
     let own = usize::from(killed) - 1;
     let mut missing = None;
-    let heard = clock::until("a keep-alive with H", super::PATIENCE, || {
+    let heard = super::until("a keep-alive with H", || {
         missing = missing.take().or_else(|| missing_somewhere(stage, &cluster));
         cluster.elements[own].new_homes().first().copied()
     })?;
@@ -95,10 +119,10 @@ fn kill(stage: &mut Stage, kinds: &[Kind], killed: u8, by: Kind) -> Result<(Surv
         ensure!(element.new_homes().is_empty(), "element {:#x} was taken over, too", element.id);
     }
     let asked = cluster.elements[own].keep_alives();
-    clock::until("another keep-alive of the new home", super::PATIENCE, || {
+    super::until("another keep-alive of the new home", || {
         (cluster.elements[own].keep_alives() > asked).then_some(())
     })?;
-    let seen = format!("{} took over {after:.0} ms after the kill", cluster.member(taker).name());
+    let seen = format!("{} took over after {after:.0} ms", cluster.member(taker).name());
     Ok((Survived { cluster, taker }, seen))
 }
 
@@ -128,20 +152,20 @@ fn missing_somewhere(stage: &mut Stage, cluster: &Cluster) -> Option<String> {
 
 /// A registrar is killed and taken over; then the elements leave at their new home.
 fn dies(stage: &mut Stage, kinds: &[Kind], killed: u8, by: Kind) -> Result<(u8, String)> {
-    let (Survived { mut cluster, taker }, seen) = kill(stage, kinds, killed, by)?;
-    cluster.check_profiles()?;
+    let (Survived { mut cluster, taker }, seen) = lose(stage, kinds, killed, by, End::Killed)?;
+    cluster.until_profiles()?;
     cluster.leave(stage)?;
     Ok((taker, seen))
 }
 
 /// A registrar is killed, taken over, and started again.
 fn returns(stage: &mut Stage, kinds: &[Kind], killed: u8, by: Kind) -> Result<String> {
-    let (Survived { mut cluster, .. }, seen) = kill(stage, kinds, killed, by)?;
+    let (Survived { mut cluster, .. }, seen) = lose(stage, kinds, killed, by, End::Killed)?;
     cluster.member(killed).start(stage)?;
     let mut missing = None;
     let back = cluster.members[usize::from(killed) - 1].number;
     for (pool, wanted) in cluster.wanted() {
-        let waited = clock::until("the table of the one that returned", super::PATIENCE, || {
+        let waited = super::until("the table of the one that returned", || {
             let others = cluster.up().filter(|member| member.number != back).map(|member| member.number);
             for other in others.collect::<Vec<_>>() {
                 let Ok(told) = resolve(stage, other, pool) else { continue };
@@ -169,4 +193,16 @@ fn returns(stage: &mut Stage, kinds: &[Kind], killed: u8, by: Kind) -> Result<St
     cluster.until_known_at_all(stage)?;
     cluster.leave(stage)?;
     Ok(format!("{seen}; registrar {back} came back and knew all, and nothing was lost"))
+}
+
+/// A registrar is cut off and taken over, and then connected again: both it and the others believe that its elements
+/// are theirs.
+fn heals(stage: &mut Stage, kinds: &[Kind], lost: u8) -> Result<String> {
+    let (Survived { mut cluster, .. }, seen) = lose(stage, kinds, lost, Ours, End::CutOff)?;
+    cluster.member(lost).reconnect(stage)?;
+    cluster.until_agreed(stage)?;
+    cluster.until_known_at_all(stage)?;
+    stage.note("all registrars tell all elements, and agree on their homes");
+    cluster.leave(stage)?;
+    Ok(format!("{seen}; registrar {lost} was connected again, and all agreed on all elements"))
 }
