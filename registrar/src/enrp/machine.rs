@@ -157,7 +157,7 @@ impl Enrp {
                 }
                 Timer::Claim(key) => self.refute(now, key, space),
                 Timer::Drain => self.drain_late(now, space),
-                Timer::Reading(peer) => self.answered(now, peer, space),
+                Timer::Reading(peer) => self.reading_late(now, peer, space),
             }
         }
     }

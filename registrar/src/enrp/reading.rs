@@ -24,6 +24,8 @@ const RSPLIB_INVALID_MESSAGE: u16 = 0x10;
 /// A peer has been asked.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Asked {
+    /// It has had the time to answer: nothing waits for that any more.
+    is_late: bool,
     /// It has asked for a handle table meanwhile; `own` as in [`Body::HandleTableRequest`].
     table: Option<bool>,
 }
@@ -65,21 +67,29 @@ impl Enrp {
             // The question was no LIST_REQUEST to it.
             self.tell(id, Body::ListRequest);
         }
-        self.answered(now, id, space);
+        self.timers.clear(Timer::Reading(id));
+        let asked = self.asked.remove(&id);
+        self.serve_waiting(now, id, asked, space);
         true
     }
 
-    /// The peer has answered, or has had the time to: the table that it waits for.
-    pub(super) fn answered(&mut self, now: Instant, id: u32, space: &mut Handlespace) {
-        self.timers.clear(Timer::Reading(id));
-        if let Some(Asked { table: Some(own) }) = self.asked.remove(&id) {
+    /// The peer has had the time to answer. If it does so later, that counts, too.
+    pub(super) fn reading_late(&mut self, now: Instant, id: u32, space: &Handlespace) {
+        let late = Asked { is_late: true, table: None };
+        let asked = self.asked.get_mut(&id).map(|asked| std::mem::replace(asked, late));
+        self.serve_waiting(now, id, asked, space);
+    }
+
+    fn serve_waiting(&mut self, now: Instant, id: u32, asked: Option<Asked>, space: &Handlespace) {
+        if let Some(Asked { table: Some(own), .. }) = asked {
             self.serve_table(now, id, own, space);
         }
     }
 
     /// HANDLE_TABLE_REQUEST.
     pub(super) fn table_wanted(&mut self, now: Instant, id: u32, own: bool, space: &Handlespace) {
-        match self.asked.get_mut(&id).filter(|_| self.startup.is_ready()) {
+        let ready = self.startup.is_ready();
+        match self.asked.get_mut(&id).filter(|asked| ready && !asked.is_late) {
             Some(asked) => asked.table = Some(own),
             // Also what is refused, since we are not in service.
             None => self.serve_table(now, id, own, space),

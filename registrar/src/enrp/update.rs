@@ -6,12 +6,9 @@ use asap_client::wire::{PoolElement, PoolHandle};
 
 use super::machine::Enrp;
 use super::sync::to_wire;
-use super::wire::{Body, Profile, UpdateAction};
+use super::wire::{Body, UpdateAction};
 use super::{Effect, claims::Source};
 use crate::handlespace::{Element, ElementKey, Handlespace};
-
-/// A life in seconds that is longer than four hours and a multiple of a second's milliseconds: more likely rsplib's.
-const RSPLIB_LIFE: i32 = 14_400;
 
 impl Enrp {
     /// Tells all peers of an element of ours.
@@ -94,9 +91,6 @@ impl Enrp {
         if !self.within_budget(now, sender) {
             self.counters.updates_dropped += 1;
             return;
-        }
-        if element.life >= RSPLIB_LIFE && element.life % 1000 == 0 {
-            self.found_profile(sender, Profile::Rsplib);
         }
         match action {
             UpdateAction::Add => {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use asap_client::wire::Cause;
+use asap_client::wire::{Cause, PoolElement};
 
-use super::cluster::{Cluster, Host};
+use super::cluster::{Cluster, Host, pool};
 use super::stranger::{Stranger, announced, update};
 use crate::enrp::wire::{Body, Profile, UNKNOWN_PARAMETER, UpdateAction, decode};
 use crate::enrp::{Event, PeerStatus};
@@ -94,24 +94,24 @@ fn a_registrar_that_does_not_answer_is_given_its_table_nevertheless() {
 }
 
 #[test]
-fn a_registrar_that_answered_by_the_rfc_is_not_taken_for_rsplib_for_the_lives_of_its_elements() {
-    let long = |id| {
-        let element = announced(id, PEER, 3);
-        let element = asap_client::wire::PoolElement { life: 18_000, ..element };
-        update(UpdateAction::Add, super::cluster::pool(), element)
-    };
+fn an_answer_that_comes_late_counts_too() {
     let (mut cluster, mut stranger) = met();
-    answer_as_the_rfc(&mut cluster, &stranger);
-    cluster.live(&mut stranger, SOON, |_, _| None);
-    cluster.say(&stranger, long(7));
-    cluster.live(&mut stranger, SOON, |_, _| None);
-    assert_eq!(peer(&cluster).profile, Profile::Rfc);
-
-    // Of one that has not answered it is all that there is to go by.
-    let (mut cluster, mut stranger) = met();
-    cluster.say(&stranger, long(7));
+    cluster.live(&mut stranger, Duration::from_secs(2), |_, _| None);
+    answer_as_rsplib(&mut cluster, &stranger);
+    cluster.say(&stranger, Body::HandleTableRequest { own: true });
     cluster.live(&mut stranger, SOON, |_, _| None);
     assert_eq!(peer(&cluster).profile, Profile::Rsplib);
+    assert_eq!(lives(&stranger), [300_000]);
+}
+
+#[test]
+fn long_lives_do_not_make_a_registrar_rsplib_since_rsplibs_elements_may_be_at_any() {
+    let (mut cluster, mut stranger) = met();
+    // What an element of rsplib's registers for 15 s.
+    let element = PoolElement { life: 15_000, ..announced(7, PEER, 3) };
+    cluster.say(&stranger, update(UpdateAction::Add, pool(), element));
+    cluster.live(&mut stranger, SOON, |_, _| None);
+    assert_eq!(peer(&cluster).profile, Profile::Rfc);
 }
 
 #[test]
