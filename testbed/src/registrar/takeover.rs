@@ -84,6 +84,10 @@ fn lose(stage: &mut Stage, kinds: &[Kind], killed: u8, by: Kind, end: End) -> Re
     cluster.until_known_at_all(stage)?;
     stage.note("the elements are known at all registrars");
 
+    let early = cluster.elements.iter().find(|element| !element.new_homes().is_empty());
+    if let Some(element) = early {
+        bail!("element {:#x} was taken over while all registrars lived: the machine is too slow", element.id);
+    }
     let died = match end {
         End::Killed => cluster.member(killed).kill(stage),
         End::CutOff => cluster.member(killed).cut_off(stage)?,
