@@ -266,6 +266,12 @@ impl Enrp {
         };
         let Message { sender, receiver, body } = decoded.message;
         let own = self.settings.server;
+        // rsplib's ERRORs have the two identifiers the wrong way round.
+        let peer = self.links.get(&association).and_then(|link| link.peer);
+        let (sender, receiver) = match body {
+            Body::Error(_) if sender == own && Some(receiver) == peer => (receiver, sender),
+            _ => (sender, receiver),
+        };
         if sender == 0 || sender == own || (receiver != 0 && receiver != own) {
             self.counters.misdirected += 1;
             return;

@@ -12,8 +12,9 @@ use crate::enrp::{Event, PeerStatus};
 const PEER: u32 = 0x2001;
 const SOON: Duration = Duration::from_millis(100);
 
-/// rsplib's answer to a LIST_REQUEST with an unknown parameter, as it was seen (rspregistrar 3.4.4).
-const RSPLIB_ANSWER: &[u8] = b"\x0a\0\0\x14\0\0\x20\x01\0\0\x10\x01\0\x0c\0\x08\0\x10\0\x04";
+/// rsplib's answer to a LIST_REQUEST with an unknown parameter, as it was seen (rspregistrar 3.4.4):
+/// the two identifiers are the wrong way round.
+const RSPLIB_ANSWER: &[u8] = b"\x0a\0\0\x14\0\0\x10\x01\0\0\x20\x01\0\x0c\0\x08\0\x10\0\x04";
 
 /// A registrar with one element, and a peer that has shown itself and has not answered yet.
 fn met() -> (Cluster, Stranger) {
