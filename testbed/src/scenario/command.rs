@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn all_are_all() {
         let arguments = Arguments::new(&["all"], Agent::None);
-        assert_eq!(arguments.plays().unwrap().len(), super::super::all().len());
+        assert_eq!(arguments.plays().unwrap().len(), super::super::plays().len());
     }
 
     #[test]
