@@ -82,7 +82,8 @@ impl World {
     }
 
     fn with_limits(limits: Limits) -> Self {
-        Self::with(Settings { limits, keep_alive_interval: None, ..Settings::default() })
+        let move_timeout = Duration::from_millis(300);
+        Self::with(Settings { limits, keep_alive_interval: None, move_timeout, ..Settings::default() })
     }
 
     fn give(&mut self, input: Input) {
