@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 
 use super::super::tcp::Event;
-use super::{Role, Service};
+use super::Service;
 use crate::Association;
 use crate::asap;
 use crate::machine::Input;
@@ -18,7 +18,10 @@ impl Service {
         match event {
             Event::Accepted(stream, from) => self.accepted(now, stream, from),
             Event::Message(association, bytes) if self.tcp.has(association) => {
-                self.message(now, Role::Asap, association, wire::PPID, &bytes);
+                // At once: who ends its half after a question is still answered. Each round of the loop reads the sockets of
+                // SCTP, where elements and registrars are, before it takes a bounded number from here.
+                let input = asap::Input::Message { association, ppid: wire::PPID, bytes };
+                self.registrar.handle(now, Input::Asap(input));
             }
             Event::Garbled(association, bytes) if self.tcp.has(association) => {
                 self.registrar.handle(now, Input::Asap(asap::Input::Garbled { association, bytes }));
@@ -64,7 +67,6 @@ impl Service {
     fn end_stream(&mut self, now: Instant, association: Association) {
         self.drain();
         self.tcp.finish(association);
-        self.intake.forget(association);
         self.outstanding.forget(association);
         self.registrar.handle(now, Input::Asap(asap::Input::Down { association }));
     }
