@@ -61,7 +61,8 @@ pub struct Timers {
     pub poll: Duration,
     /// The longest such pause. 30 s.
     pub poll_most: Duration,
-    /// How long an association that has been replaced is kept at most once its successor is up. 10 s.
+    /// How long an association that has been replaced is kept at most once its successor is up; and one that a
+    /// registrar has set up, if nothing is asked over it. 10 s.
     pub retire: Duration,
     /// What the registration life counts.
     pub life_unit: LifeUnit,

@@ -36,10 +36,12 @@ pub(super) enum Input {
     Accepted { link: LinkId, port: PortId, peer: Vec<SocketAddr> },
     /// A response came.
     Heard(LinkId),
+    /// A keep-alive to one of our elements came.
+    Asked(LinkId),
     /// A registrar claims to be home.
     Adopt(LinkId),
     /// The home asks over a predecessor whether our elements are still there: they are here.
-    Asked(LinkId),
+    Replaced(LinkId),
     /// This place of the list is a registrar at these addresses from now on, or at none.
     Listed { place: usize, addresses: Vec<SocketAddr> },
     /// All is registered at the home: predecessors may go.
@@ -70,9 +72,23 @@ pub(super) enum Output {
 enum State {
     Connecting,
     Up,
+    /// Somebody else has set it up and has not asked for an element of ours yet; by this time it goes. A registrar that
+    /// no longer needs an association that it began does not know that it was the one.
+    Visiting(Instant),
     /// Replaced; it goes when its successor has taken over, or at this time: a successor that answers nothing is itself
     /// replaced, again and again, and predecessors shall not pile up.
     Retiring(Option<Instant>),
+}
+
+impl State {
+    /// When it is over by itself.
+    fn end(self) -> Option<Instant> {
+        match self {
+            Self::Retiring(until) => until,
+            Self::Visiting(until) => Some(until),
+            Self::Connecting | Self::Up => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -183,7 +199,7 @@ impl Home {
                     self.outputs.push_back(Output::Home(link));
                 }
             }
-            Input::Accepted { link, port, peer } => self.accepted(link, port, &peer),
+            Input::Accepted { link, port, peer } => self.accepted(now, link, port, &peer),
             Input::Heard(link) => {
                 if self.home == Some(link) && self.hunt.is_running() {
                     self.steer(now, hunt::Input::Stop);
@@ -191,10 +207,17 @@ impl Home {
                     self.port = self.links.get(&link).map(|home| home.port);
                 }
             }
+            Input::Asked(link) => {
+                if let Some(link) = self.links.get_mut(&link)
+                    && matches!(link.state, State::Visiting(_))
+                {
+                    link.state = State::Up;
+                }
+            }
             Input::Adopt(link) => self.adopt(now, link),
-            Input::Asked(link) => self.close(link),
+            Input::Replaced(link) => self.close(link),
             Input::Listed { place, addresses } => self.listed(now, place, addresses),
-            Input::Settled => self.release(|_| true),
+            Input::Settled => self.release(|state| matches!(state, State::Retiring(_))),
         }
         self.sweep();
     }
@@ -202,7 +225,7 @@ impl Home {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.hunt.handle_timeout(now);
         self.follow_hunt(now);
-        self.release(|until| until.is_some_and(|until| until <= now));
+        self.release(|state| state.end().is_some_and(|end| end <= now));
         self.sweep();
     }
 
@@ -211,11 +234,8 @@ impl Home {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let retiring = self.links.values().map(|link| match link.state {
-            State::Retiring(until) => until,
-            State::Connecting | State::Up => None,
-        });
-        earliest(retiring.chain([self.hunt.poll_timeout()]))
+        let ends = self.links.values().map(|link| link.state.end());
+        earliest(ends.chain([self.hunt.poll_timeout()]))
     }
 
     fn number(&mut self) -> u64 {
@@ -371,14 +391,15 @@ impl Home {
         }
     }
 
-    fn accepted(&mut self, id: LinkId, port: PortId, peer: &[SocketAddr]) {
+    fn accepted(&mut self, now: Instant, id: LinkId, port: PortId, peer: &[SocketAddr]) {
         let theirs = self.links.keys().filter(|link| matches!(link, LinkId::Theirs(_))).count();
         if theirs >= MOST_ACCEPTED {
             return self.outputs.push_back(Output::Close(id));
         }
         let is_peer = |listed: &SocketAddr| peer.iter().any(|address| address.ip() == listed.ip());
         let registrar = self.registrars.iter().position(|listed| listed.iter().any(is_peer));
-        self.links.insert(id, Link { port, registrar, state: State::Up });
+        let state = State::Visiting(now + self.timers.retire);
+        self.links.insert(id, Link { port, registrar, state });
     }
 
     /// Only a registrar of the list may make itself our home.
@@ -391,14 +412,9 @@ impl Home {
         }
     }
 
-    /// Closes those predecessors of whose time this holds.
-    fn release(&mut self, over: impl Fn(Option<Instant>) -> bool) {
-        let old: Vec<_> = self
-            .links
-            .iter()
-            .filter(|(_, link)| matches!(link.state, State::Retiring(until) if over(until)))
-            .map(|(id, _)| *id)
-            .collect();
+    /// Closes those associations of whose state this holds.
+    fn release(&mut self, over: impl Fn(State) -> bool) {
+        let old: Vec<_> = self.links.iter().filter(|(_, link)| over(link.state)).map(|(id, _)| *id).collect();
         for link in old {
             self.close(link);
         }

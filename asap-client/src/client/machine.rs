@@ -207,7 +207,9 @@ impl Client {
         // Nothing of what follows is for the old home.
         for element in self.elements.values_mut() {
             element.machine.handle(now, pool_element::Input::HomeLost);
-            serve(now, element, &self.local);
+            if !element.leaving {
+                serve(now, element, &self.local);
+            }
         }
         self.user.handle(now, pool_user::Input::HomeLost);
         self.go_home(now);
@@ -439,10 +441,13 @@ impl Client {
         // We registered at this registrar from where we are now, and it wonders whether we are still where we were:
         // the end of that association tells it that we are not.
         if ours && !home && self.pe.is_replaced(link) {
-            return self.pe.handle(now, home::Input::Asked(link));
+            return self.pe.handle(now, home::Input::Replaced(link));
         }
         for answer in &answers {
             self.send(Some(link), answer);
+        }
+        if ours {
+            self.owner(link).handle(now, home::Input::Asked(link));
         }
         if ours && home {
             self.pe.handle(now, home::Input::Adopt(link));

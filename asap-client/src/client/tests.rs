@@ -459,6 +459,20 @@ fn deregistered_elements_are_forgotten() {
 }
 
 #[test]
+fn an_element_that_is_leaving_does_not_come_back_when_the_host_moves() {
+    let (mut world, home, _) = World::settled();
+    let seen = world.give(Input::Deregister { handle: pool(), id: 9 });
+    assert!(matches!(said(&seen, home)[..], [Message::Deregistration { .. }]));
+    let seen = world.local(&[2]);
+    let link = opened(&seen)[0];
+    let mut all = said(&seen, link).into_iter().cloned().collect::<Vec<_>>();
+    all.extend(said(&world.give(Input::Up(link)), link).into_iter().cloned());
+    assert!(matches!(all[..], [Message::Deregistration { .. }]), "{all:?}");
+    world.hear(link, &Message::DeregistrationResponse { handle: pool(), id: 9, error: None });
+    assert!(world.client.is_withdrawn());
+}
+
+#[test]
 fn an_element_that_never_was_registered_is_forgotten_at_once() {
     let mut world = World::new(1);
     world.give(Input::Register(element()));
@@ -521,6 +535,19 @@ fn a_stranger_that_claims_to_be_home_is_not_believed() {
     world.give(Input::Accepted { link: theirs, port: PortId(1), peer: vec![registrar(66)] });
     assert!(matches!(world.hear(theirs, &keep_alive(true))[..], [Seen::Say(..)]));
     assert_eq!(said(&world.give(Input::Register(ElementConfig { port: 8, ..element() })), home).len(), 1);
+}
+
+#[test]
+fn an_association_over_which_a_registrar_asks_nothing_is_ended_after_a_while() {
+    let (mut world, ..) = World::settled();
+    let [idle, used] = [1, 2].map(LinkId::Theirs);
+    for link in [idle, used] {
+        world.give(Input::Accepted { link, port: PortId(1), peer: vec![registrar(7)] });
+    }
+    world.hear(used, &keep_alive(false));
+    let (millis, seen) = world.wait();
+    assert_eq!((millis, &seen[..]), (10_000, &[Seen::Close(idle)][..]));
+    assert!(matches!(world.hear(used, &keep_alive(false))[..], [Seen::Say(to, _)] if to == used));
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Adoptions {
     }
 }
 
-fn remote(transport: &Transport) -> Vec<SocketAddr> {
+pub(super) fn remote(transport: &Transport) -> Vec<SocketAddr> {
     let port = transport.port().unwrap_or_default();
     transport.addresses().iter().map(|address| SocketAddr::new(*address, port)).collect()
 }
@@ -74,6 +74,7 @@ impl Registrar {
                 self.adoptions.forget(key);
                 self.verifying.remove(&key);
             }
+            Effect::Dropped { handle, element } => self.tell_gone(&handle, &element),
             Effect::Adopt(key) => {
                 self.adoptions.waiting.insert(key);
                 self.adopt_waiting(now);
@@ -124,8 +125,7 @@ impl Registrar {
         let Some(adoption) = self.adoptions.under_way.get_mut(&key) else { return };
         adoption.attempts += 1;
         let remote = adoption.remote.clone();
-        let there = self.clients.iter().find(|(_, client)| client.is_at(&remote)).map(|(a, _)| *a);
-        match there {
+        match self.places.at(&remote) {
             Some(association) => self.tell_home(now, association, key),
             None => self.output(Output::Connect { remote }),
         }

@@ -23,7 +23,8 @@
 //! - **Over TCP** users are served as over SCTP. An element has to use SCTP (RFC 5352 §2.1): to register or deregister
 //!   over TCP is refused with cause 0xa. A stream that cannot be read on is answered by an Error with cause 0x2.
 //! - **A keep-alive** names the element, as rsplib needs it. An element that does not answer is
-//!   removed by itself, and told so by an unasked DEREGISTRATION_RESPONSE; its association stays.
+//!   removed by itself, and told so by an unasked DEREGISTRATION_RESPONSE; its association stays. So is one that another
+//!   registrar had and has no more, if it has an association with us: it may be there all the same, and registers again.
 //! - **An element that is taken over** from another registrar is told so (KEEP_ALIVE, H set) over a new association to
 //!   where it speaks ASAP, twice if need be. If it does not answer, it is removed.
 //! - **An element that is offered to another registrar** because this one is drained is not gone when its association
@@ -36,6 +37,7 @@ mod adoption;
 mod event;
 mod keepalive;
 mod newcomer;
+mod places;
 mod registration;
 mod resolution;
 mod service;

@@ -8,15 +8,16 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::adoption::Adoptions;
+use super::adoption::{Adoptions, remote};
 use super::event::{Counters, Event, Reason, Why};
 use super::keepalive::Timer;
 use super::newcomer::Newcomers;
+use super::places::Places;
 use super::subscribe::Subscriptions;
 use super::{Input, Output, Settings};
 use crate::Association;
 use crate::enrp::Change;
-use crate::handlespace::{Deadlines, ElementKey, Handlespace};
+use crate::handlespace::{Deadlines, Element, ElementKey, Handlespace};
 
 /// What is known of an association.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ pub struct Registrar {
     pub(super) settings: Settings,
     pub(super) space: Handlespace,
     pub(super) clients: BTreeMap<Association, Client>,
+    /// The same by where they are.
+    pub(super) places: Places,
     pub(super) subscriptions: Subscriptions,
     pub(super) timers: Deadlines<(Timer, ElementKey)>,
     /// The associations that owned an element before and were silent when they were asked.
@@ -72,6 +75,7 @@ impl Registrar {
             settings,
             space: Handlespace::default(),
             clients: BTreeMap::new(),
+            places: Places::default(),
             subscriptions: Subscriptions::default(),
             timers: Deadlines::default(),
             displaced: BTreeMap::new(),
@@ -208,6 +212,7 @@ impl Registrar {
             };
             self.abort(now, idle, Reason::PlaceNeeded);
         }
+        self.places.add(association, client.port, &client.addresses);
         self.clients.insert(association, Client { heard: now, ..client });
         self.greet(now, association);
     }
@@ -236,6 +241,8 @@ impl Registrar {
         if client.addresses == addresses {
             return;
         }
+        self.places.remove(association, client.port, &client.addresses);
+        self.places.add(association, client.port, &addresses);
         client.addresses = addresses;
         let asap = client.asap_transport();
         let owned: Vec<_> = self.space.owned_by(association).collect();
@@ -246,9 +253,8 @@ impl Registrar {
     }
 
     fn down(&mut self, now: Instant, association: Association) {
-        if self.clients.remove(&association).is_none() {
-            return;
-        }
+        let Some(client) = self.clients.remove(&association) else { return };
+        self.places.remove(association, client.port, &client.addresses);
         self.subscriptions.remove_all(association);
         self.forget_newcomer(association);
         let owned: Vec<_> = self.space.owned_by(association).collect();
@@ -374,12 +380,21 @@ impl Registrar {
             Why::NoAnswer => self.counters.keep_alives_missed += 1,
             Why::Reported => self.counters.reported += 1,
         }
-        if let (Why::Expired | Why::NoAnswer | Why::Reported, Some(owner)) = (why, removed.element.owner) {
-            let message = Message::DeregistrationResponse { handle: handle.clone(), id, error: None };
-            self.send(owner, &message);
+        if matches!(why, Why::Expired | Why::NoAnswer | Why::Reported) {
+            self.tell_gone(&handle, &removed.element);
         }
         self.changed.insert(handle.clone());
         self.event(Event::Removed { handle, id, why });
+    }
+
+    /// Tells an element that it is not registered any more, if there is an association with it.
+    pub(super) fn tell_gone(&mut self, handle: &PoolHandle, element: &Element) {
+        let to = element.owner.or_else(|| self.places.at(&remote(&element.asap)));
+        if let Some(to) = to {
+            let message =
+                Message::DeregistrationResponse { handle: handle.clone(), id: element.id, error: None };
+            self.send(to, &message);
+        }
     }
 
     pub(super) fn send(&mut self, association: Association, message: &Message) {

@@ -106,7 +106,7 @@ impl Enrp {
         let Some(handle) = space.get(key).map(|(pool, _)| pool.handle().clone()) else { return false };
         let handle = &handle;
         if home == own {
-            return self.claim_ours(now, by, key, handle, element, space);
+            return self.claim_ours(now, by, key, handle, element, source, space);
         }
         if home == by {
             // It renews what it has.
@@ -249,6 +249,7 @@ impl Enrp {
     }
 
     /// An element of our own is claimed. Says whether it is the claimant's now.
+    #[expect(clippy::too_many_arguments, reason = "what a claim is made of")]
     fn claim_ours(
         &mut self,
         now: Instant,
@@ -256,10 +257,17 @@ impl Enrp {
         key: ElementKey,
         handle: &PoolHandle,
         element: Element,
+        source: Source,
         space: &mut Handlespace,
     ) -> bool {
         let offered = self.is_offered(key, by);
         if offered || space.get(key).is_none_or(|(_, ours)| ours.owner.is_none()) {
+            // Perhaps the claimant has as little to do with it as we. If both gave it to each other at the same
+            // moment, it would be nobody's: the larger identifier first finds out whether the element answers it.
+            if !offered && source == Source::Table && by < self.settings.server {
+                self.hold(now, by, key, handle, element);
+                return false;
+            }
             self.effect(Effect::Gone(key));
             self.concede(by, handle, element, space);
             if offered {
@@ -316,6 +324,11 @@ impl Enrp {
         let lives = self.peers.get(&claim.by).is_some_and(|peer| peer.is_active());
         if is_ours && lives {
             self.effect(Effect::Gone(key));
+            // It may only be slow, and then nobody else has it either.
+            if let Some((pool, element)) = space.get(key) {
+                let (handle, element) = (pool.handle().clone(), Box::new(element.clone()));
+                self.effect(Effect::Dropped { handle, element });
+            }
             self.concede(claim.by, &claim.handle, claim.element, space);
         }
     }
@@ -348,8 +361,10 @@ impl Enrp {
         let Some(removed) = space.remove(key) else { return };
         self.unmark(removed.element.home, key);
         self.effect(Effect::Gone(key));
-        self.changed(removed.handle);
-        self.give_to_claimant(now, key, space);
+        self.changed(removed.handle.clone());
+        if !self.give_to_claimant(now, key, space) {
+            self.effect(Effect::Dropped { handle: removed.handle, element: Box::new(removed.element) });
+        }
     }
 
     /// Whether `by` announces an element that is `home`'s on a claim against `by`: the claim was wrong then.

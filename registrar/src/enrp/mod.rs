@@ -12,7 +12,8 @@
 //! - **An ADD_PE for another's element** means that it registered there, and is believed at once, for hosts move; if
 //!   the home before lives and announces the element again, the claim is refuted, and a registrar whose claims are
 //!   refuted again and again is not believed for a while.
-//! - **A claim to an element of our own** is followed if its association is gone. If not, the element is asked over
+//! - **A claim to an element of our own** is followed if it has no association with us; but not at once on the word of
+//!   a table, by the larger identifier, while it is being told that we are its home. If it has one, it is asked over
 //!   it: no answer, and it has moved; an answer, and it is announced again (less and less often, if the claims go on),
 //!   while the claim is kept: when the element leaves us, it is the claimant's, and nobody is told that it is gone.
 //! - **A table entry** is second-hand where the peer that sends it is not the element's home: it fills gaps only. A
@@ -153,6 +154,14 @@ pub enum Effect {
     Changed(PoolHandle),
     /// An element is gone, or not ours any more: nothing is waited for from it.
     Gone(ElementKey),
+    /// An element is not ours any more for it did not answer, or another registrar's is gone by that one's word: it is
+    /// to be told, if there is an association with it. If it is there all the same, it registers again.
+    Dropped {
+        /// Its pool.
+        handle: PoolHandle,
+        /// The element as it was.
+        element: Box<Element>,
+    },
     /// An element is to become ours, or is already, but has no association with us: open one, and tell it.
     Adopt(ElementKey),
     /// An element was offered to another registrar. If its association ends, it is not gone.

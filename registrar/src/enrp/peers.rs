@@ -133,7 +133,8 @@ pub(super) struct Peer {
     pub(super) resync: Option<Resync>,
     pub(super) next_resync: Option<Instant>,
     pub(super) resync_spacing: Duration,
-    /// Updates were dropped: its elements have to be asked for.
+    /// Updates were dropped or lost, or its elements are known second-hand: they have to be asked for. The checksum does
+    /// not tell, for it covers which elements there are, not what they are like.
     pub(super) stale: bool,
     /// Updates that it may still send in the second that began at the moment.
     pub(super) budget: (Instant, u32),
@@ -423,6 +424,8 @@ impl Enrp {
         }
         peer.association = other;
         peer.resync = None;
+        // What was on its way is lost.
+        peer.stale = true;
         let addresses = if peer.addresses.is_empty() { addresses.to_vec() } else { peer.addresses.clone() };
         let was_active = peer.is_active();
         if was_active && other.is_none() {

@@ -208,6 +208,10 @@ impl Enrp {
         for home in homes {
             self.add_peer(now, home, Vec::new());
         }
+        // What the mentor said of others' elements may have changed on the way.
+        for (id, peer) in self.peers.iter_mut().filter(|(id, _)| Some(**id) != mentor) {
+            peer.stale |= space.count_of_home(*id) > 0;
+        }
         let body = self.own_presence(true, space);
         self.tell_all(&body);
     }

@@ -1,5 +1,6 @@
 //! Registrars among each other, on one virtual clock and a network that does what it is told.
 
+mod agreement;
 mod bad_input;
 mod chaos;
 mod cluster;

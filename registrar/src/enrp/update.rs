@@ -19,7 +19,7 @@ impl Enrp {
         self.claims.forget(key, &mut self.timers);
         self.tell_update(UpdateAction::Add, &handle, &element);
         if self.settings.suggest_takeovers && !self.is_draining() {
-            self.suggest(&handle, &element);
+            self.suggest(&handle, &element, space);
         }
     }
 
@@ -45,8 +45,14 @@ impl Enrp {
     }
 
     /// Suggests the registrar whose identifier differs most from the element's as its home, if that is not us: so the
-    /// elements spread evenly (draft-dreibholz-rserpool-enrp-takeover).
-    fn suggest(&mut self, handle: &PoolHandle, element: &Element) {
+    /// elements spread evenly (draft-dreibholz-rserpool-enrp-takeover). Elements that share an association have one
+    /// home: the first of them decides, or they would pull their program to and fro for ever.
+    fn suggest(&mut self, handle: &PoolHandle, element: &Element, space: &Handlespace) {
+        let together = element.owner.into_iter().flat_map(|owner| space.owned_by(owner));
+        let mut others = together.filter_map(|key| space.get(key));
+        if others.any(|(pool, other)| (other.id, pool.handle()) < (element.id, handle)) {
+            return;
+        }
         let active = self.peers.iter().filter(|(_, peer)| peer.is_active()).map(|(id, _)| *id);
         let best = active.max_by_key(|id| id ^ element.id);
         if let Some(best) = best.filter(|best| best ^ element.id > self.settings.server ^ element.id) {

@@ -1,6 +1,7 @@
 //! Elements that are registered at another registrar.
 
 use super::*;
+use crate::enrp::Effect;
 use crate::handlespace::Element;
 
 const OTHER: u32 = 0x2222;
@@ -62,4 +63,21 @@ fn it_is_ours_when_it_registers_here() {
     assert_eq!(space.count_owned_by(A), 1);
     w.down(A);
     assert!(w.seen("p").is_empty());
+}
+
+#[test]
+fn it_is_told_when_its_home_has_it_no_more_if_it_has_an_association_with_us() {
+    let mut w = foreign();
+    let key = w.registrar.space.key(&handle("p"), 1).unwrap();
+    let mut element = Box::new(w.registrar.space.remove(key).unwrap().element);
+    let effect =
+        |element: &Element| Effect::Dropped { handle: handle("p"), element: Box::new(element.clone()) };
+    w.registrar.effect(w.now, effect(&element));
+    w.drain();
+    assert!(w.sent.is_empty(), "it is nowhere here");
+    element.asap = sctp(5000, &["10.0.0.7", "10.0.0.2"]);
+    w.registrar.effect(w.now, effect(&element));
+    w.drain();
+    let told = Message::DeregistrationResponse { handle: handle("p"), id: 1, error: None };
+    assert_eq!(w.sent, BTreeMap::from([(B, vec![told])]));
 }

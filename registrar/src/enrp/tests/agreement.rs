@@ -1,0 +1,90 @@
+//! What registrars agree on after it went wrong between them.
+
+use std::time::Duration;
+
+use asap_client::wire::{Message, PoolElement};
+
+use super::cluster::{Cluster, Host, pool};
+use super::element::registration;
+use super::stranger::{announced, checksum, table, update};
+use crate::enrp::wire::{Body, UpdateAction};
+use crate::handlespace::Element;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn kept(cluster: &Cluster, at: usize, id: u32) -> Option<&Element> {
+    cluster.at(at).handlespace().pool(&pool())?.element(id)
+}
+
+#[test]
+fn an_element_that_changed_while_an_association_broke_is_known_as_it_is() {
+    let mut cluster = Cluster::of(2, 1);
+    let element = cluster.element(0);
+    cluster.pass(SECOND);
+    let id = cluster.elements[element].id;
+    let (_, link) = cluster.elements[element].home.unwrap();
+    let host = Host::Element(element);
+    let changed = PoolElement { life: 600, ..registration(id, host) };
+    cluster.partition(&[(Host::Registrar(1), 1)]);
+    cluster.send(link, host, Message::Registration { handle: pool(), element: changed }.encode());
+    cluster.pass(Duration::from_millis(50));
+    // The update is on its way, and never comes; the checksums are the same.
+    let between = cluster.at(0).enrp().peers().next().unwrap().association.unwrap();
+    cluster.abort(between.0, Host::Registrar(0));
+    cluster.heal();
+    assert_eq!([0, 1].map(|at| kept(&cluster, at, id).unwrap().life), [600, 300]);
+    cluster.pass(2 * SECOND);
+    assert_eq!([0, 1].map(|at| kept(&cluster, at, id).unwrap().life), [600, 600]);
+}
+
+#[test]
+fn of_two_that_have_no_association_with_an_element_only_the_smaller_gives_it_to_the_other() {
+    const ELEMENT: u32 = 0xe1;
+    let home = |cluster: &Cluster| kept(cluster, 0, ELEMENT).map(|element| element.home);
+    for (other, before) in [(0x500, 0x1001), (0x2000, 0x2000)] {
+        let mut cluster = Cluster::of(1, 2);
+        // An element that cannot be reached is taken over from a dead registrar ...
+        let dead = cluster.stranger(0, 0x3000, 0);
+        cluster.say(&dead, update(UpdateAction::Add, pool(), announced(ELEMENT, 0x3000, 9)));
+        cluster.pass(Duration::from_millis(50));
+        cluster.abort(dead.link, Host::Stranger(0));
+        cluster.pass(2 * SECOND);
+        assert_eq!(home(&cluster), Some(0x1001));
+        // ... by another one, too.
+        let mut peer = cluster.silent_stranger(1, other, 0);
+        peer.checksum = checksum(&[ELEMENT]);
+        let tells = |_: &mut _, body: &Body| {
+            matches!(body, Body::HandleTableRequest { .. }).then(|| table(&[ELEMENT], other, 9))
+        };
+        cluster.live(&mut peer, Duration::from_millis(500), tells);
+        assert_eq!(home(&cluster), Some(before), "{other:#x}");
+        // It does not answer us: it is the other's.
+        cluster.live(&mut peer, 5 * SECOND, tells);
+        assert_eq!(home(&cluster), Some(other));
+    }
+}
+
+#[test]
+fn of_elements_that_share_an_association_one_decides_which_registrar_is_suggested_to_all() {
+    let mut cluster = Cluster::of(2, 3);
+    for at in [0, 1] {
+        cluster.crash(at, false);
+        cluster.nodes[at].settings.suggest_takeovers = true;
+        cluster.boot(at);
+    }
+    cluster.pass(3 * SECOND);
+    let element = (0..3).map(|_| cluster.element(0)).last().unwrap();
+    cluster.pass(SECOND);
+    // The first is best where it is; the other one would be better at 0x1002.
+    let (first, second) = (cluster.elements[element].id, 0xe4);
+    let better = |id: u32| [0x1001, 0x1002].into_iter().max_by_key(|home| home ^ id);
+    assert_eq!((better(first), better(second)), (Some(0x1001), Some(0x1002)));
+    let (_, link) = cluster.elements[element].home.unwrap();
+    let host = Host::Element(element);
+    let message = Message::Registration { handle: pool(), element: registration(second, host) };
+    cluster.send(link, host, message.encode());
+    cluster.pass(2 * SECOND);
+    for id in [first, second] {
+        assert_eq!([0, 1].map(|at| kept(&cluster, at, id).map(|kept| kept.home)), [Some(0x1001); 2]);
+    }
+}
