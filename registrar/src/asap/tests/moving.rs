@@ -60,6 +60,16 @@ fn over_a_new_association_it_is_let_in_when_the_old_one_is_silent_for_300_ms() {
 }
 
 #[test]
+fn unless_the_owner_is_given_time_the_newcomer_is_let_in_at_once() {
+    let mut w = World::with(Settings::default());
+    w.up(A, &["10.0.0.1"]);
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    w.up(B, &["10.0.1.1"]);
+    w.registered(B, "p", element(1, "10.0.1.1"));
+    assert_eq!(w.seen("p"), there());
+}
+
+#[test]
 fn how_long_the_old_one_has_can_be_set() {
     let mut w = World::with(Settings { move_timeout: second(2), ..Settings::default() });
     w.up(A, &["10.0.0.1"]);
