@@ -9,8 +9,9 @@ use super::Daemon;
 /// From one start of the timer to the next: 500 ms, and the kernel's clock tick.
 const CYCLE: Duration = Duration::from_millis(508);
 
-/// From the loss to the first start. The kernel's own events of the loss have been acted on by then; and what brings an
-/// address back (DHCP, scans) often waits for whole seconds, at which the timer shall not just have ended.
+/// From the loss to the first start: the kernel's own events of the loss have been acted on by then. It also decides where
+/// in a cycle an address finds the timer that comes a whole second after the loss, as in the testbed's scenarios: at
+/// half. One that comes as the timer has just ended waits for all of the next one.
 const FIRST: Duration = Duration::from_millis(750);
 
 /// For how long after the loss. Who is offline for longer than this does not mind half a second, and is left in peace.
