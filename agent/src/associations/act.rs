@@ -130,14 +130,14 @@ fn mark_down(fd: BorrowedFd<'_>, assoc: AssocId, peer: SocketAddr) -> io::Result
 /// Makes the kernel send what waits for a distant timer to `peer`, where the peer is now.
 ///
 /// If that is its only path, the path counts as down until the next heartbeat is answered, and then everything is
-/// retransmitted at once. Else those other paths that have already timed out (their congestion window has fallen to
-/// one packet) are given up, so that retransmissions take this one; and this one is made primary once more: where
+/// retransmitted at once. Else the other paths are given up if the peer has `left` them, or if they have already timed
+/// out (their congestion window has fallen to one packet), so that retransmissions take this one; and this one is made primary once more: where
 /// the primary has just changed with data under way, the kernel takes no missing report for what was sent to the old
 /// one (the changeover-aware congestion control of SFR-CACC), until the same address is set again.
 ///
 /// # Errors
 /// The kernel's.
-pub fn nudge(fd: BorrowedFd<'_>, assoc: AssocId, peer: SocketAddr) -> io::Result<()> {
+pub fn nudge(fd: BorrowedFd<'_>, assoc: AssocId, peer: SocketAddr, left: bool) -> io::Result<()> {
     let mut others = sockopt::peer_addrs(fd, assoc)?;
     others.retain(|other| *other != peer);
     if others.is_empty() {
@@ -146,7 +146,7 @@ pub fn nudge(fd: BorrowedFd<'_>, assoc: AssocId, peer: SocketAddr) -> io::Result
     let mut given_up = false;
     for other in others {
         let info = sockopt::peer_addr_info(fd, assoc, other)?;
-        if info.cwnd <= info.mtu {
+        if left || info.cwnd <= info.mtu {
             mark_down(fd, assoc, other)?;
             given_up = true;
         }

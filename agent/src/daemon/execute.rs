@@ -139,10 +139,10 @@ impl Daemon {
                 let peer = SocketAddr::new(*address, managed.peer_port);
                 on_socket(managed, |fd, assoc| sockopt::heartbeat_now(fd, assoc, peer))
             }
-            Action::Nudge(address) => {
+            Action::Nudge { peer, left } => {
                 let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };
-                let peer = SocketAddr::new(*address, managed.peer_port);
-                on_socket(managed, |fd, assoc| act::nudge(fd, assoc, peer))
+                let peer = SocketAddr::new(*peer, managed.peer_port);
+                on_socket(managed, |fd, assoc| act::nudge(fd, assoc, peer, *left))
             }
             Action::Timers(timers) => {
                 let offline = self.config.agent.offline.as_secs();

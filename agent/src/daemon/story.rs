@@ -109,7 +109,7 @@ pub(super) fn describe(action: &Action) -> String {
         Action::EventsOff => "address events off".to_owned(),
         Action::SetPeerPrimary(address) => format!("ask the peer to send to {address}"),
         Action::Heartbeat(address) => format!("heartbeat to {address}"),
-        Action::Nudge(address) => format!("nudge the path to {address}"),
+        Action::Nudge { peer, .. } => format!("nudge the path to {peer}"),
         Action::Timers(timers) => format!("timers {timers:?}").to_lowercase(),
         Action::Swap { old, new } => format!("swap {old} for {new}"),
     }

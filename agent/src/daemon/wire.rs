@@ -33,10 +33,13 @@ impl Daemon {
                     };
                     self.tell(key, answer);
                 }
-                Seen::Asconf { .. } if !sighting.outgoing => {
+                Seen::Asconf { params, .. } if !sighting.outgoing => {
                     // The kernel has processed what entered before it woke us.
                     self.refresh(key);
-                    self.tell(key, Input::PeerAsconf { from: sighting.source });
+                    let from = sighting.source;
+                    let arrives =
+                        params.iter().filter_map(change).any(|(_, change)| change == Change::Add(from));
+                    self.tell(key, Input::PeerAsconf { from, arrives });
                 }
                 Seen::AsconfAck { .. } => {
                     self.refresh(key);

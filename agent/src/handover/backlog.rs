@@ -25,6 +25,8 @@ const CONFIRM: Duration = Duration::from_millis(20);
 pub(super) struct Backlog {
     /// When either end moved last.
     moved: Option<Instant>,
+    /// When the peer was last seen to ask for a new address from there.
+    arrived: Option<Instant>,
     /// Since when it is watched, and how many SACKs and gaps there had been by then.
     watch: Option<(Instant, u64, u64)>,
     /// When the confirmation of a new address was last asked for.
@@ -35,6 +37,11 @@ impl Backlog {
     /// An end has moved.
     pub(super) fn moved(&mut self, now: Instant) {
         self.moved = Some(now);
+    }
+
+    /// The peer has a new address and no other that works.
+    pub(super) fn arrived(&mut self, now: Instant) {
+        self.arrived = Some(now);
     }
 
     /// The peer has a new address.
@@ -83,8 +90,9 @@ impl Planner {
         }
         self.backlog.moved(now);
         if self.facts.unacknowledged {
+            let left = self.backlog.arrived.is_some_and(|at| now.duration_since(at) < FRESH);
             self.push(
-                Action::Nudge(peer),
+                Action::Nudge { peer, left },
                 "the peer has moved there and what it missed waits for a distant timer",
             );
         }
@@ -115,7 +123,10 @@ impl Planner {
         self.backlog.watch = Some((now, sacks, gaps));
         self.wake_at(now + LATE);
         if gaps_since >= sacks_since {
-            self.push(Action::Nudge(peer), "what was sent before the move has still not arrived");
+            self.push(
+                Action::Nudge { peer, left: true },
+                "what was sent before the move has still not arrived",
+            );
         }
     }
 }

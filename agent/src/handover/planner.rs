@@ -218,7 +218,10 @@ impl Planner {
                     && !self.rendezvous.exposed();
                 self.own.answer(serial, &errors, from, trusted);
             }
-            Input::PeerAsconf { from } => {
+            Input::PeerAsconf { from, arrives } => {
+                if arrives {
+                    self.backlog.arrived(now);
+                }
                 self.rendezvous.sighted(now, from);
                 self.probe(now, from);
             }

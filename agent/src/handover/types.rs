@@ -115,6 +115,9 @@ pub enum Input {
     PeerAsconf {
         /// The packet's source address on the wire, before any translation.
         from: IpAddr,
+        /// It asks for that very address to be added: a peer that still had another would have sent it from there
+        /// (RFC 5061, section 5.3, F1).
+        arrives: bool,
     },
     /// Where the registrar says that the peer is; empty: it says nothing.
     Located(Vec<IpAddr>),
@@ -174,8 +177,13 @@ pub enum Action {
     SetPeerPrimary(IpAddr),
     /// Send a heartbeat to this peer address now.
     Heartbeat(IpAddr),
-    /// The peer has moved to this address while data waits for a distant timer: make the kernel send it there now.
-    Nudge(IpAddr),
+    /// The peer has moved while data waits for a distant timer: make the kernel send it now.
+    Nudge {
+        /// To where it has moved.
+        peer: IpAddr,
+        /// It is known to have left its other addresses.
+        left: bool,
+    },
     /// Set the association's retransmission timers.
     Timers(Timers),
     /// The whole break-before-make by socket options alone (mutes this end until answered).

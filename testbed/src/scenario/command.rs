@@ -29,6 +29,9 @@ pub struct Arguments {
     /// Round trip between the hosts, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 20.0)]
     pub rtt: f64,
+    /// How long an ordinary outage lasts, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(..=600_000))]
+    pub outage: u64,
     /// Packets lost in each direction, in percent, in place of the scenario's own
     #[arg(long, value_name = "PERCENT")]
     pub loss: Option<f64>,
@@ -62,6 +65,7 @@ impl Arguments {
             names: names.iter().map(|&name| name.to_owned()).collect(),
             kernel: None,
             rtt: 20.0,
+            outage: 1000,
             loss: None,
             agent,
             client: None,
@@ -96,6 +100,7 @@ impl Arguments {
         let mut words: Vec<OsString> = vec!["run".into()];
         words.extend(self.names.iter().map(OsString::from));
         words.extend(["--native".into(), "--rtt".into(), self.rtt.to_string().into()]);
+        words.extend(["--outage".into(), self.outage.to_string().into()]);
         words.extend(["--agent".into(), self.agent.to_string().into()]);
         words.extend(["--course".into(), course.into()]);
         if let Some(loss) = self.loss {
@@ -126,6 +131,7 @@ pub fn outcomes(arguments: &Arguments) -> Result<Vec<Outcome>> {
     let options = Options {
         agent: arguments.agent,
         rtt_ms: arguments.rtt,
+        outage: Duration::from_millis(arguments.outage),
         loss_percent: arguments.loss,
         foreign: arguments.client.clone().zip(arguments.server.clone()),
         tell: true,

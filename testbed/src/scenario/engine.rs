@@ -42,6 +42,8 @@ const STEADY: Duration = Duration::from_millis(500);
 pub(super) struct Stage<'a> {
     pub(super) agent: Agent,
     pub(super) conditions: Conditions,
+    /// How long an ordinary outage lasts.
+    pub(super) outage: Duration,
     /// Logs and other files of the round.
     pub(super) directory: &'a Path,
     /// Tell what happens.
@@ -139,6 +141,7 @@ impl Play<'_> {
             Step::Down(places) => self.down(places)?,
             Step::Up(places) => self.up(places)?,
             Step::Pass(time) => self.pass(*time)?,
+            Step::Outage => self.pass(self.stage.outage)?,
             Step::Recover => self.recover()?,
             Step::KillAgent(host) => {
                 if self.stage.agent == Agent::Roam {

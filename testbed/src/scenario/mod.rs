@@ -66,6 +66,8 @@ pub enum Step {
     Up(Vec<Place>),
     /// Time passes.
     Pass(Duration),
+    /// As much time passes as an ordinary outage lasts ([`Options::outage`]).
+    Outage,
     /// A message sent after all this comes back in every association, and the agents have nothing left to do.
     Recover,
     /// The agent of a host is killed with SIGKILL.

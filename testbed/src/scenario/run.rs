@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -19,6 +20,8 @@ pub struct Options {
     pub agent: Agent,
     /// The round trip between any two hosts, in milliseconds.
     pub rtt_ms: f64,
+    /// How long an ordinary outage lasts.
+    pub outage: Duration,
     /// Loss in percent in each direction, in place of the scenario's own.
     pub loss_percent: Option<f64>,
     /// Command lines of client and server, in place of the scenario's own programs.
@@ -29,7 +32,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { agent: Agent::Roam, rtt_ms: 20.0, loss_percent: None, foreign: None, tell: true }
+        Self {
+            agent: Agent::Roam,
+            rtt_ms: 20.0,
+            outage: Duration::from_secs(1),
+            loss_percent: None,
+            foreign: None,
+            tell: true,
+        }
     }
 }
 
@@ -65,8 +75,13 @@ pub fn run(scenario: &Scenario, options: &Options) -> Result<Outcome> {
         if options.tell {
             println!("{}{label}, agent {}", scenario.name, options.agent);
         }
-        let stage =
-            Stage { agent: options.agent, conditions, directory: directory.path(), tell: options.tell };
+        let stage = Stage {
+            agent: options.agent,
+            conditions,
+            outage: options.outage,
+            directory: directory.path(),
+            tell: options.tell,
+        };
         let account = match engine::play(&stage, &scenario, round) {
             Ok(played) => {
                 course = course_of(&played);

@@ -169,9 +169,16 @@ impl Host {
             }
             Action::SetPeerPrimary(address) => kernel.set_peer_primary(now, *address)?,
             Action::Heartbeat(address) => kernel.heartbeat_now(now, *address),
-            // With other paths left, the kernel retransmits by itself, only later; here that is the same.
-            Action::Nudge(address) if kernel.peers().len() == 1 => kernel.mark_down(now, *address),
-            Action::Nudge(_) => {}
+            Action::Nudge { peer, .. } if kernel.peers().len() == 1 => kernel.mark_down(now, *peer),
+            Action::Nudge { peer, left: true } => {
+                let others = kernel.peers().into_iter().filter(|other| other != peer);
+                for other in others {
+                    kernel.mark_down(now, other);
+                }
+            }
+            // With paths left that have not timed out, the kernel retransmits by itself, only later; here that is the
+            // same.
+            Action::Nudge { left: false, .. } => {}
             Action::Timers(timers) => {
                 kernel.set_rto_max(match timers {
                     Timers::Calm => 1_000,

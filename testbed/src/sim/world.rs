@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use roam_agent::handover::{Input, State};
+use roam_agent::handover::{Change, Input, State};
 
 use super::edge;
 use super::host::{Host, time};
@@ -422,7 +422,10 @@ impl World {
                 Chunk::AsconfAck { serial, errors, .. } => {
                     self.sight(end, Input::OwnAnswer { serial: *serial, errors: errors.clone(), from, to });
                 }
-                Chunk::Asconf { .. } => self.sight(end, Input::PeerAsconf { from }),
+                Chunk::Asconf { changes, .. } => {
+                    let arrives = changes.contains(&Change::Add(from));
+                    self.sight(end, Input::PeerAsconf { from, arrives });
+                }
                 _ => {}
             }
         }

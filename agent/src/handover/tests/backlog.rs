@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn nudge(left: bool) -> Action {
+    Action::Nudge { peer: moved_peer(), left }
+}
+
 #[test]
 fn the_backlog_is_sent_at_once_when_the_peer_has_left_its_old_address() {
     let mut host = Host::at(&[old()], Binding::Explicit);
@@ -11,7 +15,7 @@ fn the_backlog_is_sent_at_once_when_the_peer_has_left_its_old_address() {
     assert_eq!(host.take(), []);
     host.peers.remove(0);
     host.facts();
-    assert_eq!(host.take(), [Action::Nudge(moved_peer())]);
+    assert_eq!(host.take(), [nudge(false)]);
 }
 
 #[test]
@@ -23,9 +27,24 @@ fn the_backlog_is_sent_at_once_when_the_peer_prefers_its_new_address() {
     assert_eq!(host.take(), []);
     host.primary = Some(moved_peer());
     host.facts();
-    assert_eq!(host.take(), [Action::Nudge(moved_peer())]);
+    assert_eq!(host.take(), [nudge(false)]);
     host.facts();
     assert_eq!(host.take(), [], "once");
+}
+
+#[test]
+fn a_peer_that_asks_for_its_new_address_from_there_has_left_the_old_one() {
+    for arrives in [false, true] {
+        let mut host = Host::at(&[old()], Binding::Explicit);
+        host.unacknowledged = true;
+        host.peers.push((moved_peer(), PathState::Active));
+        host.facts();
+        let from = if arrives { moved_peer() } else { peer() };
+        host.tell(Input::PeerAsconf { from, arrives });
+        host.primary = Some(moved_peer());
+        host.facts();
+        assert_eq!(host.take(), [nudge(arrives)]);
+    }
 }
 
 #[test]
@@ -63,7 +82,7 @@ fn the_backlog_of_a_path_that_is_about_to_be_confirmed_is_left_to_the_kernel() {
     host.facts();
     host.peers.remove(0);
     host.facts();
-    assert!(!host.did(&Action::Nudge(moved_peer())));
+    assert!(!host.did(&nudge(false)));
 }
 
 #[test]
@@ -75,7 +94,7 @@ fn a_hole_that_outlasts_every_timer_after_a_move_is_filled() {
     host.facts();
     host.peers.remove(0);
     host.facts();
-    assert_eq!(host.take(), [Action::Nudge(moved_peer())]);
+    assert_eq!(host.take(), [nudge(false)]);
     // Data flows.
     host.sacks = (100, 0);
     host.facts();
@@ -85,10 +104,10 @@ fn a_hole_that_outlasts_every_timer_after_a_move_is_filled() {
     host.sacks = (200, 100);
     host.facts();
     host.wait(late);
-    assert_eq!(host.take(), [Action::Nudge(moved_peer())]);
+    assert_eq!(host.take(), [nudge(true)]);
     // No SACK comes at all.
     host.wait(late);
-    assert_eq!(host.take(), [Action::Nudge(moved_peer())]);
+    assert_eq!(host.take(), [nudge(true)]);
     // All has arrived.
     host.unacknowledged = false;
     host.facts();

@@ -61,14 +61,14 @@ fn a_peer_that_adds_its_address_by_asconf_is_believed() {
 #[test]
 fn answers_go_where_the_peers_last_asconf_came_from() {
     let mut host = Host::at(&[old()], Binding::Explicit);
-    host.tell(Input::PeerAsconf { from: moved_peer() });
+    host.tell(Input::PeerAsconf { from: moved_peer(), arrives: false });
     let answer = Rule::AnswerTo { pair: PAIR, from: peer(), to: moved_peer() };
     let way_in = Rule::InSource { pair: PAIR, from: moved_peer(), to: peer() };
     assert!(host.rules.contains(&answer) && host.rules.contains(&way_in));
     assert!(!host.redirects(peer(), moved_peer()), "answers, and nothing else");
     host.wait(Duration::from_secs(6));
     assert_eq!(host.rules, BTreeSet::new());
-    host.tell(Input::PeerAsconf { from: moved_peer() });
+    host.tell(Input::PeerAsconf { from: moved_peer(), arrives: false });
     host.peers.push((moved_peer(), PathState::Unconfirmed));
     host.facts();
     assert_eq!(host.rules, BTreeSet::from([Rule::NoAbortIn(PAIR)]), "the kernel knows the address itself");
