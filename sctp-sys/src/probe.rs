@@ -27,6 +27,8 @@ pub enum Sysctl {
     EncapPort,
     /// Which own addresses are told to a peer: 0 all, 1 by scope, 2 also private, 3 also link-local.
     AddrScopePolicy,
+    /// Interleaving of messages for new sockets that ask for it (RFC 8260; 0 or 1).
+    IntlEnable,
 }
 
 impl Sysctl {
@@ -40,6 +42,7 @@ impl Sysctl {
             Self::UdpPort => "udp_port",
             Self::EncapPort => "encap_port",
             Self::AddrScopePolicy => "addr_scope_policy",
+            Self::IntlEnable => "intl_enable",
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::abi::{self, IPPROTO_SCTP};
 use crate::event::Notification;
 use crate::inbox::{Inbox, Piece, Whole};
-use crate::sockopt::{self, AssocId};
+use crate::sockopt::{self, AssocId, Reliability};
 use crate::syscall::{check, message, own, retry};
 use crate::{addr, cmsg};
 
@@ -41,7 +41,7 @@ impl Family {
     }
 }
 
-/// How a message is to be sent. `SendInfo::default()` is stream 0, ordered, reliable.
+/// How a message is to be sent. `SendInfo::default()` is stream 0, ordered, as reliable as the socket's default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SendInfo {
     /// Stream.
@@ -57,8 +57,11 @@ pub struct SendInfo {
     /// The peer's address. On a one-to-many socket without such an association: sets one up. In an
     /// association: used instead of the primary with the flag `abi::SCTP_ADDR_OVER`.
     pub to: Option<SocketAddr>,
-    /// Milliseconds after which the message is given up if not yet sent (RFC 3758); 0: never.
-    pub time_to_live: u32,
+    /// For how long the kernel tries; `None`: as [`sockopt::default_reliability`] says.
+    pub reliability: Option<Reliability>,
+    /// The key of AUTH that it is sent with (RFC 6458, 5.3.8), where the peer wants DATA authenticated; `None`: the
+    /// active one.
+    pub auth_key: Option<u16>,
 }
 
 impl SendInfo {
@@ -313,7 +316,11 @@ impl Socket {
     /// fragmenting is off; EINVAL: no such stream or association; EPIPE, ECONNRESET: gone. No SIGPIPE.
     pub fn send(&self, info: &SendInfo, data: &[u8]) -> io::Result<usize> {
         let mut control: cmsg::Buffer<
-            { cmsg::space(size_of::<abi::SndInfo>()) + cmsg::space(size_of::<abi::PrInfo>()) },
+            {
+                cmsg::space(size_of::<abi::SndInfo>())
+                    + cmsg::space(size_of::<abi::PrInfo>())
+                    + cmsg::space(size_of::<abi::AuthInfo>())
+            },
         > = cmsg::Buffer::new();
         let mut snd = [0; size_of::<abi::SndInfo>()];
         snd[..2].copy_from_slice(&info.stream.to_ne_bytes());
@@ -322,11 +329,15 @@ impl Socket {
         snd[8..12].copy_from_slice(&info.context.to_ne_bytes());
         snd[12..].copy_from_slice(&info.assoc.to_ne_bytes());
         control.push(IPPROTO_SCTP, abi::SCTP_SNDINFO, &snd);
-        if info.time_to_live != 0 {
+        if let Some(reliability) = info.reliability {
+            let (policy, value) = reliability.to_raw();
             let mut pr = [0; size_of::<abi::PrInfo>()];
-            pr[..2].copy_from_slice(&(abi::SCTP_PR_SCTP_TTL as u16).to_ne_bytes());
-            pr[4..].copy_from_slice(&info.time_to_live.to_ne_bytes());
+            pr[..2].copy_from_slice(&policy.to_ne_bytes());
+            pr[4..].copy_from_slice(&value.to_ne_bytes());
             control.push(IPPROTO_SCTP, abi::SCTP_PRINFO, &pr);
+        }
+        if let Some(number) = info.auth_key {
+            control.push(IPPROTO_SCTP, abi::SCTP_AUTHINFO, &number.to_ne_bytes());
         }
         let mut name = info.to.map(|to| addr::pack(&[to])).unwrap_or_default();
         let mut iov = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };

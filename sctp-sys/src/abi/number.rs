@@ -79,6 +79,8 @@ numbers! {
     SCTP_RECVNXTINFO = 33;
     /// Socket option DEFAULT_SNDINFO.
     SCTP_DEFAULT_SNDINFO = 34;
+    /// Socket option AUTH_DEACTIVATE_KEY.
+    SCTP_AUTH_DEACTIVATE_KEY = 35;
     /// Socket option REUSE_PORT.
     SCTP_REUSE_PORT = 36;
     /// Socket option PEER_ADDR_THLDS_V2.
@@ -99,10 +101,28 @@ numbers! {
     SCTP_SOCKOPT_CONNECTX3 = 111;
     /// Socket option GET_ASSOC_STATS.
     SCTP_GET_ASSOC_STATS = 112;
+    /// Socket option PR_SUPPORTED.
+    SCTP_PR_SUPPORTED = 113;
+    /// Socket option DEFAULT_PRINFO.
+    SCTP_DEFAULT_PRINFO = 114;
+    /// Socket option PR_ASSOC_STATUS.
+    SCTP_PR_ASSOC_STATUS = 115;
+    /// Socket option PR_STREAM_STATUS.
+    SCTP_PR_STREAM_STATUS = 116;
     /// Socket option RECONFIG_SUPPORTED.
     SCTP_RECONFIG_SUPPORTED = 117;
+    /// Socket option ENABLE_STREAM_RESET.
+    SCTP_ENABLE_STREAM_RESET = 118;
+    /// Socket option RESET_STREAMS.
+    SCTP_RESET_STREAMS = 119;
+    /// Socket option ADD_STREAMS.
+    SCTP_ADD_STREAMS = 121;
     /// Socket option PEELOFF_FLAGS.
     SCTP_SOCKOPT_PEELOFF_FLAGS = 122;
+    /// Socket option STREAM_SCHEDULER.
+    SCTP_STREAM_SCHEDULER = 123;
+    /// Socket option STREAM_SCHEDULER_VALUE.
+    SCTP_STREAM_SCHEDULER_VALUE = 124;
     /// Socket option INTERLEAVING_SUPPORTED.
     SCTP_INTERLEAVING_SUPPORTED = 125;
     /// Socket option EVENT.
@@ -184,6 +204,22 @@ numbers! {
     SCTP_PR_SCTP_RTX = 32;
     /// Message flag PR_SCTP_PRIO.
     SCTP_PR_SCTP_PRIO = 48;
+    // Algorithms of AUTH.
+    /// Algorithm HMAC-SHA-1.
+    SCTP_AUTH_HMAC_ID_SHA1 = 1;
+    /// Algorithm HMAC-SHA-256.
+    SCTP_AUTH_HMAC_ID_SHA256 = 3;
+    // What may be changed in an association.
+    /// Streams may be reset.
+    SCTP_ENABLE_RESET_STREAM_REQ = 1;
+    /// The association may be reset.
+    SCTP_ENABLE_RESET_ASSOC_REQ = 2;
+    /// Streams may be added.
+    SCTP_ENABLE_CHANGE_ASSOC_REQ = 4;
+    /// Reset of streams from the peer.
+    SCTP_STREAM_RESET_INCOMING = 1;
+    /// Reset of streams to the peer.
+    SCTP_STREAM_RESET_OUTGOING = 2;
     // Kinds of association changes.
     /// Association change COMM_UP.
     SCTP_COMM_UP = 0;

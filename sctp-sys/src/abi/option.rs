@@ -121,6 +121,29 @@ kernel_structs! {
     PrInfo = "struct sctp_prinfo", size 8, repr(C) {
         0 policy: u16 = "pr_policy", 4 value: u32 = "pr_value",
     }
+    /// SCTP_DEFAULT_PRINFO.
+    DefaultPrInfo = "struct sctp_default_prinfo", size 12, repr(C) {
+        0 assoc_id: i32 = "pr_assoc_id", 4 value: u32 = "pr_value", 8 policy: u16 = "pr_policy",
+    }
+    /// SCTP_PR_ASSOC_STATUS, SCTP_PR_STREAM_STATUS.
+    PrStatus = "struct sctp_prstatus", size 24, repr(C) {
+        0 assoc_id: i32 = "sprstat_assoc_id", 4 sid: u16 = "sprstat_sid", 6 policy: u16 = "sprstat_policy",
+        8 abandoned_unsent: u64 = "sprstat_abandoned_unsent", 16 abandoned_sent: u64 = "sprstat_abandoned_sent",
+    }
+    /// SCTP_STREAM_SCHEDULER_VALUE.
+    StreamValue = "struct sctp_stream_value", size 8, repr(C) {
+        0 assoc_id: i32 = "assoc_id", 4 stream_id: u16 = "stream_id", 6 stream_value: u16 = "stream_value",
+    }
+    /// SCTP_RESET_STREAMS; the streams follow.
+    ResetStreams = "struct sctp_reset_streams", size 8, repr(C) {
+        0 assoc_id: i32 = "srs_assoc_id", 4 flags: u16 = "srs_flags", 6 number_streams: u16 = "srs_number_streams",
+    }
+    /// SCTP_ADD_STREAMS.
+    AddStreams = "struct sctp_add_streams", size 8, repr(C) {
+        0 assoc_id: i32 = "sas_assoc_id", 4 instrms: u16 = "sas_instrms", 6 outstrms: u16 = "sas_outstrms",
+    }
+    /// Ancillary data: the key that a message is sent with (RFC 6458, 5.3.8).
+    AuthInfo = "struct sctp_authinfo", size 2, repr(C) { 0 keynumber: u16 = "auth_keynumber", }
     /// Ancillary data of a received message (RFC 6458, 5.3.5).
     RcvInfo = "struct sctp_rcvinfo", size 28, repr(C) {
         0 sid: u16 = "rcv_sid", 2 ssn: u16 = "rcv_ssn", 4 flags: u16 = "rcv_flags", 8 ppid: u32 = "rcv_ppid",

@@ -9,15 +9,21 @@ mod address;
 mod association;
 mod auth;
 mod data;
+mod keys;
 mod raw;
+mod reliability;
 mod socket;
+mod streams;
 
 pub use address::*;
 pub use association::*;
 pub use auth::*;
 pub use data::*;
+pub use keys::*;
 pub(crate) use raw::*;
+pub use reliability::*;
 pub use socket::*;
+pub use streams::*;
 
 /// An association's number at its socket. Real ones are above 2.
 pub type AssocId = i32;

@@ -11,5 +11,6 @@ mod host;
 mod notifications;
 mod options;
 mod probing;
+mod sessions;
 mod transfer;
 mod watching;
