@@ -89,12 +89,13 @@ impl Daemon {
                 if self.associations.values().any(|other| other.planner.looks()) {
                     return Err("another socket looks, and would take it for a new address".into());
                 }
-                self.host.let_events_rest(Instant::now());
-                self.host.hold(key, *address, None)
+                let held = self.host.hold(key, *address, None);
+                self.host.let_events_rest();
+                held
             }
             Action::Release(address) => {
                 if self.host.release(key, *address)? {
-                    self.host.let_events_rest(Instant::now());
+                    self.host.let_events_rest();
                 }
                 self.let_vanish(None, *address).map(|_| ())
             }
@@ -110,7 +111,7 @@ impl Daemon {
                 let copies = std::mem::take(&mut managed.copies);
                 on_socket(managed, |fd, _| sockopt::set_auto_asconf(fd, false))?;
                 for address in copies {
-                    self.host.uncopy(address, Instant::now())?;
+                    self.host.uncopy(address)?;
                 }
                 Ok(())
             }

@@ -16,8 +16,8 @@ use crate::net::View;
 use crate::routing::{Holder, Routing};
 use crate::translate::{Rule, TranslateError, Translator};
 
-/// How long the kernel gathers address events before it acts on them.
-const TICK: Duration = Duration::from_millis(600);
+/// How long the kernel gathers address events before it acts on them, and how late its timer may be on a busy host.
+const TICK: Duration = Duration::from_millis(700);
 
 /// What is written down of an association.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,15 +198,17 @@ impl Host {
 
     /// Removes such a copy, which is an address event, too: until the kernel has passed over it, no socket may react
     /// to events.
-    pub(super) fn uncopy(&mut self, address: IpAddr, now: Instant) -> Result<(), String> {
+    pub(super) fn uncopy(&mut self, address: IpAddr) -> Result<(), String> {
         match self.copies.get_mut(&address) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => {
-                self.copies.remove(&address);
-                self.let_events_rest(now);
+            Some(count) if *count > 1 => {
+                *count -= 1;
+                return Ok(());
             }
-        }
-        self.drop_unwanted(address).map(|_| ())
+            _ => self.copies.remove(&address),
+        };
+        let gone = self.drop_unwanted(address);
+        self.let_events_rest();
+        gone.map(|_| ())
     }
 
     /// Starts the kernel's timer for address events.
@@ -214,9 +216,9 @@ impl Host {
         self.holder.tick()
     }
 
-    /// An address event was made that no socket shall react to.
-    pub(super) fn let_events_rest(&mut self, now: Instant) {
-        self.events_rest_until = Some(now + TICK);
+    /// An address event has just been made that no socket shall react to.
+    pub(super) fn let_events_rest(&mut self) {
+        self.events_rest_until = Some(Instant::now() + TICK);
     }
 
     /// Whether a socket that reacted to address events now would react to one that was made for another purpose.
