@@ -9,7 +9,7 @@ use sctp_sys::sockopt::{self, AssocId, AssocState};
 use super::Daemon;
 use crate::associations::{Found, Handle, Key, Managed, act, facts};
 use crate::config::SocketFacts;
-use crate::handover::{Facts, Identity, Input, Planner, Tuning, may_mute};
+use crate::handover::{Binding, Facts, Identity, Input, Planner, Tuning, may_mute};
 use crate::translate::Pair;
 
 impl Daemon {
@@ -122,13 +122,16 @@ impl Daemon {
         let binding = facts::binding(fd).map_err(text)?;
         let add_ip = facts::add_ip(fd, assoc).map_err(text)?;
         let key = key(if one_to_many { assoc } else { 0 });
-        let before = match self.host.found_before(key) {
+        let known = self.host.found_before(key);
+        // An earlier daemon may have ended between switching it on and writing that down.
+        let left_on = known.is_some() && binding == Binding::Wildcard;
+        let before = match known {
             Some(before) => before,
             None => act::found(fd, assoc).map_err(text)?,
         };
         // Listener and accepted sockets share a port; without this the second of them could not add an address.
         sockopt::set_reuse_port(fd, true).map_err(text)?;
-        if before.auto_asconf {
+        if before.auto_asconf || left_on {
             // Two that move the same association would get into each other's way.
             sockopt::set_auto_asconf(fd, false).map_err(text)?;
         }

@@ -29,6 +29,8 @@ impl Daemon {
             let Some(Planned { action, reason }) = managed.planner.poll_output() else { break };
             let before = managed.planner.state();
             self.story.about(managed, &action, &reason);
+            // Whoever carries on after a kill has to know what may have been done.
+            self.write_down(key);
             let changes_lists = matches!(
                 action,
                 Action::Add(_) | Action::Remove(_) | Action::SetPeerPrimary(_) | Action::Swap { .. }
@@ -43,6 +45,10 @@ impl Daemon {
             }
             self.note_state(key, &before);
         }
+        self.write_down(key);
+    }
+
+    fn write_down(&mut self, key: Key) {
         if let Some(managed) = self.associations.get(&key) {
             self.host.write_down(key, managed.handle.pid, &managed.before, managed.planner.saved());
         }

@@ -214,6 +214,22 @@ impl Planner {
         self.deaf_to_aborts = Some(now + ABORTS_LINGER);
     }
 
+    /// The kernel itself deletes, at its next tick, what vanishes while a wildcard socket looks; behind an ASCONF that is
+    /// not answered nothing on the wire tells of that. So it counts as being deleted at once, unless no other address
+    /// is left to send from: that one is held, which undoes the event.
+    pub(super) fn see_deletions(&mut self, now: Instant, usable: &[IpAddr]) {
+        if self.identity.binding == Binding::Explicit || !self.events {
+            return;
+        }
+        let (stay, go): (Vec<IpAddr>, Vec<IpAddr>) =
+            self.own.confirmed().partition(|own| usable.contains(own) || self.held.contains(own));
+        for address in go {
+            if self.usable.contains(&address) && !stay.is_empty() {
+                self.being_deleted(now, address);
+            }
+        }
+    }
+
     /// What the association still holds for a deletion that had to wait goes now.
     pub(super) fn vanishes(&mut self, now: Instant, address: IpAddr) {
         if self.held.contains(&address) {

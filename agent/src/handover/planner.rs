@@ -315,6 +315,7 @@ impl Planner {
             // The copy that is there already makes no event that would undo this one.
             self.rest = Some(now + self.tuning.tick);
         }
+        self.see_deletions(now, &usable);
         for (address, _) in self.own.all() {
             if usable.contains(&address) {
                 self.vanished.remove(&address);

@@ -13,6 +13,9 @@ use crate::translate::{Pair, Rule};
 const TURN_NEWS: Duration = Duration::from_millis(400);
 /// How long a known address is tried.
 const TURN_KNOWN: Duration = Duration::from_millis(200);
+/// How often a word of the registrar comes first, before the known addresses have had their turns again: one that
+/// changes its mind all the time must not keep the peer from being found where it has always been.
+const HURRIED: u8 = 4;
 /// How long answers go where the peer's last ASCONF came from. An unanswered one is repeated sooner.
 const SIGHTED: Duration = Duration::from_secs(2);
 
@@ -30,16 +33,20 @@ pub(super) struct Rendezvous {
     /// Which of the addresses to try is having its turn, and until when.
     turn: Option<IpAddr>,
     until: Option<Instant>,
+    /// How often a word of the registrar came first since the known addresses had their turns.
+    hurried: u8,
     /// An address had its turn of which only others say that it is the peer's.
     exposed: bool,
 }
 
 impl Rendezvous {
-    /// New word of the registrar. What it says gets the next turn at once, unless the peer itself was heard.
+    /// New word of the registrar. What it says gets the next turn at once, unless the peer itself was heard, or this has
+    /// happened too often.
     pub(super) fn located(&mut self, addresses: Vec<IpAddr>) {
         if self.located != addresses {
             self.located = addresses;
-            if self.proven.is_none() && self.met.is_none() {
+            if self.proven.is_none() && self.met.is_none() && self.hurried < HURRIED {
+                self.hurried += 1;
                 self.try_now(None);
             }
         }
@@ -76,6 +83,7 @@ impl Rendezvous {
     pub(super) fn moved(&mut self) {
         self.met = None;
         self.exposed = false;
+        self.hurried = 0;
     }
 
     /// The peer has answered authentically from there.
@@ -135,13 +143,20 @@ impl Rendezvous {
         match (at, self.until) {
             (Some(_), Some(until)) if until > now => {}
             (at, until) => {
+                let is_known = |candidate: &IpAddr| facts.has_peer(*candidate);
                 let next = match (at, until) {
                     (Some(at), Some(_)) => (at + 1) % candidates.len(),
                     (Some(at), None) => at,
-                    (None, _) => 0,
+                    // What had its turn is named no more. However often that happens, the known ones have theirs.
+                    (None, _) if self.hurried < HURRIED => 0,
+                    (None, _) => candidates.iter().position(is_known).unwrap_or(0),
                 };
                 let next = *candidates.get(next)?;
-                let known = facts.has_peer(next);
+                let known = is_known(&next);
+                if !known && self.turn.as_ref().is_some_and(is_known) {
+                    // The known ones have all had theirs.
+                    self.hurried = 0;
+                }
                 self.exposed |= !known;
                 self.turn = Some(next);
                 let news = !known || self.located.contains(&next);

@@ -41,7 +41,10 @@ pub struct Host {
     held: BTreeSet<IpAddr>,
     copies: Vec<IpAddr>,
     rest_until: Time,
-    saved: Option<Saved>,
+    /// What is written down of the planner, before anything is done that it wants.
+    written: Option<Saved>,
+    /// A daemon has run here.
+    known: bool,
 }
 
 impl Host {
@@ -57,7 +60,8 @@ impl Host {
             held: BTreeSet::new(),
             copies: Vec::new(),
             rest_until: 0,
-            saved: None,
+            written: None,
+            known: false,
         }
     }
 
@@ -65,20 +69,42 @@ impl Host {
     pub fn start(&mut self, now: Time) {
         let (at, identity, facts) = (instant(now), self.identity.clone(), self.kernel.facts());
         self.rest_until = self.rest_until.max(if now > 0 { now + REST } else { 0 });
-        self.planner = Some(match self.saved.take() {
+        let written = self.written.clone();
+        self.rules = written.as_ref().map(|saved| saved.rules.clone()).unwrap_or_default();
+        let held = written.as_ref().map(|saved| saved.held.clone()).unwrap_or_default();
+        if std::mem::replace(&mut self.known, true) && self.identity.binding == Binding::Wildcard {
+            // It may have been switched on after the last word was written down.
+            let _ = self.kernel.set_auto_asconf(false);
+        }
+        self.planner = Some(match written {
             None => Planner::new(at, identity, facts, Tuning::default()),
             Some(saved) => Planner::resume(at, identity, facts, Tuning::default(), saved),
         });
         let usable = self.kernel.interfaces.clone();
         self.tell(now, Input::Usable(usable));
+        self.drop_orphans(now, &held);
+    }
+
+    /// What is on lo for no association goes (`Host::drop_inheritance`): each address there is written down before it
+    /// gets there, whatever is written of the association.
+    fn drop_orphans(&mut self, now: Time, wanted: &BTreeSet<IpAddr>) {
+        let wants = |action: &Action, copy: IpAddr| match action {
+            Action::Hold { address, .. } | Action::Prepare(address) => *address == copy,
+            _ => false,
+        };
+        let copies: BTreeSet<IpAddr> = self.held.iter().copied().chain(self.copies.drain(..)).collect();
+        for copy in copies {
+            if !wanted.contains(&copy) && !self.actions.iter().any(|action| wants(action, copy)) {
+                self.held.remove(&copy);
+                self.kernel.copy_down(now, copy);
+            }
+        }
     }
 
     /// The daemon is killed: what it planned is lost, what it did stays.
     pub fn kill(&mut self) {
-        if let Some(planner) = self.planner.take() {
-            self.saved = Some(planner.saved()).filter(|saved| *saved != Saved::default());
-            self.actions.clear();
-        }
+        self.planner = None;
+        self.actions.clear();
     }
 
     /// Tells the planner, and takes what it wants.
@@ -110,6 +136,7 @@ impl Host {
             while let Some(planned) = planner.poll_output() {
                 self.actions.push_back(planned.action);
             }
+            self.written = Some(planner.saved()).filter(|saved| *saved != Saved::default());
         }
     }
 

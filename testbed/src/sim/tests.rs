@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Runs these seeds, on all processors; the first that fails is told with all that happened.
+/// Runs these seeds, on all processors. `ROAM_SIM_SEED` names one in their place, of which all is told that happens.
 fn all(seeds: std::ops::Range<u64>, kind: Kind) -> Vec<(u64, String)> {
     if let Ok(seed) = std::env::var("ROAM_SIM_SEED") {
         let seed = seed.parse().expect("ROAM_SIM_SEED is a number");
@@ -36,7 +36,31 @@ fn assert_all_live(seeds: std::ops::Range<u64>, kind: Kind) {
 
 #[test]
 fn ten_thousand_interleavings_of_two_moving_hosts_leave_every_association_alive_and_whole() {
-    assert_all_live(0..10_000, ANYTHING);
+    assert_all_live(range().unwrap_or(0..10_000), ANYTHING);
+}
+
+#[test]
+fn seeds_that_once_failed_pass() {
+    let once = [
+        // What the kernel deletes by itself behind an unanswered ASCONF was taken for alive when it came back.
+        76_222,
+        // The copy of an address on lo, no more needed and left by a killed daemon, kept its event from being made.
+        140_249,
+        // Killed after an address had been added and before that was written down: it was taken for confirmed.
+        9_742, 67_006, 89_236, 136_094,
+        // A daemon killed between the loss of an address and its answer to it.
+        24_740, 146_501, 156_469, 196_473,
+    ];
+    for seed in once {
+        assert_eq!(run(seed, ANYTHING), Ok(()), "ROAM_SIM_SEED={seed}");
+    }
+}
+
+/// What `ROAM_SIM_SEEDS` asks for in place of the first ten thousand: `FROM..TO`.
+fn range() -> Option<std::ops::Range<u64>> {
+    let words = std::env::var("ROAM_SIM_SEEDS").ok()?;
+    let range = words.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    Some(range.expect("ROAM_SIM_SEEDS is FROM..TO"))
 }
 
 #[test]

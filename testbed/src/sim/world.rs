@@ -271,6 +271,8 @@ impl World {
                 self.hosts[end].kernel.address_down(now, address);
                 self.changed(end);
             }
+            // See `races_the_tick`.
+            Step::Kill(end) if self.hosts[end].kernel.is_losing_an_address() => {}
             Step::Kill(end) => {
                 self.hosts[end].kill();
                 // While auto-ASCONF is on the kernel acts by itself, and without a daemon for long it would delete
@@ -293,8 +295,10 @@ impl World {
     }
 
     /// An address that vanishes while auto-ASCONF is on is deleted by the kernel itself at the tick. If it is the
-    /// last one, and the tick comes before the daemon can hold it, the association has no source left, ever. Nothing
-    /// mends that; runs keep clear of it.
+    /// last one, and the tick comes before the daemon can hold it, the association has no source left, ever:
+    /// `sctp_send_asconf_del_ip` marks it though all others are being deleted, `sctp_v4_get_dst` takes no address that
+    /// is marked, and only the answer to an ASCONF, which then cannot leave, takes the mark away. Nothing mends that;
+    /// runs keep clear of it, as of a daemon that is killed between such a loss and its answer.
     fn races_the_tick(&self, step: &Step) -> bool {
         let Step::Down(end, _) = *step else { return false };
         let host = &self.hosts[end];

@@ -36,6 +36,29 @@ fn the_known_address_gets_its_turn_when_the_registrars_does_not_answer() {
 }
 
 #[test]
+fn a_registrar_that_names_another_address_every_moment_does_not_keep_the_known_one_from_its_turns() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.usable(&[new()]);
+    host.add(new());
+    let (mut turns, mut longest, mut turn) = (0, 0, 0);
+    for lie in 0..=255 {
+        host.tell(Input::Located(vec![IpAddr::from([203, 0, 113, lie])]));
+        host.wait(Duration::from_millis(20));
+        let redirected = host
+            .rules
+            .iter()
+            .any(|rule| matches!(rule, Rule::OutDestination { from, .. } if *from == peer()));
+        turn = if redirected { 0 } else { turn + 1 };
+        turns += u32::from(turn == 1);
+        longest = longest.max(turn);
+    }
+    assert!(
+        turns >= 5 && longest >= 8,
+        "{turns} turns in five seconds, the longest of {longest} times 20 ms"
+    );
+}
+
+#[test]
 fn what_comes_from_an_address_tried_is_let_in_after_its_turn() {
     let mut host = Host::at(&[old()], Binding::Explicit);
     host.tell(Input::Located(vec![moved_peer()]));

@@ -14,6 +14,13 @@ impl Kernel {
         self.tick
     }
 
+    /// Whether the next tick deletes an address that has no copy on lo.
+    #[must_use]
+    pub fn is_losing_an_address(&self) -> bool {
+        let lost = |(address, came): &(IpAddr, bool)| !came && !self.lo.contains(address);
+        self.auto_asconf && self.events.iter().any(|event| lost(event) && self.association_has(event.0))
+    }
+
     /// An interface gets an address; routes prefer the newest.
     pub fn address_up(&mut self, now: Time, address: IpAddr) {
         if !self.interfaces.contains(&address) {
