@@ -5,6 +5,7 @@
 //!   [`asap::Registrar`].
 //! - [`announce`]: telling by multicast where ASAP is served.
 //! - [`enrp`]: what registrars tell each other (RFC 5353).
+//! - [`faults`]: what is counted of messages of both protocols that are not as they should be.
 //! - [`machine`]: both around one handlespace, [`machine::Registrar`].
 //! - [`driver`]: the sockets, the clock and the control socket around that machine.
 //! - [`config`]: the configuration file, every value with its bounds.
@@ -18,6 +19,7 @@ pub mod config;
 pub mod driver;
 pub mod dump;
 pub mod enrp;
+pub mod faults;
 pub mod handlespace;
 mod http;
 mod listen;

@@ -1,11 +1,11 @@
 //! What happened, for logs; and how often, for counters.
 
-use asap_client::wire::error::Fault;
-use asap_client::wire::{PoolHandle, Problem};
+use asap_client::wire::PoolHandle;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use crate::Association;
+use crate::faults::{Counter, Faults};
 
 /// Why an element left its pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,21 +164,9 @@ impl fmt::Display for Event {
 pub struct Counters {
     /// Messages that came.
     pub messages: u64,
-    /// Messages with a payload protocol identifier that is not ASAP's; dropped.
-    pub wrong_ppid: u64,
-    /// Messages whose octets do not hold together; dropped.
-    pub malformed: u64,
-    /// Messages longer than any can be; dropped.
-    pub oversized: u64,
-    /// Messages of a type that is not known; reported where the type's high bits ask for it.
-    pub unknown_messages: u64,
-    /// Messages with parameters of types that are not known; dropped, or read without them, and reported, as the
-    /// types' high bits ask.
-    pub unknown_parameters: u64,
-    /// Messages that lack a parameter, or have one that has no place there; dropped.
-    pub misplaced: u64,
-    /// Messages with a value that means nothing; dropped and reported.
-    pub invalid_values: u64,
+    /// Those that were not as they should be.
+    #[serde(flatten)]
+    pub faults: Faults,
     /// Messages that are not for a registrar, or answers to what was not asked; ignored.
     pub unexpected: u64,
     /// ASAP Errors that came; never answered.
@@ -221,41 +209,13 @@ pub struct Counters {
     pub aborted: u64,
 }
 
-/// One of the [`Counters`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counter {
-    /// Its name in [`Counters`].
-    pub name: &'static str,
-    /// What it counts, in one sentence.
-    pub what: &'static str,
-    /// Its value.
-    pub value: u64,
-}
-
 impl Counters {
-    /// A message that could not be read.
-    pub(super) fn unreadable(&mut self, problem: &Problem) {
-        *match problem.fault() {
-            Fault::Malformed => &mut self.malformed,
-            Fault::UnknownMessage => &mut self.unknown_messages,
-            Fault::UnknownParameter => &mut self.unknown_parameters,
-            Fault::Misplaced => &mut self.misplaced,
-            Fault::Invalid => &mut self.invalid_values,
-        } += 1;
-    }
-
     /// All of them, each with its name and what it counts.
-    pub fn named(&self) -> [Counter; 28] {
+    pub fn named(&self) -> Vec<Counter> {
         // Taken apart without `..`, so that none is forgotten here.
         let Self {
             messages,
-            wrong_ppid,
-            malformed,
-            oversized,
-            unknown_messages,
-            unknown_parameters,
-            misplaced,
-            invalid_values,
+            faults,
             unexpected,
             errors_received,
             errors_sent,
@@ -277,36 +237,8 @@ impl Counters {
             contested,
             aborted,
         } = *self;
-        let counter = |name, what, value| Counter { name, what, value };
-        [
-            counter("messages", "Messages that came", messages),
-            counter(
-                "wrong_ppid",
-                "Messages with a payload protocol identifier that is not ASAP's; dropped",
-                wrong_ppid,
-            ),
-            counter("malformed", "Messages whose octets do not hold together; dropped", malformed),
-            counter("oversized", "Messages longer than any can be; dropped", oversized),
-            counter(
-                "unknown_messages",
-                "Messages of a type that is not known; reported where the type's high bits ask for it",
-                unknown_messages,
-            ),
-            counter(
-                "unknown_parameters",
-                "Messages with parameters that are not known; dropped or reported as the types' high bits ask",
-                unknown_parameters,
-            ),
-            counter(
-                "misplaced",
-                "Messages that lack a parameter, or have one that has no place there; dropped",
-                misplaced,
-            ),
-            counter(
-                "invalid_values",
-                "Messages with a value that means nothing; dropped and reported",
-                invalid_values,
-            ),
+        let counter = Counter::new;
+        let others = [
             counter(
                 "unexpected",
                 "Messages that are not for a registrar, or answers to what was not asked; ignored",
@@ -347,6 +279,8 @@ impl Counters {
                 "Associations ended by us to keep within the limits, or since they were displaced",
                 aborted,
             ),
-        ]
+        ];
+        let messages = counter("messages", "Messages that came", messages);
+        [messages].into_iter().chain(faults.named()).chain(others).collect()
     }
 }

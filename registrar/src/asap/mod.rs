@@ -49,7 +49,7 @@ mod subscribe;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-pub use event::{Counter, Counters, Event, Reason, Why};
+pub use event::{Counters, Event, Reason, Why};
 pub use service::Registrar;
 pub use settings::{Limits, Settings};
 

@@ -289,7 +289,7 @@ impl Registrar {
         let Some(client) = self.clients.get_mut(&association) else { return };
         client.heard = now;
         self.counters.messages += 1;
-        self.counters.oversized += 1;
+        self.counters.faults.oversized += 1;
         self.event(Event::Malformed { association, what: "more octets than a message can have".to_owned() });
     }
 
@@ -298,7 +298,7 @@ impl Registrar {
         client.heard = now;
         self.counters.messages += 1;
         if ppid != wire::PPID {
-            self.counters.wrong_ppid += 1;
+            self.counters.faults.wrong_ppid += 1;
             return;
         }
         let decoded = match wire::decode(bytes) {
@@ -306,7 +306,7 @@ impl Registrar {
             Err(error) => return self.malformed(association, &error),
         };
         self.dispatch(now, association, decoded.message);
-        self.counters.unknown_parameters += u64::from(!decoded.reports.is_empty());
+        self.counters.faults.unknown_parameters += u64::from(!decoded.reports.is_empty());
         // A report never answers an Error; those that were met in one are dropped.
         if !decoded.reports.is_empty() && bytes.first() != Some(&wire::MessageType::ERROR.0) {
             self.error(association, decoded.reports);
@@ -337,7 +337,7 @@ impl Registrar {
     }
 
     fn malformed(&mut self, association: Association, error: &DecodeError) {
-        self.counters.unreadable(&error.problem);
+        self.counters.faults.unreadable(&error.problem);
         self.event(Event::Malformed { association, what: error.to_string() });
         if let Some(answer) = error.report() {
             self.counters.errors_sent += 1;
@@ -346,7 +346,7 @@ impl Registrar {
     }
 
     fn garbled(&mut self, association: Association, bytes: &[u8]) {
-        self.counters.malformed += 1;
+        self.counters.faults.malformed += 1;
         let what = "its stream cannot be read on: a message shorter than its header".to_owned();
         self.event(Event::Malformed { association, what });
         if bytes.first() != Some(&wire::MessageType::ERROR.0) {

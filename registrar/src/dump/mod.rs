@@ -11,8 +11,9 @@ use std::time::Instant;
 use asap_client::wire::Transport;
 
 use crate::Association;
-use crate::asap::{Counter, Counters, Registrar};
+use crate::asap::{Counters, Registrar};
 use crate::enrp;
+use crate::faults::Counter;
 use crate::query::Row;
 pub use crate::query::State;
 pub use peers::{PeerDump, Peers};

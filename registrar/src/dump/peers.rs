@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::{SCHEMA, milliseconds};
-use crate::asap::Counter;
 use crate::enrp::wire::Profile;
 use crate::enrp::{Counters, PeerState, PeerStatus, ProfileSource, Takeover};
+use crate::faults::Counter;
 use crate::handlespace::Handlespace;
 use crate::query::State;
 

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use asap_client::wire::error::Fault;
-use asap_client::wire::{PoolHandle, Problem};
+use asap_client::wire::PoolHandle;
 use serde::{Deserialize, Serialize};
 
 use super::wire::Profile;
 use crate::Association;
-use crate::asap::Counter;
+use crate::faults::{Counter, Faults};
 
 /// Why an association with a peer is ended by us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,21 +134,9 @@ impl fmt::Display for Event {
 pub struct Counters {
     /// Messages that came.
     pub messages: u64,
-    /// Messages with a payload protocol identifier that is not ENRP's; dropped.
-    pub wrong_ppid: u64,
-    /// Messages whose octets do not hold together; dropped.
-    pub malformed: u64,
-    /// Messages longer than any can be; dropped.
-    pub oversized: u64,
-    /// Messages of a type that is not known; reported where the type's high bits ask for it.
-    pub unknown_messages: u64,
-    /// Messages with parameters of types that are not known; dropped, or read without them, and reported, as the
-    /// types' high bits ask.
-    pub unknown_parameters: u64,
-    /// Messages that lack a parameter, or have one that has no place there; dropped.
-    pub misplaced: u64,
-    /// Messages with a value that means nothing; dropped and reported.
-    pub invalid_values: u64,
+    /// Those that were not as they should be.
+    #[serde(flatten)]
+    pub faults: Faults,
     /// Answers to what was not asked; ignored.
     pub unexpected: u64,
     /// Messages to another registrar, from ourselves, or from an impostor; dropped.
@@ -185,29 +172,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// A message that could not be read.
-    pub(super) fn unreadable(&mut self, problem: &Problem) {
-        *match problem.fault() {
-            Fault::Malformed => &mut self.malformed,
-            Fault::UnknownMessage => &mut self.unknown_messages,
-            Fault::UnknownParameter => &mut self.unknown_parameters,
-            Fault::Misplaced => &mut self.misplaced,
-            Fault::Invalid => &mut self.invalid_values,
-        } += 1;
-    }
-
     /// All of them, each with its name and what it counts.
-    pub fn named(&self) -> [Counter; 24] {
+    pub fn named(&self) -> Vec<Counter> {
         // Taken apart without `..`, so that none is forgotten here.
         let Self {
             messages,
-            wrong_ppid,
-            malformed,
-            oversized,
-            unknown_messages,
-            unknown_parameters,
-            misplaced,
-            invalid_values,
+            faults,
             unexpected,
             misdirected,
             errors_received,
@@ -225,20 +195,8 @@ impl Counters {
             claims_refuted,
             conceded,
         } = *self;
-        let counter = |name, what, value| Counter { name, what, value };
-        [
-            counter("messages", "Messages that came", messages),
-            counter(
-                "wrong_ppid",
-                "Messages with a payload protocol identifier that is not ENRP's; dropped",
-                wrong_ppid,
-            ),
-            counter("malformed", "Messages whose octets do not hold together; dropped", malformed),
-            counter("oversized", "Messages longer than any can be; dropped", oversized),
-            counter("unknown_messages", "Messages of a type that is not known", unknown_messages),
-            counter("unknown_parameters", "Messages with parameters of unknown types", unknown_parameters),
-            counter("misplaced", "Messages that lack a parameter, or have one too many; dropped", misplaced),
-            counter("invalid_values", "Messages with a value that means nothing; dropped", invalid_values),
+        let counter = Counter::new;
+        let others = [
             counter("unexpected", "Answers to what was not asked; ignored", unexpected),
             counter(
                 "misdirected",
@@ -267,6 +225,8 @@ impl Counters {
                 claims_refuted,
             ),
             counter("conceded", "Elements of ours that moved to another registrar", conceded),
-        ]
+        ];
+        let messages = counter("messages", "Messages that came", messages);
+        [messages].into_iter().chain(faults.named()).chain(others).collect()
     }
 }

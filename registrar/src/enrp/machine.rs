@@ -234,7 +234,7 @@ impl Enrp {
     fn oversized(&mut self, association: Association) {
         if self.links.contains_key(&association) {
             self.counters.messages += 1;
-            self.counters.oversized += 1;
+            self.counters.faults.oversized += 1;
             let what = "more octets than a message can have".to_owned();
             self.event(Event::Malformed { association, what });
         }
@@ -253,13 +253,13 @@ impl Enrp {
         }
         self.counters.messages += 1;
         if ppid != wire::PPID {
-            self.counters.wrong_ppid += 1;
+            self.counters.faults.wrong_ppid += 1;
             return;
         }
         let decoded = match wire::decode(bytes) {
             Ok(decoded) => decoded,
             Err(error) => {
-                self.counters.unreadable(&error.problem);
+                self.counters.faults.unreadable(&error.problem);
                 self.event(Event::Malformed { association, what: error.to_string() });
                 return self.report(association, error.message, error.causes());
             }
@@ -283,7 +283,7 @@ impl Enrp {
         if decoded.padded_lengths {
             self.found_profile(sender, Profile::Rsplib);
         }
-        self.counters.unknown_parameters += u64::from(!decoded.reports.is_empty());
+        self.counters.faults.unknown_parameters += u64::from(!decoded.reports.is_empty());
         let type_ = bytes.first().map(|type_| MessageType(*type_));
         self.heard(now, sender);
         self.dispatch(now, association, sender, body, space);

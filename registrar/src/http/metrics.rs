@@ -74,14 +74,19 @@ pub(super) fn text(summary: &Summary, started: SystemTime) -> String {
         let name = format!("roam_registrar_{name}");
         Family { name: &name, kind: "gauge", unit: None, help, suffix: "", value: &value }.write(&mut text);
     }
-    let counters = summary.counters.named().map(|counter| (counter.name, counter.what, counter.value));
+    let counters =
+        summary.counters.named().into_iter().map(|counter| (counter.name, counter.what, counter.value));
     let dropped = (
         "dropped_not_reading",
         "Associations aborted since they did not read what was sent to them",
         summary.dropped_not_reading,
     );
     let asap = counters.into_iter().chain([dropped]).map(|counter| ("", counter));
-    let enrp = summary.enrp.named().map(|counter| ("enrp_", (counter.name, counter.what, counter.value)));
+    let enrp = summary
+        .enrp
+        .named()
+        .into_iter()
+        .map(|counter| ("enrp_", (counter.name, counter.what, counter.value)));
     for (prefix, (name, help, value)) in asap.chain(enrp) {
         let name = format!("roam_registrar_{prefix}{name}");
         Family { name: &name, kind: "counter", unit: None, help, suffix: "_total", value: &value }

@@ -39,7 +39,7 @@ fn garbage_of_any_kind_is_survived_while_another_association_is_served() {
         assert_eq!(places(&user.ask(&resolution("p", false)))[0].0, 1);
     }
     let dump = world.dump();
-    assert!(dump.counters.malformed > 200 && dump.counters.wrong_ppid > 150, "{dump}");
+    assert!(dump.counters.faults.malformed > 200 && dump.counters.faults.wrong_ppid > 150, "{dump}");
     assert!(dump.counters.errors_sent > 200, "{dump}");
     element.register("p", 1, "10.0.0.2");
 }
@@ -52,7 +52,7 @@ fn a_message_longer_than_asap_has_is_dropped_and_its_association_goes_on() {
     long.register("p", 1, "10.0.0.3");
     let dump = world.dump();
     assert_eq!(
-        (dump.counters.oversized, dump.counters.malformed, dump.counters.aborted),
+        (dump.counters.faults.oversized, dump.counters.faults.malformed, dump.counters.aborted),
         (1, 0, 0),
         "{dump}"
     );

@@ -59,7 +59,7 @@ fn messages_of_another_ppid_are_dropped_and_counted() {
     let bytes = Message::HandleResolution { subscribe: false, handle: handle("p"), items: None }.encode();
     w.give(Input::Message { association: A, ppid: 12, bytes });
     assert!(w.heard(A).is_empty());
-    assert_eq!(w.registrar.counters().wrong_ppid, 1);
+    assert_eq!(w.registrar.counters().faults.wrong_ppid, 1);
 }
 
 #[test]

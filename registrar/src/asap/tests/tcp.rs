@@ -52,7 +52,7 @@ fn a_stream_that_cannot_be_read_on_is_answered_by_an_error_but_an_error_is_not()
     assert_eq!(w.one(B), Message::Error(vec![Cause::unrecognized_message(&[5, 0, 0, 3])]));
     w.give(Input::Garbled { association: B, bytes: vec![14, 0, 0, 3] });
     assert!(w.heard(B).is_empty());
-    assert_eq!(w.registrar.counters().malformed, 2);
+    assert_eq!(w.registrar.counters().faults.malformed, 2);
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn a_parameter_that_is_to_be_skipped_and_reported_is_both() {
     let heard = bench.give(octets(message(5, &[&unknown])));
     let report = Body::Error(vec![Cause::unrecognized_parameter(&unknown)]);
     assert!(matches!(&heard[..], [Body::ListResponse { .. }, error] if *error == report), "{heard:?}");
-    assert_eq!(bench.enrp.counters().unknown_parameters, 1);
+    assert_eq!(bench.enrp.counters().faults.unknown_parameters, 1);
 }
 
 #[test]
