@@ -1,25 +1,30 @@
-//! How much memory the handlespace takes, and how fast it is, by its size:
+//! How much memory the handlespace takes, and how fast it is, by its size and by the size of its pools:
 //! `cargo run --release -p roam-registrar --example handlespace [ELEMENTS PER-POOL POLICY]`.
 //!
-//! Memory is what the kernel counts as resident, allocator and all. Each element is of an association of its own, has
-//! one IPv4 address and a registration life. Resolutions name three elements of a pool taken at random, renewals are
-//! of an element taken at random, with another end of its life; messages are neither read nor written. Rates are for each
-//! second of one processor.
+//! Memory is what the kernel counts as resident, allocator and all; each case runs in a process of its own. Each element
+//! is of an association of its own, has one IPv4 address and a registration life. A resolution is of a pool taken at
+//! random, all alike, names three elements and writes the response. `one` asks for pools one by one, `ahead` has the
+//! next questions looked up together, as they come out of a registrar's intake. `map` is what a lookup of the same
+//! handles costs in a `HashMap` of as many octets as the response has, with a copy of them: less than that nobody can
+//! pay. Renewals are of an element taken at random, with another end of its life. Nanoseconds of one processor.
 
 #![expect(clippy::disallowed_methods, reason = "registrations end at some time")]
 
-use asap_client::random::{SplitMix64, below};
-use asap_client::wire::{Policy, PoolHandle, Transport, TransportUse};
-use nix::time::{ClockId, clock_gettime};
+mod common;
+
+use asap_client::random::SplitMix64;
+use asap_client::wire::{MessageType, Policy, PoolHandle, Transport, TransportUse, Writer};
+use common::{AHEAD, BATCH, BATCHES, any, handle, identifier, resident, used};
 use roam_registrar::Association;
-use roam_registrar::handlespace::{Element, Handlespace};
+use roam_registrar::handlespace::{Element, Handlespace, Pool};
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Operations that are made ready together, so that what makes them ready is not measured.
-const BATCH: u32 = 1000;
-const BATCHES: u32 = 500;
+/// Octets of a response about three elements, with its handle.
+const RESPONSE: usize = 152;
 
 struct Case {
     elements: u32,
@@ -30,10 +35,6 @@ struct Case {
 }
 
 impl Case {
-    fn handle(&self, pool: u32) -> PoolHandle {
-        PoolHandle::new(format!("pool {pool:08}")).expect("it is short")
-    }
-
     fn pools(&self) -> u32 {
         self.elements.div_ceil(self.per_pool)
     }
@@ -45,7 +46,7 @@ impl Case {
             addresses: vec![IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 | number))],
         };
         let element = Element {
-            id: number.wrapping_mul(0x9e37_79b1), // each another
+            id: identifier(number),
             home: 1,
             life: 300,
             user: transport(7000),
@@ -55,11 +56,7 @@ impl Case {
             expires: Some(self.start + life),
             bad_reports: 0,
         };
-        (self.handle(number / self.per_pool), element)
-    }
-
-    fn any(&mut self, bound: u32) -> u32 {
-        u32::try_from(below(self.random.draw(), bound.into())).unwrap_or(0)
+        (handle(number / self.per_pool), element)
     }
 
     fn run(mut self) {
@@ -79,52 +76,75 @@ impl Case {
             registering += used() - start;
         }
         let bytes = resident().saturating_sub(made_ready.max(before)) / u64::from(self.elements);
-        let (mut resolving, mut renewing) = (Duration::ZERO, Duration::ZERO);
+        let mut map = HashMap::new();
+        for pool in 0..self.pools() {
+            map.insert(handle(pool), [0u8; RESPONSE]);
+        }
+        let (mut one, mut ahead, mut bare, mut renewing) = Default::default();
         for batch in 0..BATCHES {
-            let handles: Vec<_> = (0..BATCH).map(|_| self.any(self.pools())).collect();
-            let handles: Vec<_> = handles.into_iter().map(|pool| self.handle(pool)).collect();
-            let start = used();
-            for handle in &handles {
-                if let Some(pool) = space.pool_mut(handle) {
-                    let selected = pool.select(3, &mut || self.random.draw());
-                    black_box(pool.named(&selected).filter_map(|element| element.user.port()).max());
+            let handles = |case: &mut Self| -> Vec<_> {
+                let pools = case.pools();
+                (0..BATCH).map(|_| handle(any(&mut case.random, pools))).collect()
+            };
+            let asked = handles(&mut self);
+            one += time(|| {
+                for handle in &asked {
+                    let answer = space.pool_mut(handle).map(|pool| self.answer(pool));
+                    black_box(answer);
                 }
-            }
-            resolving += used() - start;
-            let numbers: Vec<_> = (0..BATCH).map(|_| self.any(self.elements)).collect();
+            });
+            let asked = handles(&mut self);
+            ahead += time(|| {
+                for together in asked.chunks(AHEAD) {
+                    for place in space.find_all(together.iter()) {
+                        let answer =
+                            place.and_then(|place| space.pool_at_mut(place)).map(|pool| self.answer(pool));
+                        black_box(answer);
+                    }
+                }
+            });
+            let asked = handles(&mut self);
+            bare += time(|| {
+                for handle in &asked {
+                    black_box(map.get(handle).map(|octets| octets.to_vec()));
+                }
+            });
+            let numbers: Vec<_> = (0..BATCH).map(|_| any(&mut self.random, self.elements)).collect();
             let life = |n: u32| Duration::from_millis(u64::from(self.elements + batch * BATCH + n % 1000));
             let elements: Vec<_> = numbers.into_iter().map(|n| self.element(n, life(n))).collect();
-            let start = used();
-            for (handle, element) in elements {
-                black_box(space.insert(handle, element));
-            }
-            renewing += used() - start;
+            renewing += time(|| {
+                for (handle, element) in elements {
+                    black_box(space.insert(handle, element));
+                }
+            });
         }
-        let rate = |count: u32, time: Duration| f64::from(count) / time.as_secs_f64() / 1e6;
+        let each = |time: Duration, count: u32| time.as_secs_f64() * 1e9 / f64::from(count);
         println!(
-            "{:>9}{:>9}{:>12}{:>14}{:>14.2}{:>14.2}{:>14.2}",
+            "{:>9}{:>9}{:>12}{:>13}{:>10.0}{:>10.0}{:>10.0}{:>10.0}{:>10.0}",
             space.len(),
             space.pool_count(),
             format!("{:#x}", self.policy.code()),
             bytes,
-            rate(self.elements, registering),
-            rate(BATCH * BATCHES, resolving),
-            rate(BATCH * BATCHES, renewing),
+            each(registering, self.elements),
+            each(one, BATCH * BATCHES),
+            each(ahead, BATCH * BATCHES),
+            each(bare, BATCH * BATCHES),
+            each(renewing, BATCH * BATCHES),
         );
+    }
+
+    /// A response about three elements of this pool.
+    fn answer(&mut self, pool: &mut Pool) -> Option<Vec<u8>> {
+        let selected = pool.select(3, &mut || self.random.draw());
+        Writer::message(MessageType::HANDLE_RESOLUTION_RESPONSE.0, 0, |w| pool.emit(&selected, w))
     }
 }
 
-/// The processor's time that this program has used: what else runs on the machine does not count.
-fn used() -> Duration {
-    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("every Linux has this clock");
-    time.into()
-}
-
-/// Octets of this process that are in memory.
-fn resident() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = text.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    pages * 4096
+/// The processor's time that it takes.
+fn time(work: impl FnOnce()) -> Duration {
+    let start = used();
+    work();
+    used() - start
 }
 
 /// One of the policies that cost most, by its name.
@@ -144,17 +164,20 @@ fn policy(name: &str) -> Option<Policy> {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize| arguments.get(at).and_then(|text| text.parse::<u32>().ok()).filter(|n| *n > 0);
-    let named = arguments.get(2).and_then(|name| policy(name));
+    let policy = arguments.get(2).and_then(|name| policy(name)).unwrap_or(Policy::RoundRobin);
+    if let (Some(elements), Some(per_pool)) = (number(0), number(1)) {
+        return Case { elements, per_pool, policy, random: SplitMix64::new(1), start: Instant::now() }.run();
+    }
     println!(
-        "{:>9}{:>9}{:>12}{:>14}{:>14}{:>14}{:>14}",
-        "elements", "pools", "policy", "octets each", "register M/s", "resolve M/s", "renew M/s"
+        "{:>9}{:>9}{:>12}{:>13}{:>10}{:>10}{:>10}{:>10}{:>10}",
+        "elements", "pools", "policy", "octets each", "register", "one", "ahead", "map", "renew"
     );
-    let cases = match (number(0), number(1)) {
-        (Some(elements), Some(per_pool)) => vec![(elements, per_pool)],
-        _ => vec![(1000, 10), (100_000, 10), (1_000_000, 10), (100_000, 1), (100_000, 100_000)],
-    };
-    for (elements, per_pool) in cases {
-        let policy = named.clone().unwrap_or(Policy::RoundRobin);
-        Case { elements, per_pool, policy, random: SplitMix64::new(1), start: Instant::now() }.run();
+    let program = std::env::current_exe().expect("it was started from somewhere");
+    for per_pool in [1, 10, 1000, 1_000_000] {
+        for elements in [1000, 100_000, 1_000_000] {
+            let case = [elements, per_pool.min(elements)].map(|number: u32| number.to_string());
+            let done = Command::new(&program).args(case).status().expect("a process for each case");
+            assert!(done.success(), "{done}");
+        }
     }
 }

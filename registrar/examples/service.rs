@@ -7,18 +7,16 @@
 
 #![expect(clippy::disallowed_methods, reason = "registrations end at some time")]
 
-use asap_client::random::{SplitMix64, below};
-use asap_client::wire::{self, Message, Policy, PoolElement, PoolHandle, Transport, TransportUse};
-use nix::time::{ClockId, clock_gettime};
+mod common;
+
+use asap_client::random::SplitMix64;
+use asap_client::wire::{self, Message, Policy, PoolElement, Transport, TransportUse};
+use common::{AHEAD, BATCH, BATCHES, any, handle, identifier, resident, used};
 use roam_registrar::Association;
 use roam_registrar::asap::{Input, Limits, Output, Registrar, Settings};
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
-
-/// Operations that are made ready together, so that what makes them ready is not measured.
-const BATCH: u32 = 1000;
-const BATCHES: u32 = 300;
 
 struct Case {
     elements: u32,
@@ -49,21 +47,28 @@ impl Case {
         Self { elements, per_pool, registrar, random: SplitMix64::new(1), now: Instant::now() }
     }
 
-    fn handle(&self, pool: u32) -> PoolHandle {
-        PoolHandle::new(format!("pool {pool:08}")).expect("it is short")
-    }
-
     fn registration(&self, number: u32) -> (Association, Vec<u8>) {
         let user =
             Transport::Sctp { port: 7000, use_: TransportUse::DataOnly, addresses: vec![address(number)] };
-        let id = number.wrapping_mul(0x9e37_79b1); // each another
+        let id = identifier(number);
         let element = PoolElement { id, home: 0, life: 300, user, policy: Policy::RoundRobin, asap: None };
-        let message = Message::Registration { handle: self.handle(number / self.per_pool), element };
+        let message = Message::Registration { handle: handle(number / self.per_pool), element };
         (association(number), message.encode())
     }
 
-    fn any(&mut self, bound: u32) -> u32 {
-        u32::try_from(below(self.random.draw(), bound.into())).unwrap_or(0)
+    /// Handles questions, as many together as the driver takes; the processor's time that it took.
+    fn resolve_all(&mut self, messages: &[(Association, Vec<u8>)]) -> Duration {
+        let start = used();
+        let mut answers = 0;
+        for together in messages.chunks(AHEAD) {
+            self.registrar.handle_questions(self.now, together);
+            while let Some(output) = self.registrar.poll_output() {
+                answers += usize::from(matches!(black_box(output), Output::Send { .. }));
+            }
+        }
+        let time = used() - start;
+        assert_eq!(answers, messages.len(), "every question has one answer");
+        time
     }
 
     /// Handles messages; the processor's time that it took.
@@ -103,15 +108,13 @@ impl Case {
         let (mut resolving, mut renewing) = (Duration::ZERO, Duration::ZERO);
         let user = association(0);
         for _ in 0..BATCHES {
-            let pools: Vec<_> = (0..BATCH).map(|_| self.any(self.elements.div_ceil(self.per_pool))).collect();
-            let ask = |pool| Message::HandleResolution {
-                subscribe: false,
-                handle: self.handle(pool),
-                items: Some(3),
-            };
-            let messages = pools.into_iter().map(|pool| (user, ask(pool).encode())).collect();
-            resolving += self.handle_all(messages);
-            let numbers: Vec<_> = (0..BATCH).map(|_| self.any(self.elements)).collect();
+            let pools: Vec<_> =
+                (0..BATCH).map(|_| any(&mut self.random, self.elements.div_ceil(self.per_pool))).collect();
+            let ask =
+                |pool| Message::HandleResolution { subscribe: false, handle: handle(pool), items: Some(3) };
+            let messages: Vec<_> = pools.into_iter().map(|pool| (user, ask(pool).encode())).collect();
+            resolving += self.resolve_all(&messages);
+            let numbers: Vec<_> = (0..BATCH).map(|_| any(&mut self.random, self.elements)).collect();
             let messages = numbers.into_iter().map(|number| self.registration(number)).collect();
             self.now += Duration::from_millis(1);
             renewing += self.handle_all(messages);
@@ -127,19 +130,6 @@ impl Case {
             rate(BATCH * BATCHES, renewing),
         );
     }
-}
-
-/// The processor's time that this program has used: what else runs on the machine does not count.
-fn used() -> Duration {
-    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("every Linux has this clock");
-    time.into()
-}
-
-/// Octets of this process that are in memory.
-fn resident() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = text.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    pages * 4096
 }
 
 fn main() {

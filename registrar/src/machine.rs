@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::handlespace::Handlespace;
-use crate::{asap, enrp};
+use crate::{Association, asap, enrp};
 
 /// What happened, on either side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,12 @@ impl Registrar {
             Input::Asap(input) => self.asap.handle(now, input),
             Input::Enrp(input) => self.enrp.handle(now, input, self.asap.handlespace_mut()),
         }
+        self.settle(now);
+    }
+
+    /// Takes messages of pool users that waited together. See [`asap::Registrar::handle_questions`].
+    pub fn handle_questions(&mut self, now: Instant, questions: &[(Association, Vec<u8>)]) {
+        self.asap.handle_questions(now, questions);
         self.settle(now);
     }
 

@@ -20,6 +20,7 @@ mod least_used_degradation;
 mod least_used_degradation_dpf;
 mod least_used_dpf;
 mod lottery;
+mod members;
 mod priority;
 mod priority_least_used;
 mod priority_least_used_degradation;
@@ -34,11 +35,11 @@ mod weighted_random;
 mod weighted_random_dpf;
 mod weighted_round_robin;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::wire::Policy;
 use lottery::Lottery;
+pub use members::{Members, Range};
 use ranking::Ranking;
 use round_robin::RoundRobin;
 
@@ -64,14 +65,9 @@ trait Selection: fmt::Debug + Send + Sync {
 
 /// Members as a circular list in order of their identifiers.
 trait Circle {
-    /// Once round from the first that is not below `head`, but at most `count`.
-    fn once_round(&self, head: u32, count: usize) -> Vec<u32>;
-}
-
-impl<T> Circle for BTreeMap<u32, T> {
-    fn once_round(&self, head: u32, count: usize) -> Vec<u32> {
-        self.range(head..).chain(self.range(..head)).take(count).map(|(member, _)| *member).collect()
-    }
+    /// Once round from the first that is not below `head`, but at most `count`. `place` is where that one may be, to
+    /// find it without a search; afterwards it is where it was found.
+    fn once_round(&self, head: u32, place: &mut u32, count: usize) -> Vec<u32>;
 }
 
 /// The most common policy needs so little that a box would only be a detour.
@@ -88,6 +84,14 @@ impl Way {
             Self::Other(selection) => selection.as_mut(),
         }
     }
+
+    /// Where among the members the next one may be.
+    fn place(&self) -> usize {
+        match self {
+            Self::RoundRobin(selection) => selection.place(),
+            Self::Other(_) => 0,
+        }
+    }
 }
 
 impl Clone for Way {
@@ -102,8 +106,9 @@ impl Clone for Way {
 /// The members of one pool, by its policy, each with what is known of it. Members are named by their pool element
 /// identifiers.
 #[derive(Clone, Debug)]
+#[repr(C)] // The way behind the members.
 pub struct Selector<T> {
-    members: BTreeMap<u32, T>,
+    members: Members<T>,
     way: Way,
 }
 
@@ -148,31 +153,48 @@ impl<T> Selector<T> {
             }
             Policy::Unknown { .. } => return None,
         };
-        Some(Self { members: BTreeMap::new(), way: Way::Other(selection) })
+        Some(Self { members: Members::default(), way: Way::Other(selection) })
     }
 
     /// The members in order of their identifiers.
-    pub fn members(&self) -> &BTreeMap<u32, T> {
+    pub fn members(&self) -> &Members<T> {
         &self.members
     }
 
     /// What is known of a member, to change anything but its policy.
     pub fn get_mut(&mut self, member: u32) -> Option<&mut T> {
-        self.members.get_mut(&member)
+        self.members.get_mut(member)
     }
 
     /// Takes a member in, or what is new about it; gives back what was known before. Its degradation starts anew
-    /// (RFC 5356, 5.2). `policy` finds the policy in it: one of another type than the selector's gets no service,
-    /// except by Round Robin, which asks for no values.
-    pub fn set(&mut self, member: u32, known: T, policy: impl FnOnce(&T) -> &Policy) -> Option<T> {
-        self.way.selection().set(member, policy(&known));
+    /// (RFC 5356, 5.2). A policy of another type than the selector's gets no service, except by Round Robin, which asks
+    /// for no values.
+    pub fn set(&mut self, member: u32, known: T, policy: &Policy) -> Option<T> {
+        self.way.selection().set(member, policy);
         self.members.insert(member, known)
+    }
+
+    /// As [`Self::set`], of a member that is there: `change` puts what is new of it into what is known. `policy` finds the
+    /// policy in what is new.
+    ///
+    /// # Errors
+    /// It is not there; this is what is new again.
+    pub fn renew<N, R>(
+        &mut self,
+        member: u32,
+        new: N,
+        policy: impl FnOnce(&N) -> &Policy,
+        change: impl FnOnce(&mut T, N) -> R,
+    ) -> Result<R, N> {
+        let Some(known) = self.members.get_mut(member) else { return Err(new) };
+        self.way.selection().set(member, policy(&new));
+        Ok(change(known, new))
     }
 
     /// Takes a member out.
     pub fn remove(&mut self, member: u32) -> Option<T> {
         self.way.selection().remove(member);
-        self.members.remove(&member)
+        self.members.remove(member)
     }
 
     /// Selects at most `count` members for a response, in its order, nobody twice. `random` gives 64 random bits at
@@ -181,6 +203,28 @@ impl<T> Selector<T> {
         let named = self.peek(count, random);
         self.way.selection().returned(&self.members, &named);
         named
+    }
+
+    /// What is known of members that were just selected.
+    pub fn named<'a>(&'a self, selected: &'a [u32]) -> impl Iterator<Item = (u32, &'a T)> {
+        // The turn has moved on by one since, or it has not.
+        let start = self.way.place().saturating_sub(1);
+        let placed = selected.iter().zip(start..);
+        placed.filter_map(|(member, place)| Some((*member, self.members.get_near(*member, place)?)))
+    }
+
+    /// Where the next turn begins, as a number without a meaning to others.
+    pub fn turn(&self) -> u32 {
+        match &self.way {
+            Way::RoundRobin(selection) => selection.turn(),
+            Way::Other(_) => 0,
+        }
+    }
+
+    /// What is known of the member whose turn is after so many others, where a selector can tell that without a choice
+    /// (Round Robin): to have it at hand when it is selected. It may be another that is named.
+    pub fn next(&self, after: usize) -> Option<&T> {
+        self.members.behind(self.way.place(), after)
     }
 
     /// As [`Self::select`], but it is nobody's turn yet: the next selection goes on as if this had not been.
@@ -192,7 +236,7 @@ impl<T> Selector<T> {
 /// Round Robin, which everybody has to support (RFC 5356, 4.1.1).
 impl<T> Default for Selector<T> {
     fn default() -> Self {
-        Self { members: BTreeMap::new(), way: Way::RoundRobin(RoundRobin::default()) }
+        Self { members: Members::default(), way: Way::RoundRobin(RoundRobin::default()) }
     }
 }
 

@@ -7,6 +7,18 @@ use crate::wire::Policy;
 pub(super) struct RoundRobin {
     /// The list starts at the first member that is not below this.
     head: u32,
+    /// Where among the members that one may be.
+    place: u32,
+}
+
+impl RoundRobin {
+    pub(super) fn turn(&self) -> u32 {
+        self.place
+    }
+
+    pub(super) fn place(&self) -> usize {
+        usize::try_from(self.place).unwrap_or(0)
+    }
 }
 
 impl Selection for RoundRobin {
@@ -15,7 +27,7 @@ impl Selection for RoundRobin {
     fn remove(&mut self, _: u32) {}
 
     fn choose(&mut self, members: &dyn Circle, count: usize, _: &mut dyn FnMut() -> u64) -> Vec<u32> {
-        members.once_round(self.head, count)
+        members.once_round(self.head, &mut self.place, count)
     }
 
     /// The head moves on by one member, however many were named. It is a member and no number, so that a newcomer
@@ -23,9 +35,10 @@ impl Selection for RoundRobin {
     fn returned(&mut self, members: &dyn Circle, named: &[u32]) {
         match *named {
             [] => {}
-            [_, second, ..] => self.head = second,
+            [_, second, ..] => (self.head, self.place) = (second, self.place.wrapping_add(1)),
             [only] => {
-                let next = members.once_round(only.wrapping_add(1), 1);
+                self.place = self.place.wrapping_add(1);
+                let next = members.once_round(only.wrapping_add(1), &mut self.place, 1);
                 self.head = next.first().copied().unwrap_or(only);
             }
         }

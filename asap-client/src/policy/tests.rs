@@ -19,7 +19,7 @@ impl Pool {
     fn new(policies: &[Policy]) -> Self {
         let mut selector = Selector::new(&policies[0]).unwrap();
         for (member, policy) in (1..).zip(policies) {
-            selector.set(member, policy.clone(), |policy| policy);
+            selector.set(member, policy.clone(), policy);
         }
         Self { selector, random: SplitMix64::new(0x0bad_5eed) }
     }
@@ -40,7 +40,7 @@ impl Pool {
     }
 
     fn set(&mut self, member: u32, policy: &Policy) {
-        self.selector.set(member, policy.clone(), |policy| policy);
+        self.selector.set(member, policy.clone(), policy);
     }
 }
 

@@ -80,11 +80,13 @@ impl Registrar {
             if asked.policy.code() != pool.policy().code() {
                 return Err(with_data(Cause::INCONSISTENT_POLICY, tlv(|w| pool.policy().emit(w))));
             }
-            if asked.user.type_() != pool.transport().type_() {
-                return Err(with_data(Cause::INCONSISTENT_TRANSPORT, tlv(|w| pool.transport().emit(w))));
-            }
-            if asked.user.use_() != pool.transport().use_() {
-                return Err(Cause::bare(Cause::INCONSISTENT_CONTROL));
+            if let Some(transport) = pool.transport() {
+                if asked.user.type_() != transport.type_() {
+                    return Err(with_data(Cause::INCONSISTENT_TRANSPORT, tlv(|w| transport.emit(w))));
+                }
+                if asked.user.use_() != transport.use_() {
+                    return Err(Cause::bare(Cause::INCONSISTENT_CONTROL));
+                }
             }
         }
         if matches!(asked.policy, Policy::Unknown { .. }) {

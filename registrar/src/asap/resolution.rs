@@ -7,21 +7,22 @@ use std::time::Instant;
 
 use super::service::Registrar;
 use crate::Association;
-use crate::handlespace::Pool;
+use crate::handlespace::{Place, Pool};
 
 impl Registrar {
-    /// HANDLE_RESOLUTION.
+    /// HANDLE_RESOLUTION. `place` is that of the pool, if there is one.
     pub(super) fn resolve(
         &mut self,
         association: Association,
         handle: PoolHandle,
+        place: Option<Place>,
         items: Option<u32>,
         subscribe: bool,
     ) {
         let items = items.filter(|wanted| *wanted != 0);
         let limit = self.settings.limits.resolution_items;
         let known = self.subscriptions.contains(association, &handle);
-        let Some(pool) = self.space.pool_mut(&handle) else {
+        let Some(pool) = place.and_then(|place| self.space.pool_at_mut(place)) else {
             self.counters.unknown_handles += 1;
             return self.send(association, &unknown(handle, known));
         };
@@ -84,14 +85,10 @@ fn count(items: Option<u32>, limit: usize) -> usize {
 }
 
 /// A [`Message::HandleResolutionResponse`] with these elements, written without a copy of them: this is what a registrar
-/// does most. The policy parameter is always there: rsplib's pool users cannot do without it.
+/// does most.
 fn response(pool: &Pool, selected: &[u32], subscribed: bool) -> Vec<u8> {
-    let bytes = Writer::message(MessageType::HANDLE_RESOLUTION_RESPONSE.0, u8::from(subscribed), |w| {
-        pool.handle().emit(w);
-        pool.policy().emit(w);
-        w.list(pool.named(selected), |element, w| element.as_wire().emit(w));
-    });
-    bytes.unwrap_or_default()
+    let type_ = MessageType::HANDLE_RESOLUTION_RESPONSE.0;
+    Writer::message(type_, u8::from(subscribed), |w| pool.emit(selected, w)).unwrap_or_default()
 }
 
 fn unknown(handle: PoolHandle, subscribed: bool) -> Message {

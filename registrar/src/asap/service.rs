@@ -1,7 +1,7 @@
 //! The machine itself: its state, its associations, and what goes where.
 
 use asap_client::random::SplitMix64;
-use asap_client::wire::{self, Cause, DecodeError, Message, PoolHandle};
+use asap_client::wire::{self, Cause, DecodeError, Decoded, Message, PoolHandle};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Bound;
@@ -17,7 +17,7 @@ use super::subscribe::Subscriptions;
 use super::{Input, Output, Settings};
 use crate::Association;
 use crate::enrp::Change;
-use crate::handlespace::{Deadlines, Element, ElementKey, Handlespace};
+use crate::handlespace::{Deadlines, Element, ElementKey, Handlespace, Place};
 
 /// What is known of an association.
 #[derive(Clone, Debug)]
@@ -294,18 +294,37 @@ impl Registrar {
     }
 
     fn message(&mut self, now: Instant, association: Association, ppid: u32, bytes: &[u8]) {
-        let Some(client) = self.clients.get_mut(&association) else { return };
-        client.heard = now;
-        self.counters.messages += 1;
+        if !self.hear(now, association) {
+            return;
+        }
         if ppid != wire::PPID {
             self.counters.faults.wrong_ppid += 1;
             return;
         }
-        let decoded = match wire::decode(bytes) {
-            Ok(decoded) => decoded,
-            Err(error) => return self.malformed(association, &error),
-        };
-        self.dispatch(now, association, decoded.message);
+        match wire::decode(bytes) {
+            Ok(decoded) => self.decoded(now, association, decoded, None, bytes),
+            Err(error) => self.malformed(association, &error),
+        }
+    }
+
+    /// A message came from an association; whether that is still there.
+    fn hear(&mut self, now: Instant, association: Association) -> bool {
+        let Some(client) = self.clients.get_mut(&association) else { return false };
+        client.heard = now;
+        self.counters.messages += 1;
+        true
+    }
+
+    /// `place` is where the pool that is asked for was found, if it was looked for before.
+    fn decoded(
+        &mut self,
+        now: Instant,
+        association: Association,
+        decoded: Decoded,
+        place: Option<Place>,
+        bytes: &[u8],
+    ) {
+        self.dispatch(now, association, decoded.message, place);
         self.counters.faults.unknown_parameters += u64::from(!decoded.reports.is_empty());
         // A report never answers an Error; those that were met in one are dropped.
         if !decoded.reports.is_empty() && bytes.first() != Some(&wire::MessageType::ERROR.0) {
@@ -313,12 +332,36 @@ impl Registrar {
         }
     }
 
-    fn dispatch(&mut self, now: Instant, association: Association, message: Message) {
+    /// Takes messages of pool users that waited together, as [`Input::Message`] takes each. What resolutions ask for is
+    /// looked up for all of them at once ([`Handlespace::find_all`]).
+    pub fn handle_questions(&mut self, now: Instant, questions: &[(Association, Vec<u8>)]) {
+        let decoded: Vec<_> = questions.iter().map(|(_, bytes)| wire::decode(bytes)).collect();
+        let asked = |decoded: &Result<Decoded, _>| match decoded {
+            Ok(Decoded { message: Message::HandleResolution { handle, .. }, .. }) => Some(handle.clone()),
+            _ => None,
+        };
+        let handles: Vec<_> = decoded.iter().map(asked).collect();
+        let mut places = self.space.find_all(handles.iter().flatten()).into_iter();
+        for (((association, bytes), decoded), asked) in questions.iter().zip(decoded).zip(&handles) {
+            let place = asked.as_ref().and_then(|_| places.next()).flatten();
+            if self.hear(now, *association) {
+                match decoded {
+                    Ok(decoded) => self.decoded(now, *association, decoded, place, bytes),
+                    Err(error) => self.malformed(*association, &error),
+                }
+            }
+        }
+        self.register_freed(now);
+        self.push(now);
+    }
+
+    fn dispatch(&mut self, now: Instant, association: Association, message: Message, place: Option<Place>) {
         match message {
             Message::Registration { handle, element } => self.register(now, association, handle, element),
             Message::Deregistration { handle, id } => self.deregister(association, handle, id),
             Message::HandleResolution { subscribe, handle, items } => {
-                self.resolve(association, handle, items, subscribe);
+                let place = place.or_else(|| self.space.find(&handle));
+                self.resolve(association, handle, place, items, subscribe);
             }
             Message::EndpointKeepAliveAck { handle, id } => self.answered(now, association, &handle, id),
             Message::EndpointUnreachable { handle, id } => self.unreachable(now, &handle, id),

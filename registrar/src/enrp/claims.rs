@@ -169,11 +169,7 @@ impl Enrp {
             && handle.as_bytes().len() <= limits.pool_handle_octets
             && writer.finish().is_some_and(|octets| octets.len() <= limits.element_octets);
         let pool = space.pool(handle);
-        let consistent = pool.is_none_or(|pool| {
-            pool.policy().code() == wire.policy.code()
-                && pool.transport().type_() == wire.user.type_()
-                && pool.transport().use_() == wire.user.use_()
-        });
+        let consistent = pool.is_none_or(|pool| pool.takes(&wire.policy, &wire.user));
         let before = pool.and_then(|pool| pool.element(wire.id));
         let new = before.is_none_or(|before| before.home != home);
         let room = !new
@@ -344,11 +340,8 @@ impl Enrp {
         self.timers.clear(Timer::Claim(key));
         let lives = self.peers.get(&claim.by).is_some_and(|peer| peer.is_active());
         let fresh = now - claim.at < MEMORY;
-        let fits = space.pool(&claim.handle).is_none_or(|pool| {
-            pool.policy().code() == claim.element.policy.code()
-                && pool.transport().type_() == claim.element.user.type_()
-                && pool.transport().use_() == claim.element.user.use_()
-        });
+        let Element { policy, user, .. } = &claim.element;
+        let fits = space.pool(&claim.handle).is_none_or(|pool| pool.takes(policy, user));
         if !(lives && fresh && fits) {
             return false;
         }

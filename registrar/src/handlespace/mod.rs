@@ -2,28 +2,35 @@
 //!
 //! Pure data. Every way that a registrar asks for an element has its order: by pool handle and identifier,
 //! by the association that owns it, by its home registrar, by the end of its registration, and by its pool's selection
-//! policy. Nothing costs more than the logarithm of the size for each element that it returns.
+//! policy. Nothing costs more than the logarithm of the size for each element that it returns; where elements of all homes are
+//! gone through in order, a comparison for each home besides.
 
 mod checksum;
 mod element;
 mod expiry;
 mod index;
+mod kept;
+mod looks;
+mod names;
 mod pool;
 mod room;
 mod slots;
 
 use asap_client::wire::{PoolHandle, Transport};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 pub use checksum::ChecksumSum;
 pub use element::{Element, Life};
 pub use expiry::Deadlines;
 use index::{Homes, Owners};
+use kept::Kept;
+use looks::{Looks, Moment};
+use names::Names;
 pub use pool::Pool;
-use pool::{Kept, Replaced};
+use pool::{Put, Replaced};
 pub use room::Bounds;
-use slots::{Place, Slots};
+pub use slots::Place;
+use slots::Slots;
 
 use crate::Association;
 
@@ -67,15 +74,12 @@ pub struct Removed {
 #[derive(Clone, Debug, Default)]
 pub struct Handlespace {
     pools: Slots,
-    /// To find a pool. The hasher is keyed, so that nobody can choose handles that collide; its order is never seen.
-    by_handle: HashMap<PoolHandle, Place>,
-    /// To go through the pools in order.
-    in_order: BTreeMap<PoolHandle, Place>,
+    names: Names,
     owners: Owners,
     homes: Homes,
     /// When each element is looked at whether its registration has ended: not after that, but before it where it
     /// has registered again since. So most registrations leave this as it is.
-    looks: BTreeSet<(Instant, ElementKey)>,
+    looks: Looks,
     elements: usize,
     /// Octets of the handles of all pools.
     handle_octets: usize,
@@ -84,17 +88,39 @@ pub struct Handlespace {
 impl Handlespace {
     /// The pool of this name.
     pub fn pool(&self, handle: &PoolHandle) -> Option<&Pool> {
-        self.pools.get(*self.by_handle.get(handle)?)
+        self.pools.get(self.find(handle)?)
     }
 
     /// The pool of this name, to select from.
     pub fn pool_mut(&mut self, handle: &PoolHandle) -> Option<&mut Pool> {
-        self.pools.get_mut(*self.by_handle.get(handle)?)
+        self.pools.get_mut(self.find(handle)?)
+    }
+
+    /// The place of the pool of this name.
+    pub fn find(&self, handle: &PoolHandle) -> Option<Place> {
+        self.names.find(handle, &self.pools)
+    }
+
+    /// The places of the pools of these names, to be asked one after the other by [`Self::pool_at_mut`]. Where there are
+    /// too many pools for the processor's cache, this is several times as fast as one question at a time: it waits for the
+    /// memory of all of them at once, the elements' included that are next.
+    pub fn find_all<'a>(&self, handles: impl IntoIterator<Item = &'a PoolHandle>) -> Vec<Option<Place>> {
+        let handles: Vec<_> = handles.into_iter().collect();
+        let places = self.names.find_all(&handles, &self.pools);
+        let pools = places.iter().filter_map(|place| self.pools.get((*place)?));
+        // What is read is of no interest, only that it has been.
+        std::hint::black_box(pools.fold(0, |all, pool| all ^ pool.touch()));
+        places
+    }
+
+    /// The pool at a place, if it is still there, to select from.
+    pub fn pool_at_mut(&mut self, place: Place) -> Option<&mut Pool> {
+        self.pools.get_mut(place)
     }
 
     /// All pools in order of their handles.
     pub fn pools(&self) -> impl Iterator<Item = &Pool> {
-        self.in_order.values().filter_map(|place| self.pools.get(*place))
+        self.homes.pools(None).filter_map(|(_, slot)| Some(self.pools.in_slot(slot)?.1))
     }
 
     /// How many elements there are in all pools.
@@ -114,7 +140,7 @@ impl Handlespace {
 
     /// The key of an element that is there.
     pub fn key(&self, handle: &PoolHandle, id: u32) -> Option<ElementKey> {
-        let pool = *self.by_handle.get(handle)?;
+        let pool = self.find(handle)?;
         self.pools.get(pool)?.element(id)?;
         Some(ElementKey { pool, id })
     }
@@ -142,7 +168,19 @@ impl Handlespace {
 
     /// The elements of a home registrar, in order of their pools' handles and their identifiers.
     pub fn of_home(&self, home: u32) -> impl Iterator<Item = ElementKey> {
-        self.homes.after(home, None)
+        self.of_home_after(home, None)
+    }
+
+    fn of_home_after(
+        &self,
+        home: u32,
+        after: Option<(&PoolHandle, u32)>,
+    ) -> impl Iterator<Item = ElementKey> {
+        self.homes.after(home, after).filter_map(|(slot, id)| self.key_in_slot(slot, id))
+    }
+
+    fn key_in_slot(&self, slot: u32, id: u32) -> Option<ElementKey> {
+        self.pools.in_slot(slot).map(|(pool, _)| ElementKey { pool, id })
     }
 
     /// How many elements a home registrar has.
@@ -165,14 +203,14 @@ impl Handlespace {
         limit: usize,
     ) -> Vec<ElementKey> {
         match home {
-            Some(home) => self.homes.after(home, after).take(limit).collect(),
+            Some(home) => self.of_home_after(home, after).take(limit).collect(),
             None => self.all_after(after).take(limit).collect(),
         }
     }
 
     /// As [`Self::page`], of one pool: from the first identifier above `after` on.
     pub fn page_of_pool(&self, handle: &PoolHandle, after: Option<u32>, limit: usize) -> Vec<ElementKey> {
-        let place = self.by_handle.get(handle).copied();
+        let place = self.find(handle);
         let first = after.map_or(Some(0), |id| id.checked_add(1));
         let found = place.and_then(|place| Some((place, self.pools.get(place)?, first?)));
         let keys = found.into_iter().flat_map(|(place, pool, first)| {
@@ -182,19 +220,17 @@ impl Handlespace {
     }
 
     fn all_after(&self, after: Option<(&PoolHandle, u32)>) -> impl Iterator<Item = ElementKey> {
-        let pools = match after {
-            Some((handle, _)) => self.in_order.range(handle..),
-            None => self.in_order.range::<PoolHandle, _>(..),
-        };
-        pools.flat_map(move |(handle, place)| {
+        let pools = self.homes.pools(after.map(|(handle, _)| handle));
+        pools.flat_map(move |(handle, slot)| {
             // The identifier to start from, in the pool of `after` itself; `None`: there is none above.
             let first = match after {
                 Some((after, id)) if after == handle => id.checked_add(1),
                 _ => Some(0),
             };
-            let pool = self.pools.get(*place).zip(first);
-            let ids = pool.into_iter().flat_map(|(pool, first)| pool.ids_from(first));
-            ids.map(|id| ElementKey { pool: *place, id })
+            let pool = self.pools.in_slot(slot).zip(first);
+            pool.into_iter().flat_map(|((place, pool), first)| {
+                pool.ids_from(first).map(move |id| ElementKey { pool: place, id })
+            })
         })
     }
 
@@ -203,50 +239,39 @@ impl Handlespace {
     /// Whether it fits the pool is for the caller to check before.
     pub fn insert(&mut self, handle: PoolHandle, element: Element) -> (ElementKey, Inserted) {
         let (id, home, owner, expires) = (element.id, element.home, element.owner, element.expires);
-        let place = match self.by_handle.get(&handle) {
-            Some(place) => *place,
+        let place = match self.find(&handle) {
+            Some(place) => place,
             None => {
                 self.handle_octets += handle.as_bytes().len();
                 let place = self.pools.insert(Pool::for_first(handle.clone(), &element));
-                self.in_order.insert(handle.clone(), place);
-                self.by_handle.insert(handle, place);
+                self.names.insert(&handle, place.slot);
                 place
             }
         };
         let key = ElementKey { pool: place, id };
         let Some(pool) = self.pools.get_mut(place) else { return (key, Inserted::New) };
-        let replaced = pool.insert(element);
-        let handle = pool.handle();
-        let before = replaced.as_ref().map(|replaced| &replaced.before.element);
+        let Put { replaced, looks } = pool.insert(element, self.looks.moment(expires));
+        self.looks.change((place.slot, id), looks.0, looks.1);
+        let before = replaced.as_ref().map(|replaced| &replaced.before);
         if before.is_none() {
             self.elements += 1;
         }
         let (old_home, old_owner) = (before.map(|b| b.home), before.map(|b| b.owner));
         if old_home != Some(home) {
+            // The new one first: every pool is in the order of a home at every moment.
+            self.homes.insert(home, pool.handle(), key);
             if let Some(old) = old_home {
-                self.homes.remove(old, handle, key);
+                self.homes.remove(old, pool.handle(), key);
             }
-            self.homes.insert(home, handle, key);
         }
         if old_owner != Some(owner) {
             self.owners.remove(old_owner.flatten(), key);
             self.owners.insert(owner, key);
         }
-        let old_look = replaced.as_ref().and_then(|replaced| replaced.before.look);
-        let look = if old_look.is_some() && old_look <= expires { old_look } else { expires };
-        if look != old_look {
-            self.looks.extend(look.map(|at| (at, key)));
-            if let Some(at) = old_look {
-                self.looks.remove(&(at, key));
-            }
-        }
-        if let Some(kept) = pool.kept_mut(id) {
-            kept.look = look;
-        }
         let done = match replaced {
             None => Inserted::New,
-            Some(Replaced { before, changed: true }) => Inserted::Changed(Box::new(before.element)),
-            Some(Replaced { before, changed: false }) => Inserted::Refreshed(Box::new(before.element)),
+            Some(Replaced { before, changed: true }) => Inserted::Changed(Box::new(before)),
+            Some(Replaced { before, changed: false }) => Inserted::Refreshed(Box::new(before)),
         };
         (key, done)
     }
@@ -254,21 +279,19 @@ impl Handlespace {
     /// Takes an element out; its pool goes with its last one.
     pub fn remove(&mut self, key: ElementKey) -> Option<Removed> {
         let pool = self.pools.get_mut(key.pool)?;
-        let Kept { element, look, .. } = pool.remove(key.id)?;
+        let kept = pool.remove(key.id)?;
+        let (look, element) = (kept.look(), kept.into_element());
         let handle = pool.handle().clone();
         let pool_gone = pool.len() == 0;
         if pool_gone {
+            self.names.remove(&handle, key.pool.slot);
             self.pools.remove(key.pool);
-            self.by_handle.remove(&handle);
-            self.in_order.remove(&handle);
             self.handle_octets -= handle.as_bytes().len();
         }
         self.elements -= 1;
         self.owners.remove(element.owner, key);
         self.homes.remove(element.home, &handle, key);
-        if let Some(at) = look {
-            self.looks.remove(&(at, key));
-        }
+        self.looks.change((key.pool.slot, key.id), look, Moment::NEVER);
         Some(Removed { handle, element, pool_gone })
     }
 
@@ -276,12 +299,11 @@ impl Handlespace {
     /// here; `None`: it is registered at that other registrar.
     pub fn set_home(&mut self, key: ElementKey, home: u32, owner: Option<Association>) {
         let Some(pool) = self.pools.get_mut(key.pool) else { return };
-        let Some(Kept { element, .. }) = pool.kept_mut(key.id) else { return };
-        let old_home = std::mem::replace(&mut element.home, home);
-        let old_owner = std::mem::replace(&mut element.owner, owner);
+        let Some(kept) = pool.kept_mut(key.id) else { return };
+        let (old_home, old_owner) = kept.set_home(home, owner);
         if old_home != home {
-            self.homes.remove(old_home, pool.handle(), key);
             self.homes.insert(home, pool.handle(), key);
+            self.homes.remove(old_home, pool.handle(), key);
         }
         self.owners.remove(old_owner, key);
         self.owners.insert(owner, key);
@@ -289,48 +311,47 @@ impl Handlespace {
 
     /// Replaces where an element was heard from.
     pub fn set_asap(&mut self, key: ElementKey, asap: Transport) {
-        if let Some(element) = self.element_mut(key) {
-            element.asap = asap;
+        if let Some(kept) = self.kept_mut(key) {
+            kept.untold().asap = asap;
         }
     }
 
     /// Sets the number of reports that an element cannot be reached.
     pub fn set_bad_reports(&mut self, key: ElementKey, count: u32) {
-        if let Some(element) = self.element_mut(key) {
-            element.bad_reports = count;
+        if let Some(kept) = self.kept_mut(key) {
+            kept.untold().bad_reports = count;
         }
     }
 
     /// An element has answered a keep-alive.
     pub fn set_answered(&mut self, key: ElementKey, now: Instant) {
-        if let Some(kept) = self.pools.get_mut(key.pool).and_then(|pool| pool.kept_mut(key.id)) {
-            kept.answered = Some(now);
+        if let Some(kept) = self.kept_mut(key) {
+            kept.set_answered(now);
         }
     }
 
-    fn element_mut(&mut self, key: ElementKey) -> Option<&mut Element> {
-        Some(&mut self.pools.get_mut(key.pool)?.kept_mut(key.id)?.element)
+    fn kept_mut(&mut self, key: ElementKey) -> Option<&mut Kept> {
+        self.pools.get_mut(key.pool)?.kept_mut(key.id)
     }
 
     /// When to call [`Self::pop_expired`]: not after the end of the next registration, but perhaps before.
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.looks.first().map(|(at, _)| *at)
+        self.looks.next()
     }
 
     /// An element whose registration has ended. It is still there: remove it.
     pub fn pop_expired(&mut self, now: Instant) -> Option<ElementKey> {
-        while let Some((at, key)) = self.looks.first().copied()
-            && at <= now
-        {
-            self.looks.pop_first();
-            let Some(kept) = self.pools.get_mut(key.pool).and_then(|pool| pool.kept_mut(key.id)) else {
+        while let Some((slot, id)) = self.looks.pop(now) {
+            let Some(key) = self.key_in_slot(slot, id) else { continue };
+            let Some(kept) = self.pools.get_mut(key.pool).and_then(|pool| pool.kept_mut(id)) else {
                 continue;
             };
-            kept.look = kept.element.expires.filter(|at| *at > now);
-            match kept.look {
-                Some(at) => self.looks.insert((at, key)),
-                None => return Some(key),
-            };
+            let later = self.looks.moment(kept.element().expires.filter(|at| *at > now));
+            kept.set_look(later);
+            self.looks.change((slot, id), Moment::NEVER, later);
+            if later == Moment::NEVER {
+                return Some(key);
+            }
         }
         None
     }

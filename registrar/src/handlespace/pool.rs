@@ -1,44 +1,34 @@
 //! One pool: its elements, what they have in common, and how they are selected.
 
 use asap_client::policy::Selector;
-use asap_client::wire::{Policy, PoolHandle, Transport};
-
+use asap_client::wire::{Policy, PoolHandle, Transport, Writer};
 use std::time::Instant;
 
 use super::Element;
+use super::kept::Kept;
+use super::looks::Moment;
 
 /// A pool. It is created by its first element and ends with its last.
 #[derive(Clone, Debug)]
+#[repr(C)] // The handle in front, which is compared first.
 pub struct Pool {
     handle: PoolHandle,
-    /// Apart, so that what every resolution needs lies close together.
-    first: Box<First>,
-    /// In boxes: the nodes of a tree are not full, and an element is large.
-    elements: Selector<Box<Kept>>,
-}
-
-/// What a pool's first element decides for the others.
-#[derive(Clone, Debug)]
-struct First {
-    /// All others must have its type.
-    policy: Policy,
-    /// All others must have its type and use.
-    transport: Transport,
-}
-
-/// An element, and when it is looked at whether its registration has ended.
-#[derive(Clone, Debug)]
-pub(super) struct Kept {
-    pub(super) element: Element,
-    pub(super) look: Option<Instant>,
-    /// When it last answered a keep-alive.
-    pub(super) answered: Option<Instant>,
+    /// What the first element brought. `None` is Round Robin, for which a box would only be a detour.
+    policy: Option<Box<Policy>>,
+    elements: Selector<Kept>,
 }
 
 /// What came of putting an element into its pool.
+pub(super) struct Put {
+    pub(super) replaced: Option<Replaced>,
+    /// When it was to be looked at, and when it is now.
+    pub(super) looks: (Moment, Moment),
+}
+
+/// There was an element of the same identifier.
 pub(super) struct Replaced {
     /// The element that was there.
-    pub(super) before: Box<Kept>,
+    pub(super) before: Element,
     /// Pool users see a difference.
     pub(super) changed: bool,
 }
@@ -46,11 +36,12 @@ pub(super) struct Replaced {
 impl Pool {
     /// A pool for elements like this one, which is still to be put in.
     pub(super) fn for_first(handle: PoolHandle, first: &Element) -> Self {
+        let policy = &first.policy;
         Self {
             handle,
-            first: Box::new(First { policy: first.policy.clone(), transport: first.user.clone() }),
+            policy: (*policy != Policy::RoundRobin).then(|| Box::new(policy.clone())),
             // A policy that is not known can only have come from another registrar: it is served as Round Robin.
-            elements: Selector::new(&first.policy).unwrap_or_default(),
+            elements: Selector::new(policy).unwrap_or_default(),
         }
     }
 
@@ -59,24 +50,30 @@ impl Pool {
         &self.handle
     }
 
-    /// The policy that the first element brought.
+    /// The policy that the first element brought; all others have its type.
     pub fn policy(&self) -> &Policy {
-        &self.first.policy
+        self.policy.as_deref().unwrap_or(&Policy::RoundRobin)
     }
 
-    /// A transport of the pool's type and use.
-    pub fn transport(&self) -> &Transport {
-        &self.first.transport
+    /// A transport of the pool's type and use, which all its elements have.
+    pub fn transport(&self) -> Option<&Transport> {
+        self.elements().next().map(|element| &element.user)
+    }
+
+    /// Whether an element of this policy and transport may be in the pool: they have its types, and the same use.
+    pub fn takes(&self, policy: &Policy, user: &Transport) -> bool {
+        let same = |other: &Transport| (other.type_(), other.use_()) == (user.type_(), user.use_());
+        self.policy().code() == policy.code() && self.transport().is_none_or(same)
     }
 
     /// The elements in order of their identifiers.
-    pub fn elements(&self) -> impl ExactSizeIterator<Item = &Element> {
-        self.elements.members().values().map(|kept| &kept.element)
+    pub fn elements(&self) -> impl Iterator<Item = &Element> {
+        self.elements.members().range(0).map(|(_, kept)| kept.element())
     }
 
     /// The identifiers from `first` on, in order.
     pub(super) fn ids_from(&self, first: u32) -> impl Iterator<Item = u32> {
-        self.elements.members().range(first..).map(|(id, _)| *id)
+        self.elements.members().range(first).map(|(id, _)| id)
     }
 
     /// How many elements it has; never 0.
@@ -87,32 +84,52 @@ impl Pool {
 
     /// The element with this identifier.
     pub fn element(&self, id: u32) -> Option<&Element> {
-        self.elements.members().get(&id).map(|kept| &kept.element)
+        self.kept(id).map(Kept::element)
     }
 
     /// When the element with this identifier last answered a keep-alive, if it did.
     pub fn answered(&self, id: u32) -> Option<Instant> {
-        self.elements.members().get(&id)?.answered
+        self.kept(id)?.answered()
+    }
+
+    pub(super) fn kept(&self, id: u32) -> Option<&Kept> {
+        self.elements.members().get(id)
     }
 
     pub(super) fn kept_mut(&mut self, id: u32) -> Option<&mut Kept> {
-        self.elements.get_mut(id).map(Box::as_mut)
+        self.elements.get_mut(id)
     }
 
-    pub(super) fn insert(&mut self, element: Element) -> Option<Replaced> {
-        let changed = self.element(element.id).is_some_and(|present| present.differs_for_users(&element));
-        let answered = self.answered(element.id);
-        let kept = Box::new(Kept { element, look: None, answered });
-        let before = self.elements.set(kept.element.id, kept, |kept| &kept.element.policy)?;
-        Some(Replaced { before, changed })
+    /// Puts an element in whose registration ends at this moment. What else is kept of one that is there stays.
+    pub(super) fn insert(&mut self, element: Element, expires: Moment) -> Put {
+        let id = element.id;
+        let renewed = self.elements.renew(
+            id,
+            element,
+            |element| &element.policy,
+            |kept, element| {
+                let looks =
+                    (kept.look(), if expires == Moment::NEVER { expires } else { kept.look().min(expires) });
+                kept.set_look(looks.1);
+                let (before, changed) = kept.replace(element);
+                Put { replaced: Some(Replaced { before, changed }), looks }
+            },
+        );
+        renewed.unwrap_or_else(|element| {
+            let policy = element.policy.clone();
+            let mut kept = Kept::new(element);
+            kept.set_look(expires);
+            self.elements.set(id, kept, &policy);
+            Put { replaced: None, looks: (Moment::NEVER, expires) }
+        })
     }
 
     pub(super) fn remove(&mut self, id: u32) -> Option<Kept> {
-        self.elements.remove(id).map(|kept| *kept)
+        self.elements.remove(id)
     }
 
     /// Selects at most `count` elements for a response, in its order, by the pool's policy; their identifiers, for
-    /// [`Self::named`]. `random` gives 64 random bits at each call.
+    /// [`Self::named`] and [`Self::emit`]. `random` gives 64 random bits at each call.
     pub fn select(&mut self, count: usize, random: &mut dyn FnMut() -> u64) -> Vec<u32> {
         self.elements.select(count, random)
     }
@@ -123,7 +140,26 @@ impl Pool {
     }
 
     /// The elements with these identifiers.
-    pub fn named(&self, ids: &[u32]) -> impl Iterator<Item = &Element> {
-        ids.iter().filter_map(|id| self.element(*id))
+    pub fn named<'a>(&'a self, ids: &'a [u32]) -> impl Iterator<Item = &'a Element> {
+        self.elements.named(ids).map(|(_, kept)| kept.element())
+    }
+
+    /// Writes what a response says of the pool and of the elements with these identifiers: as many as fit. The policy
+    /// is always there: rsplib's pool users cannot do without it.
+    pub fn emit(&self, ids: &[u32], writer: &mut Writer) {
+        self.handle.emit(writer);
+        self.policy().emit(writer);
+        writer.list(self.elements.named(ids), |(id, kept), w| kept.emit(id, w));
+    }
+
+    /// Something that lies behind all that a selection begins with.
+    pub(super) fn turn(&self) -> u32 {
+        self.elements.turn()
+    }
+
+    /// Asks the processor's cache for the elements that are next.
+    pub(super) fn touch(&self) -> u8 {
+        let touch = |after| self.elements.next(after).map_or(0, Kept::touch);
+        touch(0) ^ touch(1) ^ touch(2)
     }
 }

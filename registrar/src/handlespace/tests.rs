@@ -1,7 +1,8 @@
 use super::*;
 use asap_client::random::SplitMix64;
-use asap_client::wire::{Policy, TransportUse};
+use asap_client::wire::{Policy, TransportUse, Writer};
 use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 impl Handlespace {
@@ -9,31 +10,47 @@ impl Handlespace {
     pub(crate) fn check(&self) {
         let mut owned = BTreeSet::new();
         let mut looks = BTreeSet::new();
+        let mut clock = self.looks.clone();
         let mut homes: BTreeMap<u32, (ChecksumSum, Vec<ElementKey>)> = BTreeMap::new();
         let mut all = Vec::new();
-        assert_eq!(self.in_order.len(), self.pools.len());
-        assert_eq!(self.by_handle.len(), self.pools.len());
-        for (handle, place) in &self.in_order {
-            assert_eq!(self.by_handle[handle], *place);
-            let pool = self.pools.get(*place).unwrap();
-            assert_eq!(pool.handle(), handle);
+        let pools: Vec<_> = self.homes.pools(None).collect();
+        assert!(pools.is_sorted_by(|a, b| a.0 < b.0), "each once, in order");
+        assert_eq!((pools.len(), self.names.len()), (self.pools.len(), self.pools.len()));
+        for (handle, slot) in &pools {
+            let (place, pool) = self.pools.in_slot(*slot).unwrap();
+            assert_eq!(self.names.find(handle, &self.pools), Some(place));
+            assert_eq!(pool.handle(), *handle);
             assert!(pool.len() > 0, "an empty pool does not exist");
             let ids: Vec<u32> = pool.elements().map(|element| element.id).collect();
             assert!(ids.is_sorted_by(|a, b| a < b));
             for element in pool.elements() {
-                let key = ElementKey { pool: *place, id: element.id };
+                let key = ElementKey { pool: place, id: element.id };
                 assert_eq!(self.key(handle, element.id), Some(key));
                 all.push(key);
                 owned.extend(element.owner.map(|owner| (owner, key)));
-                let look = pool.clone().kept_mut(element.id).unwrap().look;
-                assert!(look.is_some() == element.expires.is_some() && look <= element.expires);
-                looks.extend(look.map(|at| (at, key)));
+                let look = pool.kept(element.id).unwrap().look();
+                let expires = clock.moment(element.expires);
+                assert!((look == Moment::NEVER) == (expires == Moment::NEVER) && look <= expires);
+                if look != Moment::NEVER {
+                    looks.insert((look, (*slot, element.id)));
+                }
+                let said = |emit: &dyn Fn(&mut Writer)| {
+                    let mut writer = Writer::new();
+                    emit(&mut writer);
+                    writer.finish().unwrap()
+                };
+                let kept = said(&|w| pool.kept(element.id).unwrap().emit(element.id, w));
+                assert_eq!(
+                    kept,
+                    said(&|w| element.as_wire().emit(w)),
+                    "what is kept to be told is the element"
+                );
                 let home = homes.entry(element.home).or_default();
                 home.0.add(ChecksumSum::of(handle, element.id));
                 home.1.push(key);
                 assert_eq!(element.policy.code(), pool.policy().code());
-                assert_eq!(element.user.type_(), pool.transport().type_());
-                assert_eq!(element.user.use_(), pool.transport().use_());
+                assert_eq!(element.user.type_(), pool.transport().unwrap().type_());
+                assert_eq!(element.user.use_(), pool.transport().unwrap().use_());
             }
             let mut selected = pool.clone().peek(usize::MAX, &mut || 0);
             selected.sort_unstable();
@@ -49,11 +66,13 @@ impl Handlespace {
             assert_eq!(selected, serving.collect::<Vec<_>>(), "nobody is named twice, and nobody left out");
         }
         assert_eq!(all.len(), self.elements);
-        let octets: usize = self.in_order.keys().map(|handle| handle.as_bytes().len()).sum();
+        let octets: usize =
+            pools.iter().map(|(handle, _)| handle).map(|handle| handle.as_bytes().len()).sum();
         assert_eq!(octets, self.handle_octets());
         assert_eq!(self.page(None, None, usize::MAX), all);
-        assert_eq!(owned, *self.owners.all());
-        assert_eq!(looks, self.looks);
+        assert_eq!(owned, self.owners.all());
+        self.homes.check();
+        assert_eq!(looks, *self.looks.all());
         assert!(self.homes().eq(homes.keys().copied()));
         for (home, (sum, keys)) in homes {
             assert_eq!(self.checksum(home), sum.fold());

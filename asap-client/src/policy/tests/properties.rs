@@ -129,7 +129,7 @@ proptest! {
             match step {
                 Step::Set(member, values) => {
                     let policy = with_values(&kind, values);
-                    selector.set(member, policy.clone(), |policy| policy);
+                    selector.set(member, policy.clone(), &policy);
                     model.members.insert(member, (policy, 0));
                 }
                 Step::Remove(member) => {

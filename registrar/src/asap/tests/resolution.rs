@@ -166,3 +166,35 @@ fn a_pool_too_large_for_a_message_is_named_in_part() {
     let named = ids(&w.resolve(A, "p", None)).len();
     assert!((1_400..3_000).contains(&named), "{named}");
 }
+
+#[test]
+fn questions_that_waited_together_are_answered_as_each_would_be() {
+    let ask = |pool: &str, items| Message::HandleResolution { subscribe: true, handle: handle(pool), items };
+    let unknown = [&ask("p", Some(1)).encode()[..], &[0xc0, 0x42, 0, 4]].concat();
+    let [high, low] = u16::try_from(unknown.len()).unwrap().to_be_bytes();
+    let unknown = [&unknown[..2], &[high, low], &unknown[4..]].concat();
+    let questions: Vec<_> = [
+        (B, ask("p", Some(2)).encode()),
+        (A, ask("nothing", None).encode()),
+        (B, vec![wire::MessageType::HANDLE_RESOLUTION.0, 0, 0, 4]),
+        (C, ask("p", None).encode()),
+        (A, unknown),
+        (B, ask("q", Some(1)).encode()),
+        (B, ask("p", Some(1)).encode()),
+    ]
+    .into();
+    let [mut one_by_one, mut together] = [(); 2].map(|()| {
+        let mut w = three();
+        w.registered(A, "q", element(7, "10.0.0.1"));
+        w
+    });
+    for (association, bytes) in &questions {
+        one_by_one.bytes(*association, bytes.clone());
+    }
+    together.registrar.handle_questions(together.now, &questions);
+    together.drain();
+    assert_eq!(together.sent, one_by_one.sent);
+    assert_eq!(together.sent[&B].len(), 3, "one has no handle, which nobody is told");
+    assert_eq!((together.sent[&A].len(), together.sent.get(&C)), (3, None), "one has an unknown parameter");
+    assert_eq!(together.registrar.counters(), one_by_one.registrar.counters());
+}

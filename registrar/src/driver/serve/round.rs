@@ -170,13 +170,11 @@ impl Service {
         self.registrar.handle(now, input);
     }
 
-    /// Answers some of the questions that wait.
+    /// Answers some of the questions that wait, which are looked up together.
     fn answer_waiting(&mut self) {
-        let now = Instant::now();
-        for _ in 0..ANSWERS {
-            let Some((association, bytes)) = self.intake.pop() else { return };
-            let input = asap::Input::Message { association, ppid: wire::PPID, bytes };
-            self.registrar.handle(now, Input::Asap(input));
+        let questions: Vec<_> = std::iter::from_fn(|| self.intake.pop()).take(ANSWERS).collect();
+        if !questions.is_empty() {
+            self.registrar.handle_questions(Instant::now(), &questions);
             self.drain();
         }
     }

@@ -1,0 +1,134 @@
+//! An element as its pool keeps it: what a response says of it close at hand, the rest elsewhere.
+
+use asap_client::wire::{ParameterType, Writer};
+use std::time::Instant;
+
+use super::Element;
+use super::looks::Moment;
+use crate::Association;
+
+/// What is kept of an element.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    told: Told,
+    rest: Box<Rest>,
+}
+
+/// What few ask for.
+#[derive(Clone, Debug)]
+struct Rest {
+    element: Element,
+    look: Moment,
+    answered: Option<Instant>,
+}
+
+/// What a response says of an element behind its identifier, as octets of the wire. With the identifier, where it lives
+/// among other elements of its pool, and with the rest's address it takes one line of the processor's cache.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    /// 0: it is longer, or not a multiple of four octets. Then it is written when it is needed.
+    length: u8,
+    octets: [u8; ROOM],
+}
+
+/// Enough for one address of either family or two of IPv4, with most policies.
+const ROOM: usize = 47;
+
+/// A parameter's header and the identifier.
+const BEFORE: usize = 8;
+
+impl Told {
+    fn new(element: &Element) -> Self {
+        let mut told = Self { length: 0, octets: [0; ROOM] };
+        let mut writer = Writer::new();
+        element.as_wire().emit(&mut writer);
+        let octets = writer.finish().unwrap_or_default();
+        let aligned = matches!(*octets, [_, _, high, low, ..] if octets.len() == usize::from(u16::from_be_bytes([high, low])));
+        if let Some(octets) = octets.get(BEFORE..)
+            && aligned
+            && let Some(place) = told.octets.get_mut(..octets.len())
+        {
+            place.copy_from_slice(octets);
+            told.length = u8::try_from(octets.len()).unwrap_or(0);
+        }
+        told
+    }
+
+    fn octets(&self) -> &[u8] {
+        self.octets.get(..usize::from(self.length)).unwrap_or(&[])
+    }
+}
+
+impl Kept {
+    pub(super) fn new(element: Element) -> Self {
+        let told = Told::new(&element);
+        Self { told, rest: Box::new(Rest { element, look: Moment::NEVER, answered: None }) }
+    }
+
+    pub(super) fn element(&self) -> &Element {
+        &self.rest.element
+    }
+
+    pub(super) fn into_element(self) -> Element {
+        self.rest.element
+    }
+
+    /// Puts another element in its place; gives back the one that was there, and whether pool users see a difference.
+    pub(super) fn replace(&mut self, element: Element) -> (Element, bool) {
+        let before = &self.rest.element;
+        let changed = before.differs_for_users(&element);
+        if changed || (before.home, before.life) != (element.home, element.life) {
+            self.told = Told::new(&element);
+        }
+        (std::mem::replace(&mut self.rest.element, element), changed)
+    }
+
+    /// Gives it another home and another owner; those that it had before.
+    pub(super) fn set_home(&mut self, home: u32, owner: Option<Association>) -> (u32, Option<Association>) {
+        let element = &mut self.rest.element;
+        let before =
+            (std::mem::replace(&mut element.home, home), std::mem::replace(&mut element.owner, owner));
+        self.told = Told::new(element);
+        before
+    }
+
+    /// To change what no response says.
+    pub(super) fn untold(&mut self) -> &mut Element {
+        &mut self.rest.element
+    }
+
+    /// When it is looked at whether its registration has ended.
+    pub(super) fn look(&self) -> Moment {
+        self.rest.look
+    }
+
+    pub(super) fn set_look(&mut self, look: Moment) {
+        self.rest.look = look;
+    }
+
+    /// When it last answered a keep-alive.
+    pub(super) fn answered(&self) -> Option<Instant> {
+        self.rest.answered
+    }
+
+    pub(super) fn set_answered(&mut self, at: Instant) {
+        self.rest.answered = Some(at);
+    }
+
+    /// Writes what a response says of it.
+    pub(super) fn emit(&self, id: u32, writer: &mut Writer) {
+        match self.told.octets() {
+            [] => self.rest.element.as_wire().emit(writer),
+            octets => writer.parameter(ParameterType::POOL_ELEMENT, |w| {
+                w.u32(id);
+                w.bytes(octets);
+            }),
+        }
+    }
+
+    /// Asks the processor's cache for what [`Self::emit`] needs.
+    pub(super) fn touch(&self) -> u8 {
+        let Told { length, octets: [.., last] } = self.told;
+        length ^ last
+    }
+}
