@@ -1,8 +1,10 @@
 //! What holds of the codecs of both protocols, for all messages and for all octets.
 
 use std::fmt::{Debug, Display};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use asap_client::wire::Cause;
+use asap_client::wire::error::{DecodeError, Fault};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -13,9 +15,44 @@ pub(crate) trait Protocol {
 
     /// A message, what is to be reported of it, and whether its lengths count the last padding; else what is to be
     /// reported of the octets.
-    fn decode(octets: &[u8]) -> Result<(Self::Message, Vec<Cause>, bool), Vec<Cause>>;
+    fn decode(octets: &[u8]) -> Result<(Self::Message, Vec<Cause>, bool), Refusal>;
+
+    /// The number of a message's type.
+    fn type_(message: &Self::Message) -> u8;
 
     fn encode(message: &Self::Message) -> Vec<u8>;
+}
+
+/// Why octets are no message.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The number of the type, where there were octets enough to have one.
+    type_: Option<u8>,
+    fault: Fault,
+    causes: Vec<Cause>,
+}
+
+impl Refusal {
+    pub(crate) fn new<T: Display>(error: &DecodeError<T>, number: impl Fn(&T) -> u8) -> Self {
+        assert!(!error.to_string().is_empty());
+        Self {
+            type_: error.message.as_ref().map(number),
+            fault: error.problem.fault(),
+            causes: error.causes(),
+        }
+    }
+}
+
+/// For fuzzing: octets are harmless, and of this kind. What counts is which message came of it, or where it went wrong.
+pub(crate) fn kind<P: Protocol>(octets: &[u8]) -> u64 {
+    octets_are_harmless::<P>(octets);
+    let mut hasher = DefaultHasher::new();
+    match P::decode(octets) {
+        Ok((message, reports, padded)) => (P::type_(&message), reports.len(), padded).hash(&mut hasher),
+        // Of the types that are not known, what their high bits ask for is enough.
+        Err(refusal) => (refusal.type_.map(|type_| type_ & 0xcf), refusal.fault).hash(&mut hasher),
+    }
+    hasher.finish()
 }
 
 /// What is no message is refused without harm, and a report of it is not much longer than it is; what is one says the
@@ -27,7 +64,7 @@ pub(crate) fn octets_are_harmless<P: Protocol>(octets: &[u8]) {
             assert!(again.len() <= octets.len().next_multiple_of(4), "it grew: {message}");
             assert_eq!(P::decode(&again).unwrap().0, message);
         }
-        Err(causes) => {
+        Err(Refusal { causes, .. }) => {
             let told: usize = causes.iter().map(|cause| cause.data.len()).sum();
             assert!(told <= 2 * octets.len(), "{causes:?}");
         }
