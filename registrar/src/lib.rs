@@ -31,6 +31,8 @@ mod query;
 #[path = "../../asap-client/tests/common/fuzz.rs"]
 mod fuzz;
 #[cfg(test)]
+mod made;
+#[cfg(test)]
 #[path = "../../asap-client/tests/common/vectors.rs"]
 mod vectors;
 

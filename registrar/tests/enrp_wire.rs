@@ -294,6 +294,7 @@ fn fuzz_whatever_becomes_of_an_enrp_message_on_its_way_is_harmless() {
         name: "the codec of ENRP",
         corpus: known.chain(fuzz::cases(include_str!("corpus/enrp.txt"))).collect(),
         before: 0,
+        made: &|_| Vec::new(),
         rounds: 20_000,
         run: &|case| codec::kind::<Enrp>(case.first().map(Vec::as_slice).unwrap_or_default()),
     });

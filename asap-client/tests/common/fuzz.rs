@@ -17,6 +17,9 @@ use asap_client::random::{SplitMix64, below};
 /// A sequence of pieces.
 pub(crate) type Case = Vec<Vec<u8>>;
 
+/// Draws a number below another.
+pub(crate) type Draw<'a> = &'a mut dyn FnMut(usize) -> usize;
+
 /// What is fuzzed.
 pub(crate) struct Target<'a> {
     /// What it is called where something is printed.
@@ -25,6 +28,9 @@ pub(crate) struct Target<'a> {
     pub(crate) corpus: Vec<Case>,
     /// How many octets of a piece come before its message.
     pub(crate) before: usize,
+    /// Makes a piece that is as it should be, from numbers that are drawn below others; no octets: there are none of
+    /// this target. Damage alone hardly ever makes a message that means something and is another one.
+    pub(crate) made: &'a dyn Fn(Draw<'_>) -> Vec<u8>,
     /// How many damaged cases are tried where no time is given.
     pub(crate) rounds: u64,
     /// Does something with a case; panics if that is not as it should be, else says of what kind it was.
@@ -74,7 +80,7 @@ pub(crate) fn fuzz(target: Target<'_>) {
     let mut random = SplitMix64::new(seed);
     let mut tried = 0;
     while end.map_or(tried < target.rounds, |end| Instant::now() < end) {
-        let case = damaged(&pool, target.before, &mut random);
+        let case = damaged(&pool, &target, &mut random);
         let kind = attempt(&target, &case);
         tried += 1;
         if kind.is_some_and(|kind| kinds.insert(kind)) {
@@ -119,14 +125,15 @@ const EDGES: [u16; 10] = [0, 1, 3, 4, 5, 8, 0x7fff, 0x8000, 0xfffe, 0xffff];
 const PIECES: usize = 60;
 const OCTETS: usize = 3000;
 
-fn damaged(pool: &[Case], before: usize, random: &mut SplitMix64) -> Case {
+fn damaged(pool: &[Case], target: &Target<'_>, random: &mut SplitMix64) -> Case {
+    let before = target.before;
     let mut draw = |bound: usize| usize::try_from(below(random.draw(), bound.max(1) as u64)).unwrap_or(0);
     let mut case = pool[draw(pool.len())].clone();
     for _ in 0..=draw(4) {
         let other = &pool[draw(pool.len())];
         let donor = other.get(draw(other.len())).cloned().unwrap_or_default();
         let (at, count) = (draw(case.len()), case.len());
-        match draw(16) {
+        match draw(24) {
             0 if count > 1 => drop(case.remove(at)),
             1 if count > 1 => {
                 let with = draw(count);
@@ -136,6 +143,12 @@ fn damaged(pool: &[Case], before: usize, random: &mut SplitMix64) -> Case {
             3 if count > 1 && count < PIECES => case.insert(at, case[draw(count)].clone()),
             4 if count > 1 => case.truncate(at + 1),
             5 if count > 1 && count + other.len() < PIECES => case.extend(other.iter().cloned()),
+            6..=13 if count < PIECES => {
+                let made = (target.made)(&mut draw);
+                if !made.is_empty() {
+                    case.insert(at + draw(2), made);
+                }
+            }
             _ => {
                 let Some(piece) = case.get_mut(at) else { continue };
                 damage(piece, &donor, &mut draw);

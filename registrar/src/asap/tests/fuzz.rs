@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fuzz::{Case, Target, cases, fuzz};
+use crate::made;
 use crate::vectors::vectors;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -104,6 +105,7 @@ fn fuzz_whatever_clients_do_in_whatever_order_the_bounds_hold() {
         name: "the ASAP service",
         corpus: known().into_iter().chain(kept).collect(),
         before: 2,
+        made: &|draw| [vec![SAY, u8::try_from(draw(4)).unwrap_or(0)], made::by_client(draw)].concat(),
         rounds: 1500,
         run: &run,
     });

@@ -142,7 +142,7 @@ proptest! {
 
 impl Registrar {
     /// Every order says the same, and no bound is exceeded.
-    pub(super) fn check(&self) {
+    pub(crate) fn check(&self) {
         let limits = &self.settings.limits;
         self.space.check();
         assert!(self.timers.consistent() && self.subscriptions.consistent());

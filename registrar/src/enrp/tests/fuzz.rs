@@ -6,13 +6,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::cluster::enrp_settings;
-use crate::fuzz::{Case, Target, cases, fuzz};
+use crate::fuzz::{Case, Draw, Target, cases, fuzz};
 use crate::machine::{Input, Output, Registrar};
+use crate::made;
 use crate::vectors::vectors;
 use crate::{Association, asap, enrp};
 
 /// The registrar of the vectors that is sent to there.
 const OWN: u32 = 0x55aa_00ff;
+
+/// The registrars of the vectors that send there, the first over association 0, the other over 1.
+const OTHERS: [u32; 2] = [0xabcd_1234, 0x0102_0304];
 
 /// What a piece does: its first octet says what, its second to which association.
 const PASS: u8 = 0;
@@ -58,7 +62,7 @@ impl World {
                 _ => {}
             }
         }
-        self.registrar.handlespace().check();
+        self.registrar.asap().check();
         let enrp = self.registrar.enrp();
         assert!(enrp.peers().count() <= enrp.settings().limits.peers);
     }
@@ -101,10 +105,29 @@ impl World {
             PEER_DOWN => self.give(Input::Enrp(enrp::Input::Down { association })),
             _ => {
                 let ppid = enrp::wire::PPID;
+                let space = self.registrar.handlespace();
+                let elements = space.homes().flat_map(|home| space.of_home(home).map(move |key| (home, key)));
+                let before: Vec<_> = elements.collect();
+                let sender = bytes.get(4..8).and_then(|id| Some(u32::from_be_bytes(id.try_into().ok()?)));
                 self.give(Input::Enrp(enrp::Input::Message { association, ppid, bytes }));
+                for (home, key) in before {
+                    let there = self.registrar.handlespace().get(key).is_some();
+                    assert!(there || sender == Some(home), "{sender:x?} removed an element of {home:#x}");
+                }
             }
         }
     }
+}
+
+/// A message as it should be, of a client or of another registrar.
+fn made(draw: Draw<'_>) -> Vec<u8> {
+    let who = draw(2);
+    let number = u8::try_from(who).unwrap_or(0);
+    if draw(3) == 0 {
+        return [vec![CLIENT_SAYS, number], made::by_client(draw)].concat();
+    }
+    let servers = [OTHERS[0], OTHERS[1], OWN];
+    [vec![PEER_SAYS, number], made::by_registrar(OTHERS[who], OWN, &servers, draw)].concat()
 }
 
 /// Which counters moved, and roughly how far.
@@ -158,6 +181,7 @@ fn fuzz_whatever_registrars_and_clients_do_in_whatever_order_the_books_agree() {
         name: "the registrar among its peers",
         corpus: known().into_iter().chain(kept).collect(),
         before: 2,
+        made: &made,
         rounds: 1000,
         run: &run,
     });
