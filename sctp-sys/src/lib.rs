@@ -6,6 +6,7 @@
 //! | [`sockopt`] | one typed function per socket option |
 //! | [`event`] | notifications, parsed from bytes |
 //! | [`diag`] | the associations and sockets of this host, whoever owns them |
+//! | [`readdress`] | changing the addresses of an association |
 //! | [`adopt`] | getting at the sockets of other programs |
 //! | [`watch`] | address changes and their answers, seen on the wire |
 //! | [`probe`] | what this kernel offers, and its settings |
@@ -20,6 +21,7 @@ pub mod diag;
 pub mod event;
 mod inbox;
 pub mod probe;
+pub mod readdress;
 pub mod socket;
 pub mod sockopt;
 mod syscall;

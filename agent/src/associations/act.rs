@@ -2,10 +2,10 @@
 //! is open, the program's close would send nothing.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 
-use sctp_sys::socket::Family;
+pub use sctp_sys::readdress::{add, ask_to_add, ask_to_remove, remove, swap};
 use sctp_sys::sockopt::{self, AssocId, AssocParams, PeerAddrParams, RtoInfo};
 
 use crate::handover::Timers;
@@ -152,110 +152,4 @@ pub fn nudge(fd: BorrowedFd<'_>, assoc: AssocId, peer: SocketAddr, left: bool) -
         }
     }
     if given_up { sockopt::set_primary(fd, assoc, peer) } else { Ok(()) }
-}
-
-/// Adds an address to the endpoint, and so to its associations. One that is already there is no error.
-///
-/// # Errors
-/// EADDRNOTAVAIL: the host does not have it; EADDRINUSE: another socket has it.
-pub fn add(fd: BorrowedFd<'_>, address: IpAddr, port: u16) -> io::Result<()> {
-    let wanted = SocketAddr::new(address, port);
-    match sockopt::bindx_add(fd, &[wanted]) {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) && bound(fd, address)? => Ok(()),
-        result => result,
-    }
-}
-
-/// Removes an address from the endpoint, and so from its associations. One that is not there is no error.
-///
-/// # Errors
-/// EBUSY: it is the only one.
-pub fn remove(fd: BorrowedFd<'_>, address: IpAddr, port: u16) -> io::Result<()> {
-    match sockopt::bindx_remove(fd, &[SocketAddr::new(address, port)]) {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) && !bound(fd, address)? => Ok(()),
-        result => result,
-    }
-}
-
-/// Makes the association ask its peer for the address. One that only the endpoint has (its deletion was answered after
-/// it had come back) is taken from that silently first: bindx asks for nothing that is bound already.
-///
-/// # Errors
-/// As [`add`]; EBUSY: the endpoint has no other.
-pub fn ask_to_add(fd: BorrowedFd<'_>, assoc: AssocId, address: IpAddr, port: u16) -> io::Result<()> {
-    if has(fd, assoc, address)? {
-        return Ok(());
-    }
-    if bound(fd, address)? {
-        silently(fd, || remove(fd, address, port))?;
-    }
-    add(fd, address, port)
-}
-
-/// Makes the association ask its peer to forget the address. One that the endpoint no longer has (an earlier deletion
-/// was refused) is given to that silently first: bindx deletes nothing that is not bound.
-///
-/// # Errors
-/// As [`remove`].
-pub fn ask_to_remove(fd: BorrowedFd<'_>, assoc: AssocId, address: IpAddr, port: u16) -> io::Result<()> {
-    if !has(fd, assoc, address)? {
-        return Ok(());
-    }
-    if !bound(fd, address)? {
-        freely(fd, address, || silently(fd, || add(fd, address, port)))?;
-    }
-    remove(fd, address, port)
-}
-
-/// Break-before-make by socket options alone; the endpoint gets a spare address of
-/// which the association learns nothing, so that its only address may be removed (which the kernel parks) before the
-/// new one is added; the Set Primary is an ASCONF that is accepted whole and ends the muteness; the last step deletes
-/// the old address for certain.
-///
-/// # Errors
-/// The kernel's, of the step that failed; the endpoint is left with the new address if that was added.
-pub fn swap(fd: BorrowedFd<'_>, assoc: AssocId, old: IpAddr, new: IpAddr, port: u16) -> io::Result<()> {
-    let spare: IpAddr = match old {
-        IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-        IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
-    };
-    silently(fd, || add(fd, spare, port))?;
-    remove(fd, old, port)?;
-    let added =
-        add(fd, new, port).and_then(|()| sockopt::set_peer_primary(fd, assoc, SocketAddr::new(new, port)));
-    let back = freely(fd, old, || {
-        silently(fd, || {
-            remove(fd, spare, port)?;
-            add(fd, old, port)
-        })
-    });
-    added?;
-    back?;
-    remove(fd, old, port)
-}
-
-/// Changes the endpoint without a word to its associations' peers.
-fn silently(fd: BorrowedFd<'_>, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    sockopt::set_asconf_supported(fd, sockopt::FUTURE_ASSOC, false)?;
-    let result = act();
-    sockopt::set_asconf_supported(fd, sockopt::FUTURE_ASSOC, true)?;
-    result
-}
-
-/// Binds addresses that the host does not have.
-fn freely(fd: BorrowedFd<'_>, address: IpAddr, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
-    let free = sockopt::freebind(fd, family)?;
-    sockopt::set_freebind(fd, family, true)?;
-    let result = act();
-    sockopt::set_freebind(fd, family, free)?;
-    result
-}
-
-fn has(fd: BorrowedFd<'_>, assoc: AssocId, address: IpAddr) -> io::Result<bool> {
-    Ok(sockopt::local_addrs(fd, assoc)?.iter().any(|own| own.ip() == address))
-}
-
-fn bound(fd: BorrowedFd<'_>, address: IpAddr) -> io::Result<bool> {
-    Ok(sockopt::local_addrs(fd, sockopt::FUTURE_ASSOC)?.iter().any(|bound| bound.ip() == address))
 }

@@ -68,18 +68,3 @@ pub fn binding(fd: BorrowedFd<'_>) -> io::Result<Binding> {
         Err(error) => Err(error),
     }
 }
-
-/// Whether the association can be changed at all: both ends had Add-IP and AUTH on when it began (RFC 5061,
-/// section 4.2.7), which shows in what the peer wants authenticated.
-///
-/// # Errors
-/// The kernel's.
-pub fn add_ip(fd: BorrowedFd<'_>, assoc: AssocId) -> io::Result<bool> {
-    const ASCONF: u8 = 0xc1;
-    match sockopt::peer_auth_chunks(fd, assoc) {
-        Ok(chunks) => Ok(chunks.contains(&ASCONF)),
-        // AUTH is off at this end: the kernel refuses to say what the peer wants.
-        Err(error) if error.raw_os_error() == Some(libc::EACCES) => Ok(false),
-        Err(error) => Err(error),
-    }
-}

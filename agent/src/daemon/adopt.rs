@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
+use sctp_sys::readdress;
 use sctp_sys::sockopt::{self, AssocId, AssocState};
 
 use super::Daemon;
@@ -59,7 +60,7 @@ impl Daemon {
         local_port: u16,
         executable: Option<&std::path::Path>,
     ) -> bool {
-        // The associations with registrars are the registrar's client's, which moves by registering anew.
+        // The associations with registrars are the registrar's client's, which moves them itself.
         if handle.pid.cast_unsigned() == std::process::id() {
             return false;
         }
@@ -120,7 +121,7 @@ impl Daemon {
         };
         let text = |error: std::io::Error| error.to_string();
         let binding = facts::binding(fd).map_err(text)?;
-        let add_ip = facts::add_ip(fd, assoc).map_err(text)?;
+        let add_ip = readdress::is_possible(fd, assoc).map_err(text)?;
         let key = key(if one_to_many { assoc } else { 0 });
         let known = self.host.found_before(key);
         // An earlier daemon may have ended between switching it on and writing that down.
