@@ -61,6 +61,9 @@ pub struct Timers {
     pub poll: Duration,
     /// The longest such pause. 30 s.
     pub poll_most: Duration,
+    /// How long an association that is [moved](crate::client::Output::Carry) is left alone once all is registered over
+    /// another, before it is used again. 500 ms.
+    pub carry: Duration,
     /// How long an association that has been replaced is kept at most once its successor is up; and one that a
     /// registrar has set up, if nothing is asked over it. 10 s.
     pub retire: Duration,
@@ -86,6 +89,7 @@ impl Default for Timers {
             retry_most: Duration::from_secs(30),
             poll: Duration::from_secs(1),
             poll_most: Duration::from_secs(30),
+            carry: Duration::from_millis(500),
             retire: Duration::from_secs(10),
             life_unit: LifeUnit::Seconds,
         }

@@ -3,7 +3,8 @@
 //! New addresses mean a new association from exactly those: the registrar takes an element's addresses only if they are
 //! addresses of the association (RFC 5352 §2.2.1), and a new association is quicker than moving an old one. The
 //! registrar that was home before is tried first, and what is to be said to it is handed over with the connection, so
-//! that it travels with the COOKIE-ECHO. The old association is kept until its successor has taken over.
+//! that it travels with the COOKIE-ECHO. The old association is kept until its successor has taken over; the elements'
+//! is [carried along](super::carried), and becomes home again.
 //!
 //! A client has two of these, one for its elements and one for its users: Linux sends one message with the COOKIE-ECHO,
 //! not two, and neither registration nor resolution shall wait a round trip for the other.
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use super::carried::Carried;
 use super::{LinkId, PortId};
 use crate::hunt::{self, Hunt};
 use crate::timers::{Timers, earliest};
@@ -26,6 +28,8 @@ pub(super) enum Input {
     Local(Vec<IpAddr>),
     /// The home does not answer: look for another.
     Hunt,
+    /// What [`Output::Carry`] asked for is under way.
+    Carried(LinkId),
     /// An association is up.
     Up(LinkId),
     /// An association is lost or could not be set up.
@@ -46,6 +50,8 @@ pub(super) enum Input {
     Listed { place: usize, addresses: Vec<SocketAddr> },
     /// All is registered at the home: predecessors may go.
     Settled,
+    /// The home refuses what its [bridge](Home::bridge) had accepted.
+    Refused,
 }
 
 /// What is to be done about it.
@@ -62,6 +68,11 @@ pub(super) enum Output {
         remote: Vec<SocketAddr>,
     },
     Close(LinkId),
+    /// Move this association, and its socket, to these addresses.
+    Carry {
+        link: LinkId,
+        local: Vec<IpAddr>,
+    },
     /// This is the home now: say everything to it. It need not be up.
     Home(LinkId),
     /// There is none.
@@ -76,7 +87,8 @@ enum State {
     /// no longer needs an association that it began does not know that it was the one.
     Visiting(Instant),
     /// Replaced; it goes when its successor has taken over, or at this time: a successor that answers nothing is itself
-    /// replaced, again and again, and predecessors shall not pile up.
+    /// replaced, again and again, and predecessors shall not pile up. None: the successor is not up, or has been home
+    /// before and has to show that it still works.
     Retiring(Option<Instant>),
 }
 
@@ -111,6 +123,9 @@ pub(super) struct Home {
     ports: BTreeMap<PortId, Vec<IpAddr>>,
     links: BTreeMap<LinkId, Link>,
     home: Option<LinkId>,
+    /// Whether predecessors are carried along.
+    carries: bool,
+    carried: Carried,
     /// The place in the list of the last home that was up.
     last: Option<usize>,
     outputs: VecDeque<Output>,
@@ -122,6 +137,7 @@ impl Home {
         timers: Timers,
         seed: Option<u64>,
         first: u64,
+        carries: bool,
     ) -> Self {
         Self {
             hunt: Hunt::new(registrars.len(), timers.clone(), seed),
@@ -133,6 +149,8 @@ impl Home {
             ports: BTreeMap::new(),
             links: BTreeMap::new(),
             home: None,
+            carries,
+            carried: Carried::default(),
             last: None,
             outputs: VecDeque::new(),
         }
@@ -161,9 +179,18 @@ impl Home {
     /// Whether this is a predecessor whose successor is up, at the same registrar.
     pub(super) fn is_replaced(&self, id: LinkId) -> bool {
         let Some(link) = self.links.get(&id) else { return false };
+        matches!(link.state, State::Retiring(Some(_))) && self.is_at_home(link)
+    }
+
+    /// Whether this is a predecessor that will be home again.
+    pub(super) fn is_carried(&self, id: LinkId) -> bool {
+        self.carried.is(id) && self.links.get(&id).is_some_and(|link| self.is_at_home(link))
+    }
+
+    /// Whether a link is to the registrar that is home, and up.
+    fn is_at_home(&self, link: &Link) -> bool {
         let home = self.home.and_then(|home| self.links.get(&home));
-        matches!(link.state, State::Retiring(Some(_)))
-            && home.is_some_and(|home| home.state == State::Up && home.registrar == link.registrar)
+        home.is_some_and(|home| home.state == State::Up && home.registrar == link.registrar)
     }
 
     pub(super) fn knows(&self, link: LinkId) -> bool {
@@ -192,6 +219,13 @@ impl Home {
         match input {
             Input::Local(local) => self.set_local(now, local),
             Input::Hunt => self.hunt_beside_home(now),
+            Input::Carried(link) => {
+                if self.carried.moves(link)
+                    && let Some(link) = self.links.get(&link)
+                {
+                    self.ports.insert(link.port, self.local.clone());
+                }
+            }
             Input::Up(link) => self.up(now, link),
             Input::Down(link) => self.down(now, link),
             Input::Restarted(link) => {
@@ -217,7 +251,12 @@ impl Home {
             Input::Adopt(link) => self.adopt(now, link),
             Input::Replaced(link) => self.close(link),
             Input::Listed { place, addresses } => self.listed(now, place, addresses),
-            Input::Settled => self.release(|state| matches!(state, State::Retiring(_))),
+            Input::Settled => self.settled(now),
+            Input::Refused => {
+                if let Some(bridge) = self.bridge() {
+                    self.return_to(now, bridge);
+                }
+            }
         }
         self.sweep();
     }
@@ -225,7 +264,8 @@ impl Home {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.hunt.handle_timeout(now);
         self.follow_hunt(now);
-        self.release(|state| state.end().is_some_and(|end| end <= now));
+        self.carried.handle_timeout(now);
+        self.release(|_, state| state.end().is_some_and(|end| end <= now));
         self.sweep();
     }
 
@@ -235,7 +275,7 @@ impl Home {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let ends = self.links.values().map(|link| link.state.end());
-        earliest(ends.chain([self.hunt.poll_timeout()]))
+        earliest(ends.chain([self.hunt.poll_timeout(), self.carried.poll_timeout()]))
     }
 
     fn number(&mut self) -> u64 {
@@ -250,10 +290,18 @@ impl Home {
         }
         self.local = local;
         self.steer(now, hunt::Input::Stop);
+        if let Some(home) = self.home.filter(|_| self.carries && self.is_up()) {
+            self.carried.leave(home);
+        }
         self.leave_home();
         self.port = None;
+        let carried = self.carried.start();
         if self.local.is_empty() {
             return;
+        }
+        // Before the new one is opened: its ASCONF is to be there first.
+        if let Some(link) = carried {
+            self.outputs.push_back(Output::Carry { link, local: self.local.clone() });
         }
         self.bind();
         self.steer(now, hunt::Input::Start { prefer: self.last, avoid: None });
@@ -293,6 +341,7 @@ impl Home {
     }
 
     fn close(&mut self, link: LinkId) {
+        self.carried.forget(link);
         if self.links.remove(&link).is_some() {
             self.outputs.push_back(Output::Close(link));
         }
@@ -376,7 +425,38 @@ impl Home {
         }
     }
 
+    /// All is registered at the home: predecessors go, but for one that is to be home again.
+    fn settled(&mut self, now: Instant) {
+        let carried = self.links.keys().copied().find(|id| self.is_carried(*id));
+        self.release(|id, state| matches!(state, State::Retiring(_)) && carried != Some(id));
+        let ready = self.carried.settled(now, self.timers.carry);
+        let Some(id) = carried.filter(|_| ready) else { return };
+        let bridge = self.home;
+        self.carried.forget(id);
+        self.return_to(now, id);
+        // What it has registered counts until this one has answered.
+        if let Some(bridge) = bridge.and_then(|bridge| self.links.get_mut(&bridge)) {
+            bridge.state = State::Retiring(None);
+        }
+    }
+
+    /// Makes a predecessor home again.
+    fn return_to(&mut self, now: Instant, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.state = State::Up;
+        let (registrar, port) = (link.registrar, link.port);
+        self.settle_at(now, id, registrar);
+        self.port = Some(port);
+    }
+
+    /// Over which all is registered, while the home, which was carried along, has to show that it still works.
+    pub(super) fn bridge(&self) -> Option<LinkId> {
+        let waits = self.links.iter().find(|(_, link)| link.state == State::Retiring(None));
+        waits.map(|(id, _)| *id).filter(|_| self.is_up())
+    }
+
     fn down(&mut self, now: Instant, id: LinkId) {
+        self.carried.forget(id);
         let Some(link) = self.links.remove(&id) else { return };
         if self.home == Some(id) {
             self.home = None;
@@ -413,8 +493,9 @@ impl Home {
     }
 
     /// Closes those associations of whose state this holds.
-    fn release(&mut self, over: impl Fn(State) -> bool) {
-        let old: Vec<_> = self.links.iter().filter(|(_, link)| over(link.state)).map(|(id, _)| *id).collect();
+    fn release(&mut self, over: impl Fn(LinkId, State) -> bool) {
+        let old: Vec<_> =
+            self.links.iter().filter(|(id, link)| over(**id, link.state)).map(|(id, _)| *id).collect();
         for link in old {
             self.close(link);
         }

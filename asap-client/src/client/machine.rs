@@ -61,8 +61,8 @@ impl Client {
     pub fn new(config: Config) -> Self {
         let Config { registrars, timers, seed } = config;
         Self {
-            pe: Home::new(registrars.clone(), timers.clone(), seed, 1),
-            pu: Home::new(registrars.clone(), timers.clone(), seed, 2),
+            pe: Home::new(registrars.clone(), timers.clone(), seed, 1, true),
+            pu: Home::new(registrars.clone(), timers.clone(), seed, 2, false),
             configured: registrars.len(),
             announced: Announced::default(),
             registrars,
@@ -115,6 +115,7 @@ impl Client {
                 self.send(link, &Message::EndpointUnreachable { handle, id });
             }
             Input::Announced { server, addresses } => self.heard(now, server, addresses),
+            Input::Carried(link) => self.owner(link).handle(now, home::Input::Carried(link)),
             Input::Up(link) => self.owner(link).handle(now, home::Input::Up(link)),
             Input::Down(link) => self.owner(link).handle(now, home::Input::Down(link)),
             Input::Restarted(link) => self.owner(link).handle(now, home::Input::Restarted(link)),
@@ -326,6 +327,7 @@ impl Client {
             home::Output::Unbind(port) => Output::Unbind(port),
             home::Output::Open { link, port, remote } => Output::Open { link, port, remote },
             home::Output::Close(link) => Output::Close(link),
+            home::Output::Carry { link, local } => Output::Carry { link, local },
             home::Output::Home(_) | home::Output::HomeLost => return,
         });
     }
@@ -407,6 +409,11 @@ impl Client {
         }
         match &decoded.message {
             Message::EndpointKeepAlive { home, .. } => self.keep_alive(now, link, *home, &decoded.message),
+            Message::RegistrationResponse { rejected: true, .. }
+                if self.pe.home() == Some(link) && self.pe.bridge().is_some() =>
+            {
+                self.pe.handle(now, home::Input::Refused);
+            }
             Message::RegistrationResponse { handle, id, .. }
             | Message::DeregistrationResponse { handle, id, .. }
                 if self.pe.home() == Some(link) =>
@@ -437,6 +444,10 @@ impl Client {
                     answers.push(answer);
                 }
             }
+        }
+        // It has been registered over another association, and will soon be over this one, which is answer enough.
+        if ours && !home && self.pe.is_carried(link) {
+            return;
         }
         // We registered at this registrar from where we are now, and it wonders whether we are still where we were:
         // the end of that association tells it that we are not.

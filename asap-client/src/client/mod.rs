@@ -4,9 +4,11 @@
 //! Whoever drives it makes associations of its outputs: a *port* is a socket bound to some of the host's addresses, a
 //! *link* an association of such a socket. When the host's addresses change, everything is said again over new links
 //! from the new addresses. There are two, one for the elements and one for the users, so that registrations and
-//! resolutions travel at the same time, each with the setting up of its association.
+//! resolutions travel at the same time, each with the setting up of its association. The elements' old association is
+//! moved, too, if that can be done, and used again once all is registered.
 
 mod announced;
+mod carried;
 mod home;
 mod machine;
 
@@ -113,6 +115,8 @@ pub enum Input {
         /// Where it serves, of one port if over SCTP.
         addresses: Vec<SocketAddr>,
     },
+    /// What [`Output::Carry`] asked for is under way.
+    Carried(LinkId),
     /// An association is up.
     Up(LinkId),
     /// An association could not be set up, is lost or was shut down.
@@ -159,6 +163,14 @@ pub enum Output {
         link: LinkId,
         /// One user message.
         bytes: Vec<u8>,
+    },
+    /// Move this association, and its socket, to these addresses (RFC 5061), if that can be done; answered by
+    /// [`Input::Carried`] then, and else not at all.
+    Carry {
+        /// The association.
+        link: LinkId,
+        /// The addresses, the likeliest first.
+        local: Vec<IpAddr>,
     },
     /// Abort this association.
     Close(LinkId),

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::*;
 use crate::wire::{Message, PoolElement as WireElement, Transport, decode};
 
+mod carried;
 mod chaos;
 
 struct World {
@@ -52,6 +53,7 @@ enum Seen {
     Open(LinkId, PortId, Vec<SocketAddr>),
     Say(LinkId, Message),
     Close(LinkId),
+    Carry(LinkId, Vec<IpAddr>),
     Event(Event),
 }
 
@@ -82,6 +84,7 @@ impl World {
                 Output::Open { link, port, remote } => Seen::Open(link, port, remote),
                 Output::Send { link, bytes } => Seen::Say(link, decode(&bytes).unwrap().message),
                 Output::Close(link) => Seen::Close(link),
+                Output::Carry { link, local } => Seen::Carry(link, local),
                 Output::Event(event) => Seen::Event(event),
             })
             .collect()

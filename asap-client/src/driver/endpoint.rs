@@ -44,6 +44,14 @@ impl Endpoint {
         }
     }
 
+    /// Begins to move an association to these addresses; whether that can be done.
+    pub(super) fn carry(&self, assoc: AssocId, local: &[IpAddr]) -> io::Result<bool> {
+        match self {
+            Self::Sctp(port) => port.carry(assoc, local),
+            Self::Tcp(_) => Ok(false),
+        }
+    }
+
     pub(super) fn close(&mut self, assoc: AssocId) {
         match self {
             Self::Sctp(port) => port.close(assoc),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sctp_sys::event::{EventType, Notification};
+use sctp_sys::readdress;
 use sctp_sys::sockopt;
 use sctp_sys::tokio::AsyncSocket;
 use sctp_sys::{AssocId, FUTURE_ASSOC, Family, MessageInfo, Received, SendInfo, Socket, Style};
@@ -82,6 +83,13 @@ impl Port {
         self.writer.send((assoc, bytes)).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
+    /// Begins to move an association, with the others of its socket, to these addresses; whether that can be done.
+    ///
+    /// Registrars stay where they are, so that this end may be mute meanwhile.
+    pub(super) fn carry(&self, assoc: AssocId, local: &[IpAddr]) -> io::Result<bool> {
+        readdress::follow(self.socket.get_ref().as_fd(), assoc, local)
+    }
+
     /// Aborts an association.
     pub(super) fn close(&mut self, assoc: AssocId) {
         if self.links.remove(&assoc).is_some()
@@ -130,6 +138,12 @@ fn bound(local: &[IpAddr], tuning: &Tuning) -> io::Result<Socket> {
     let fd = socket.as_fd();
     tuning.apply(fd)?;
     sockopt::set_events(fd, &[EventType::AssocChange, EventType::Shutdown])?;
+    // It has to be on before the association is set up that is to be moved.
+    if let Err(error) = sockopt::set_auth_supported(fd, FUTURE_ASSOC, true)
+        .and_then(|()| sockopt::set_asconf_supported(fd, FUTURE_ASSOC, true))
+    {
+        tracing::debug!(%error, "the association will not be moved: Add-IP is not to be had");
+    }
     socket.set_message_limit(MOST);
     // An IPv6 address that is still being checked for duplicates can be bound only so.
     sockopt::set_freebind(fd, family, true)?;

@@ -156,6 +156,11 @@ impl Task {
                     }
                 }
                 Output::Send { link, bytes } => self.send(link, bytes),
+                Output::Carry { link, local } => {
+                    if self.carry(link, &local) {
+                        self.give(Input::Carried(link));
+                    }
+                }
                 Output::Close(link) => {
                     if let Some((port, assoc)) = self.links.remove(&link)
                         && let Some(port) = self.port(port)
@@ -213,6 +218,18 @@ impl Task {
         let assoc = port.open(link, remote)?;
         self.links.insert(link, (id, assoc));
         Ok(())
+    }
+
+    /// Begins to move an association; whether that can be done.
+    fn carry(&mut self, link: LinkId, local: &[std::net::IpAddr]) -> bool {
+        let Some(&(id, assoc)) = self.links.get(&link) else { return false };
+        let moves = self.port(id).map_or(Ok(false), |port| port.carry(assoc, local));
+        tracing::debug!(?link, ?local, ?moves, "the old association is to be moved");
+        // Whoever binds it anew binds it there.
+        if let (Ok(true), Some((bound, _))) = (&moves, self.ports.get_mut(&id)) {
+            *bound = local.to_vec();
+        }
+        moves.unwrap_or(false)
     }
 
     fn send(&mut self, link: LinkId, bytes: Vec<u8>) {

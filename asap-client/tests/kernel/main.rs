@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "these tests run in real time, and wait on conditions only")]
 
+mod carried;
 mod client;
 mod registrar;
 mod rsplib;

@@ -1,5 +1,6 @@
 //! A host among two registrars, with everything going wrong at random and then right again: however it went, the host
-//! ends up registered at its home from where it is, subscribed, and knowing what its registrar knows.
+//! ends up registered at its home from where it is, subscribed, and knowing what its registrar knows. Associations can
+//! be moved, or cannot, or that fails on the way.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -15,6 +16,7 @@ const LOSS: Duration = Duration::from_secs(6);
 enum Happening {
     Up(LinkId),
     Down(LinkId),
+    Moved(LinkId, Vec<IpAddr>),
     ToRegistrar(LinkId, Vec<u8>),
     ToHost(LinkId, Vec<u8>),
 }
@@ -30,6 +32,7 @@ struct Registrar {
 
 #[derive(Debug)]
 struct Link {
+    port: PortId,
     registrar: usize,
     local: Vec<IpAddr>,
     /// It was begun while nobody answered, or its registrar has died since: it will end, nothing travels on it.
@@ -108,7 +111,7 @@ impl Chaos {
                     let same = self.links.values().filter(|l| (l.registrar, &l.local) == (registrar, &local));
                     // A predecessor stays ten seconds, and a silent successor two.
                     assert!(same.count() < 16, "associations pile up: {:?}", self.links);
-                    self.links.insert(link, Link { registrar, local, doomed: false });
+                    self.links.insert(link, Link { port, registrar, local, doomed: false });
                     if self.reaches(link) {
                         self.later(2 * DELAY, Happening::Up(link));
                     } else {
@@ -118,6 +121,17 @@ impl Chaos {
                 Output::Send { link, bytes } => {
                     if self.reaches(link) {
                         self.later(4 * DELAY, Happening::ToRegistrar(link, bytes));
+                    }
+                }
+                Output::Carry { link, local } => {
+                    let chance = self.random(4);
+                    if chance > 0 {
+                        // The socket moves at once, the association once it is agreed, if it ever is.
+                        self.ports.insert(self.links[&link].port, local.clone());
+                        self.client.handle(self.now, Input::Carried(link));
+                    }
+                    if chance > 1 {
+                        self.later(4 * DELAY, Happening::Moved(link, local));
                     }
                 }
                 Output::Close(link) => {
@@ -190,6 +204,11 @@ impl Chaos {
                 self.ended(link);
                 self.links.remove(&link);
                 self.give(Input::Down(link));
+            }
+            Happening::Moved(id, local) => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.local = local;
+                }
             }
             Happening::ToRegistrar(link, bytes) => self.answer(link, &bytes),
             Happening::ToHost(link, bytes) if self.reaches(link) => self.give(Input::Received(link, bytes)),
