@@ -9,8 +9,7 @@
 //!   address, and wins at once. If they share none, the one that owns the element is sent a keep-alive, and the newcomer
 //!   waits. If the owner answers within [`Settings::move_timeout`], the newcomer is refused with cause 0x4. If not, or if
 //!   the owner's association ends or gets an address of the newcomer's, the host has moved: the newcomer is let in.
-//!   With no time for the answer, as by default, it is let in without asking: an agent that lost its last address registers
-//!   so, and its peers wait for it.
+//!   With no time for the answer it is let in without asking.
 //!   An owner that stays silent for a whole keep-alive's time and owns nothing else is aborted then.
 //! - **Policies** that are not known here are refused with cause 0x3 and the policy parameter: an element that
 //!   asks for shares by some measure should not seem to get them. All of [`asap_client::policy`] are known. A pool has

@@ -16,7 +16,7 @@ pub struct Settings {
     /// How long an element may take to answer one.
     pub keep_alive_timeout: Duration,
     /// How long the owner of an element has to answer a keep-alive when the element registers over a new association
-    /// from other addresses: only if it does not, it has moved. 0, the default: it is not asked.
+    /// from other addresses: only if it does not, it has moved. 0: it is not asked.
     pub move_timeout: Duration,
     /// How long after one push to the subscribers of a pool the next one may be; 0: every change is pushed.
     pub push_interval: Duration,
@@ -35,7 +35,7 @@ impl Default for Settings {
             max_bad_pe_report: 3,
             keep_alive_interval: Some(Duration::from_secs(5)),
             keep_alive_timeout: Duration::from_secs(5),
-            move_timeout: Duration::ZERO,
+            move_timeout: Duration::from_millis(300),
             push_interval: Duration::from_millis(50),
             verify_timeout: Duration::from_secs(1),
             allow_loopback: false,

@@ -68,7 +68,6 @@ impl World {
         Self::with(Settings {
             server: 0x1111,
             keep_alive_interval: None,
-            move_timeout: Duration::from_millis(300),
             push_interval: Duration::ZERO,
             ..Settings::default()
         })
@@ -82,8 +81,7 @@ impl World {
     }
 
     fn with_limits(limits: Limits) -> Self {
-        let move_timeout = Duration::from_millis(300);
-        Self::with(Settings { limits, keep_alive_interval: None, move_timeout, ..Settings::default() })
+        Self::with(Settings { limits, keep_alive_interval: None, ..Settings::default() })
     }
 
     fn give(&mut self, input: Input) {

@@ -92,8 +92,8 @@ pub struct Asap {
     #[serde(deserialize_with = "value::duration::<_, 100, 600_000>")]
     pub keep_alive_timeout: Duration,
     /// How long the owner of an element has to answer when the element registers over a new association from other
-    /// addresses, up to 1m; the newcomer is let in if it does not. Default 0s: it is not asked. An agent whose last
-    /// address breaks before it has another registers so, and all this time passes before its peers find it.
+    /// addresses, up to 1m; the newcomer is let in if it does not, and at once if the two associations come to have an
+    /// address in common. 0s: the owner is not asked. Default 300ms.
     #[serde(deserialize_with = "value::duration::<_, 0, 60_000>")]
     pub move_timeout: Duration,
     /// How long an element may take to answer when another registrar says that it is its own now, 100ms to 10m.

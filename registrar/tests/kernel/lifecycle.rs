@@ -127,16 +127,6 @@ fn what_happens_is_told_to_who_looks_on() {
 #[test]
 fn a_configuration_that_is_read_again_holds_from_then_on_and_a_bad_one_changes_nothing() {
     let mut world = World::told("identifier = 17\nlog = \"info\"\n[limits]\nelements = 1\n");
-    let mut log = world.log.take().unwrap();
-    let mut until = |wanted: &str| {
-        loop {
-            let mut line = String::new();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "{wanted:?} was not said");
-            if line.contains(wanted) {
-                return line;
-            }
-        }
-    };
     let mut client = Client::connect("10.0.0.2");
     client.register("p", 1, "10.0.0.2");
     let refused = |client: &mut Client| {
@@ -145,16 +135,16 @@ fn a_configuration_that_is_read_again_holds_from_then_on_and_a_bad_one_changes_n
     };
     assert!(refused(&mut client));
     world.reload("identifier = 17\n[limits]\nelements = x\n");
-    let said = until("the configuration is as before");
+    let said = world.until_said("the configuration is as before");
     assert!(said.contains("registrar.toml:3:12: "), "{said}");
     assert!(refused(&mut client));
     world.reload("identifier = 18\nlisten = [\"10.0.0.1:3863\"]\nlog = \"debug\"\n[limits]\nelements = 2\n");
-    until("listen has changed in the configuration; it is as before until the next start");
-    until("identifier has changed");
-    until("the configuration was read again");
+    world.until_said("listen has changed in the configuration; it is as before until the next start");
+    world.until_said("identifier has changed");
+    world.until_said("the configuration was read again");
     assert!(!refused(&mut client));
     let _other = Client::connect("10.0.0.3");
-    until("association up");
+    world.until_said("association up");
     let dump = world.dump();
     assert_eq!((dump.identifier, dump.pools[0].elements.len(), dump.associations.len()), (17, 2, 2));
 }

@@ -104,15 +104,7 @@ fn a_registration_that_runs_out_is_removed() {
 #[test]
 fn an_association_that_moved_by_asconf_registers_its_new_address() {
     let world = World::new(QUIET);
-    let socket = {
-        let client = sctp_sys::Socket::new(sctp_sys::Style::OneToOne, sctp_sys::Family::V4).unwrap();
-        sockopt::set_auth_supported(client.as_fd(), 0, true).unwrap();
-        sockopt::set_asconf_supported(client.as_fd(), 0, true).unwrap();
-        client.bind("10.0.0.2:0".parse().unwrap()).unwrap();
-        client.connect(REGISTRAR.parse().unwrap()).unwrap();
-        client
-    };
-    let mut element = Client { socket, buffer: Vec::new() };
+    let mut element = Client::mobile("10.0.0.2", REGISTRAR);
     element.register("p", 1, "10.0.0.2");
     assert!(matches!(
         element.ask(&registration("p", 1, "10.0.0.3")),

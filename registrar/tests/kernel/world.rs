@@ -1,15 +1,17 @@
 //! A network namespace with a registrar in it, and clients over plain sockets.
 
 use asap_client::wire::{self, Message, Policy, PoolElement, PoolHandle, Transport, TransportUse};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeVal;
 use nix::unistd::Pid;
 use roam_registrar::driver::fetch_dump;
 use roam_registrar::dump::Dump;
-use sctp_sys::{Family, Received, SendInfo, Socket, Style};
+use sctp_sys::{FUTURE_ASSOC, Family, Received, SendInfo, Socket, Style, sockopt};
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -75,6 +77,18 @@ impl World {
         world.child = start(&world.wrapper, &world.dir, true);
         world.log = world.child.stderr.take().map(BufReader::new);
         world
+    }
+
+    /// Waits until the registrar's log says this.
+    pub(crate) fn until_said(&mut self, wanted: &str) -> String {
+        let log = self.log.as_mut().expect("a world that is told");
+        loop {
+            let mut line = String::new();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "{wanted:?} was not said");
+            if line.contains(wanted) {
+                return line;
+            }
+        }
     }
 
     /// Has the registrar read another configuration.
@@ -157,6 +171,43 @@ fn start(wrapper: &[&str], dir: &tempfile::TempDir, told: bool) -> Child {
     child
 }
 
+/// A host in a namespace of its own, behind an access network of this one.
+pub(crate) struct Host {
+    pub(crate) name: String,
+    /// The registrar as seen from there.
+    pub(crate) registrar: String,
+}
+
+impl Host {
+    /// In network 10.n.0.0/24, with address 2.
+    pub(crate) fn new(n: u8) -> Self {
+        let name = format!("host-{}-{n}", std::process::id());
+        sh(&format!(
+            "ip netns add {name}; ip link add v{n} type veth peer name e0 netns {name}
+             ip addr add 10.{n}.0.1/24 dev v{n}; ip link set v{n} up
+             ip -n {name} addr add 10.{n}.0.2/24 dev e0; ip -n {name} link set e0 up; ip -n {name} link set lo up"
+        ));
+        Self { name, registrar: format!("10.{n}.0.1:3863") }
+    }
+
+    /// Makes sockets there.
+    pub(crate) fn within<T>(&self, make: impl FnOnce() -> T) -> T {
+        let here = File::open("/proc/thread-self/ns/net").unwrap();
+        let there = File::open(format!("/var/run/netns/{}", self.name)).unwrap();
+        setns(there, CloneFlags::CLONE_NEWNET).unwrap();
+        let made = make();
+        setns(here, CloneFlags::CLONE_NEWNET).unwrap();
+        made
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // The test says what went wrong, not this.
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+    }
+}
+
 /// A client over a one-to-one socket.
 pub(crate) struct Client {
     pub(crate) socket: Socket,
@@ -172,10 +223,21 @@ impl Client {
         Self::try_connect(address, registrar).expect("the registrar listens")
     }
 
+    /// One whose association can be moved by ASCONF.
+    pub(crate) fn mobile(address: &str, registrar: &str) -> Self {
+        let socket = Socket::new(Style::OneToOne, Family::V4).unwrap();
+        sockopt::set_auth_supported(socket.as_fd(), FUTURE_ASSOC, true).unwrap();
+        sockopt::set_asconf_supported(socket.as_fd(), FUTURE_ASSOC, true).unwrap();
+        Self::over(socket, address, registrar.parse().unwrap()).expect("the registrar listens")
+    }
+
     /// `None` if nobody listens there.
     pub(crate) fn try_connect(address: &str, registrar: &str) -> Option<Self> {
         let registrar: SocketAddr = registrar.parse().unwrap();
-        let socket = Socket::new(Style::OneToOne, Family::of(registrar)).unwrap();
+        Self::over(Socket::new(Style::OneToOne, Family::of(registrar)).unwrap(), address, registrar)
+    }
+
+    fn over(socket: Socket, address: &str, registrar: SocketAddr) -> Option<Self> {
         socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
         socket.connect(registrar).ok()?;
         let patience = TimeVal::new(PATIENCE.as_secs().cast_signed(), 0);

@@ -60,8 +60,8 @@ fn over_a_new_association_it_is_let_in_when_the_old_one_is_silent_for_300_ms() {
 }
 
 #[test]
-fn unless_the_owner_is_given_time_the_newcomer_is_let_in_at_once() {
-    let mut w = World::with(Settings::default());
+fn with_no_time_for_its_answer_the_owner_is_not_asked() {
+    let mut w = World::with(Settings { move_timeout: Duration::ZERO, ..Settings::default() });
     w.up(A, &["10.0.0.1"]);
     w.registered(A, "p", element(1, "10.0.0.1"));
     w.up(B, &["10.0.1.1"]);
