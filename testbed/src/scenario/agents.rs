@@ -1,5 +1,6 @@
 //! Who looks after the associations: the registrar and `roamd` on the hosts, or a setting of the kernel.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
@@ -11,6 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use roam_agent::control::protocol::{Reply, Request};
 use roam_agent::control::{AssociationReport, AssociationState, Client, StatusReport};
+use roam_registrar::Association;
+use roam_registrar::driver::fetch_dump;
 use sctp_sys::Family;
 
 use super::leftovers;
@@ -52,6 +55,9 @@ impl Plan {
         !self.registered.is_empty()
     }
 }
+
+/// Over which association each pool element is registered: its number at the registrar, and the element's port there.
+pub(super) type Registrations = BTreeMap<(String, u32), (Association, u16)>;
 
 /// The configuration of one host's daemon.
 pub(super) fn configuration(plan: &Plan, host: Host, runtime: &Path, registrar: SocketAddr) -> String {
@@ -170,6 +176,24 @@ impl<'a> Agents<'a> {
         if let Some(mut registrar) = self.registrar.take() {
             registrar.stop(Duration::from_secs(5));
         }
+    }
+
+    /// What the registrar says; none without agents.
+    pub(super) fn registrations(&self) -> Registrations {
+        if self.registrar.is_none() || self.agent != Agent::Roam {
+            return Registrations::new();
+        }
+        let Ok(dump) = fetch_dump(&self.directory.join("registrar")) else { return Registrations::new() };
+        let port = |wanted: Association| {
+            dump.associations.iter().find(|association| association.association == wanted).map(|it| it.port)
+        };
+        let elements = dump.pools.iter().flat_map(|pool| pool.elements.iter().map(move |it| (pool, it)));
+        elements
+            .filter_map(|(pool, element)| {
+                let over = element.association?;
+                Some(((pool.handle.clone(), element.id), (over, port(over)?)))
+            })
+            .collect()
     }
 
     fn runtime(&self, host: Host) -> PathBuf {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::agents::{Agents, Plan};
+use super::agents::{Agents, Plan, Registrations};
 use super::programs::{self, Running, Yield};
 use super::story::{Event, Story};
 use super::{Programs, Round, Scenario, Step};
@@ -55,6 +55,8 @@ struct Play<'a> {
     network: &'a Network,
     agents: Agents<'a>,
     running: Option<Running>,
+    /// When the programs had started.
+    registrations: Registrations,
     outages: Outages,
     windows: Vec<Window>,
     /// The begin of a handover that has not yet recovered.
@@ -82,6 +84,7 @@ pub(super) fn play(stage: &Stage<'_>, scenario: &Scenario, round: &Round) -> Res
         network: &network,
         agents,
         running: None,
+        registrations: Registrations::new(),
         outages: Outages::default(),
         windows: Vec::new(),
         moving: None,
@@ -176,9 +179,35 @@ impl Play<'_> {
                 self.story.note("-", "program", format!("{associations} {words} up"));
                 self.recover()?;
                 self.pass(STEADY)?;
+                self.registrations = self.agents.registrations();
             }
+            Step::SameAtRegistrar => self.same_at_registrar()?,
         }
         Ok(())
+    }
+
+    fn same_at_registrar(&mut self) -> Result<()> {
+        let (agents, before) = (&self.agents, &self.registrations);
+        let mut now = Registrations::new();
+        let waited =
+            clock::until("the old associations to the registrar", patience(self.stage.agent), || {
+                now = agents.registrations();
+                if now != *before {
+                    // Interrupted: the wait itself sees that, too.
+                    let _ = clock::pass(Duration::from_millis(100));
+                }
+                (now == *before).then_some(())
+            });
+        match waited {
+            Err(Waited::Interrupted) => Err(Waited::Interrupted.into()),
+            Err(_) => anyhow::bail!("the daemons were registered over {before:?} and are over {now:?}"),
+            Ok(()) => {
+                let list: Vec<_> =
+                    now.iter().map(|((pool, _), it)| format!("{pool} over {}", it.0)).collect();
+                self.story.note("G", "registrar", format!("as in the beginning: {}", list.join(", ")));
+                Ok(())
+            }
+        }
     }
 
     fn begin(&mut self, at: Nanos) {

@@ -80,6 +80,8 @@ pub enum Step {
     StartRegistrar,
     /// The programs are started and their association is up. Every plan has it once.
     StartPrograms,
+    /// Each daemon speaks to the registrar over the association over which it did when the programs had started.
+    SameAtRegistrar,
 }
 
 /// The programs at the two ends.

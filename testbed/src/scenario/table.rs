@@ -6,7 +6,8 @@ use super::{Binding, Ip, Programs, Round, Scenario, Stack, Step};
 use crate::topology::{A1, A1B, A2, B1, B2, Host, Place};
 use Binding::{Explicit, Several, Wildcard};
 use Step::{
-    Down, KillAgent, Outage, Pass, Recover, StartAgent, StartPrograms, StartRegistrar, StopRegistrar, Up,
+    Down, KillAgent, Outage, Pass, Recover, SameAtRegistrar, StartAgent, StartPrograms, StartRegistrar,
+    StopRegistrar, Up,
 };
 
 /// The scenarios that the README's table compares with the kernel alone.
@@ -212,6 +213,7 @@ fn special() -> Vec<Scenario> {
             )],
         ),
         daemon_killed(),
+        carried_along(),
         Scenario {
             loss_percent: 5.0,
             ..scenario(
@@ -313,6 +315,17 @@ fn daemon_killed() -> Scenario {
             during("server", vec![Down(vec![B1]), Outage, Up(vec![B2]), Pass(ms(15))], vec![]),
             during("simultaneous", vec![Down(vec![A1, B1]), Outage, Up(vec![A2, B2]), Pass(ms(60))], vec![]),
         ],
+    )
+}
+
+fn carried_along() -> Scenario {
+    let moves = [simultaneous(), make_before_break(A2, A1), make_before_break(B2, B1)];
+    let steps = moves.into_iter().flat_map(|steps| [steps, vec![SameAtRegistrar, Recover]].concat());
+    scenario(
+        "registrar-carried-along",
+        "Both hosts move at the same moment, and then one after the other: each daemon's association to the registrar \
+         moves, too, and is the same after every handover.",
+        vec![round(Explicit, Explicit, started(steps))],
     )
 }
 
