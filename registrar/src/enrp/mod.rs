@@ -41,6 +41,7 @@ mod peers;
 mod reading;
 mod settings;
 mod startup;
+mod status;
 mod strangers;
 mod sync;
 mod takeover;
@@ -54,8 +55,8 @@ use std::sync::Arc;
 pub use drain::NoPeer;
 pub use event::{Counters, Event, Reason};
 pub use machine::Enrp;
-pub use peers::{PeerState, PeerStatus, ProfileSource, Takeover};
 pub use settings::{Contact, Limits, Settings};
+pub use status::{PeerState, PeerStatus, ProfileSource, Takeover};
 
 use crate::Association;
 use crate::handlespace::{Element, ElementKey};

@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use asap_client::wire::Cause;
 
-use super::Event;
 use super::machine::{Enrp, Timer};
-use super::peers::{Peer, ProfileSource};
+use super::peers::Peer;
 use super::wire::{Body, Message, Profile, UNKNOWN_PARAMETER};
+use super::{Event, ProfileSource};
 use crate::Association;
 use crate::handlespace::Handlespace;
 

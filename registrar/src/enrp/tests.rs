@@ -8,6 +8,7 @@ mod drain;
 mod element;
 mod fuzz;
 mod hostile;
+mod network;
 mod reading;
 mod rules;
 mod startup;
