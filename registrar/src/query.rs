@@ -68,6 +68,8 @@ pub(crate) struct Summary {
     pub(crate) pools: usize,
     pub(crate) elements: usize,
     pub(crate) associations: usize,
+    /// Those of them that are TCP connections.
+    pub(crate) over_tcp: usize,
     pub(crate) subscriptions: usize,
     /// Pool elements of which it is the home.
     pub(crate) own_elements: usize,
@@ -192,6 +194,7 @@ impl Summary {
             pools: space.pool_count(),
             elements: space.len(),
             associations: asap.associations().len(),
+            over_tcp: asap.over_tcp(),
             subscriptions: asap.subscription_count(),
             own_elements: space.count_of_home(identifier),
             peers: PeerNumbers::of(registrar),

@@ -47,6 +47,8 @@ pub struct Registrar {
     pub(super) settings: Settings,
     pub(super) space: Handlespace,
     pub(super) clients: BTreeMap<Association, Client>,
+    /// How many of them are TCP connections.
+    over_tcp: usize,
     /// The same by where they are.
     pub(super) places: Places,
     pub(super) subscriptions: Subscriptions,
@@ -75,6 +77,7 @@ impl Registrar {
             settings,
             space: Handlespace::default(),
             clients: BTreeMap::new(),
+            over_tcp: 0,
             places: Places::default(),
             subscriptions: Subscriptions::default(),
             timers: Deadlines::default(),
@@ -115,6 +118,11 @@ impl Registrar {
     pub fn associations_after(&self, after: Option<Association>) -> impl Iterator<Item = Association> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.clients.range((from, Bound::Unbounded)).map(|(association, _)| *association)
+    }
+
+    /// How many of the associations are TCP connections, which only users have.
+    pub fn over_tcp(&self) -> usize {
+        self.over_tcp
     }
 
     /// How many subscriptions there are in all.
@@ -213,6 +221,7 @@ impl Registrar {
             self.abort(now, idle, Reason::PlaceNeeded);
         }
         self.places.add(association, client.port, &client.addresses);
+        self.over_tcp += usize::from(client.tcp);
         self.clients.insert(association, Client { heard: now, ..client });
         self.greet(now, association);
     }
@@ -255,6 +264,7 @@ impl Registrar {
     fn down(&mut self, now: Instant, association: Association) {
         let Some(client) = self.clients.remove(&association) else { return };
         self.places.remove(association, client.port, &client.addresses);
+        self.over_tcp -= usize::from(client.tcp);
         self.subscriptions.remove_all(association);
         self.forget_newcomer(association);
         let owned: Vec<_> = self.space.owned_by(association).collect();

@@ -91,11 +91,25 @@ pub struct ElementDump {
     pub keep_alive_answered_ms: Option<u64>,
 }
 
+/// What ASAP is spoken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Over {
+    /// SCTP: a pool element's association, or a pool user's.
+    #[default]
+    Sctp,
+    /// TCP: a pool user's connection.
+    Tcp,
+}
+
 /// One association.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssociationDump {
     /// Its number.
     pub association: Association,
+    /// `sctp`, or `tcp` for a pool user's connection over TCP.
+    #[serde(default)]
+    pub over: Over,
     /// The peer's addresses.
     pub addresses: Vec<IpAddr>,
     /// The peer's port.
@@ -121,6 +135,7 @@ impl AssociationDump {
         let client = registrar.client(association)?;
         Some(Self {
             association,
+            over: if client.tcp { Over::Tcp } else { Over::Sctp },
             addresses: client.addresses.clone(),
             port: client.port,
             elements: registrar.handlespace().count_owned_by(association),
@@ -229,6 +244,9 @@ impl fmt::Display for ElementDump {
 impl fmt::Display for AssociationDump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}  {} port {}", self.association, list(&self.addresses), self.port)?;
+        if self.over == Over::Tcp {
+            write!(f, " over TCP")?;
+        }
         write!(f, "  elements: {}", self.elements)?;
         if !self.subscriptions.is_empty() {
             write!(f, "  subscribes to {}", self.subscriptions.join(" "))?;

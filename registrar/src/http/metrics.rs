@@ -65,6 +65,7 @@ pub(super) fn text(summary: &Summary, started: SystemTime) -> String {
         ("pools", "Pools", summary.pools),
         ("elements", "Pool elements in all pools", summary.elements),
         ("associations", "Associations with pool elements and pool users", summary.associations),
+        ("associations_over_tcp", "TCP connections of pool users, counted in associations", summary.over_tcp),
         ("subscriptions", "Subscriptions of all associations", summary.subscriptions),
         ("own_elements", "Pool elements of which this registrar is the home", summary.own_elements),
         ("peers", "Other registrars that are known", summary.peers.known),

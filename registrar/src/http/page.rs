@@ -64,6 +64,7 @@ pub(super) fn numbers(summary: &Summary) -> Markup {
         ("Pools", summary.pools),
         ("Pool elements", summary.elements),
         ("Associations", summary.associations),
+        ("of them users over TCP", summary.over_tcp),
         ("Subscriptions", summary.subscriptions),
     ];
     html! {

@@ -2,6 +2,7 @@
 
 use super::world::*;
 use asap_client::wire::{self, Cause, Message, Stream};
+use roam_registrar::dump::Over;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -51,6 +52,7 @@ fn a_user_over_tcp_finds_what_an_element_registered_over_sctp_and_hears_when_it_
         element.ask(&gone);
         assert_eq!(places(&user.hear()), [place(1, "10.0.0.2")]);
     }
+    world.until(|dump| dump.associations.iter().any(|user| user.over == Over::Tcp));
     let mut user = User::connect(REGISTRAR);
     let Message::RegistrationResponse { rejected: true, error: Some(causes), .. } =
         user.ask(&registration("p", 9, "10.0.0.2"))

@@ -152,6 +152,7 @@ impl Registrar {
         assert!(self.space.handle_octets() <= limits.pool_handles_octets);
         assert!(self.space.pools().all(|pool| pool.len() <= limits.elements_per_pool));
         assert!(self.subscriptions.len() <= limits.subscriptions);
+        assert_eq!(self.over_tcp(), self.clients.values().filter(|client| client.tcp).count());
         for client in self.clients.keys() {
             let has = self.space.count_owned_by(*client) + self.newcomers.count(*client);
             assert!(has <= limits.elements_per_association);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::*;
-use crate::dump::Dump;
+use crate::dump::{Dump, Over};
 
 #[tokio::test]
 async fn the_page_is_complete_without_a_script() {
@@ -43,6 +43,30 @@ async fn the_page_is_complete_without_a_script() {
         page.body
     );
     assert_eq!(page.body.matches("http-equiv").count(), 1, "only without a script it loads itself anew");
+}
+
+#[tokio::test]
+async fn users_over_tcp_are_told_from_those_over_sctp() {
+    let served = Served::new();
+    served
+        .step(|registrar| {
+            let from = "10.0.0.5:40000".parse().unwrap();
+            asap(registrar, Input::Connected { association: Association(2), from });
+        })
+        .await;
+    let page = served.get("/").await.body;
+    assert!(page.contains("<dt>Associations</dt><dd>2</dd>"), "{page}");
+    assert!(page.contains("<dt>of them users over TCP</dt><dd>1</dd>"), "{page}");
+    let metrics = served.get("/metrics").await.body;
+    assert!(metrics.contains("\nroam_registrar_associations_over_tcp 1\n"), "{metrics}");
+    let text = served.get("/dump").await.body;
+    let dump: Dump = serde_json::from_str(&text).unwrap();
+    let over: Vec<_> = dump.associations.iter().map(|dump| dump.over).collect();
+    assert_eq!(over, [Over::Sctp, Over::Tcp]);
+    assert!(text.contains("\"over\":\"sctp\"") && text.contains("\"over\":\"tcp\""), "{text}");
+    let shown = dump.to_string();
+    let lines: Vec<_> = shown.lines().filter(|line| line.contains(" over TCP")).collect();
+    assert!(matches!(lines[..], [line] if line.contains("10.0.0.5 port 40000")), "{shown}");
 }
 
 #[tokio::test]
