@@ -24,6 +24,8 @@ const SIGHTED: Duration = Duration::from_secs(2);
 pub(super) struct Rendezvous {
     /// What the registrar says.
     located: Vec<IpAddr>,
+    /// It has known of the peer.
+    was_located: bool,
     /// Where the peer's last ASCONF came from, and when.
     sighted: Option<(IpAddr, Instant)>,
     /// The address that the peer added by its own ASCONF while this end was stranded.
@@ -44,6 +46,7 @@ impl Rendezvous {
     /// happened too often.
     pub(super) fn located(&mut self, addresses: Vec<IpAddr>) {
         if self.located != addresses {
+            self.was_located |= !addresses.is_empty();
             self.located = addresses;
             if self.proven.is_none() && self.met.is_none() && self.hurried < HURRIED {
                 self.hurried += 1;
@@ -52,9 +55,10 @@ impl Rendezvous {
         }
     }
 
-    /// Whether a registrar knows of the peer, which an agent then has registered.
+    /// Whether a registrar knows of the peer, which an agent then has registered; or has known of it: who is away for a
+    /// few seconds is in no pool for so long.
     pub(super) fn is_located(&self) -> bool {
-        !self.located.is_empty()
+        self.was_located
     }
 
     /// An ASCONF of the peer came from here.

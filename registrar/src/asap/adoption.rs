@@ -121,7 +121,7 @@ impl Registrar {
 
     /// Tells the element over an association that there is, or opens one.
     fn try_to_adopt(&mut self, now: Instant, key: ElementKey) {
-        self.timers.set((Timer::Adopt, key), now + self.settings.keep_alive_timeout);
+        self.timers.set((Timer::Adopt, key), now + self.settings.adoption_timeout);
         let Some(adoption) = self.adoptions.under_way.get_mut(&key) else { return };
         adoption.attempts += 1;
         let remote = adoption.remote.clone();
@@ -135,7 +135,7 @@ impl Registrar {
         let Some((pool, element)) = self.space.get(key) else { return };
         let (handle, id) = (pool.handle().clone(), element.id);
         // An element that is told follows: from now on it has the time to answer, however long the way to it took.
-        self.timers.set((Timer::Adopt, key), now + self.settings.keep_alive_timeout);
+        self.timers.set((Timer::Adopt, key), now + self.settings.adoption_timeout);
         if let Some(adoption) = self.adoptions.under_way.get_mut(&key) {
             adoption.told = Some(association);
         }

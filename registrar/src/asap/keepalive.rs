@@ -43,7 +43,9 @@ impl Registrar {
     pub(super) fn plan_keep_alive(&mut self, now: Instant, key: ElementKey) {
         self.timers.clear((Timer::Answer, key));
         if let Some(mean) = self.settings.keep_alive_interval {
-            let at = now + around(mean, &mut self.random);
+            let elements = u32::try_from(self.space.count_of_home(self.settings.server)).unwrap_or(u32::MAX);
+            let all = Duration::from_secs(1) * elements / self.settings.keep_alives_per_second.max(1);
+            let at = now + around(mean.max(all), &mut self.random);
             self.timers.set((Timer::KeepAlive, key), at);
         }
     }
@@ -60,9 +62,12 @@ impl Registrar {
         }
     }
 
-    pub(super) fn timer(&mut self, now: Instant, timer: Timer, key: ElementKey) {
+    /// What was due at `due` is done.
+    pub(super) fn timer(&mut self, now: Instant, due: Instant, timer: Timer, key: ElementKey) {
         match timer {
             Timer::KeepAlive => self.ask(now, key),
+            // Whoever was held up itself, as a paused machine is, cannot say that others were silent.
+            Timer::Answer if now - due > self.settings.keep_alive_timeout / 2 => self.ask(now, key),
             Timer::Answer => self.remove(key, Why::NoAnswer),
             Timer::Probe => {
                 let Some(older) = self.displaced.remove(&key) else { return };

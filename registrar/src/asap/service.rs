@@ -180,8 +180,8 @@ impl Registrar {
         while let Some(key) = self.space.pop_expired(now) {
             self.remove(key, Why::Expired);
         }
-        while let Some((timer, key)) = self.timers.pop_due(now) {
-            self.timer(now, timer, key);
+        while let Some((due, (timer, key))) = self.timers.pop_due_since(now) {
+            self.timer(now, due, timer, key);
         }
         self.register_freed(now);
         self.push(now);

@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::handlespace::Bounds;
 
 /// Times, thresholds and limits of the ASAP service. The configuration names bounds and defaults.
+///
+/// By the defaults an element that does not answer any more is removed within three seconds: one and a half times the
+/// interval, and the time for the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Our own identifier (Server Identifier of keep-alives, home of the elements).
@@ -12,9 +15,16 @@ pub struct Settings {
     /// MAX-BAD-PE-REPORT: an element is removed when more reports than this say that it cannot be reached.
     pub max_bad_pe_report: u32,
     /// The mean time between two ENDPOINT_KEEP_ALIVEs to an element, spread by half of it either way; `None`: never.
+    /// 1 s.
     pub keep_alive_interval: Option<Duration>,
-    /// How long an element may take to answer one.
+    /// How long an element may take to answer one. 1 s.
     pub keep_alive_timeout: Duration,
+    /// Elements that are asked in a second. Where there are more than can be asked in time, each is asked less often.
+    /// 5000.
+    pub keep_alives_per_second: u32,
+    /// How long an element whose registrar has died may take to answer us, each of two times. 5 s: it may be some time
+    /// until it can be reached.
+    pub adoption_timeout: Duration,
     /// How long the owner of an element has to answer a keep-alive when the element registers over a new association
     /// from other addresses: only if it does not, it has moved. 0: it is not asked.
     pub move_timeout: Duration,
@@ -33,8 +43,10 @@ impl Default for Settings {
         Self {
             server: 0,
             max_bad_pe_report: 3,
-            keep_alive_interval: Some(Duration::from_secs(5)),
-            keep_alive_timeout: Duration::from_secs(5),
+            keep_alive_interval: Some(Duration::from_secs(1)),
+            keep_alive_timeout: Duration::from_secs(1),
+            keep_alives_per_second: 5000,
+            adoption_timeout: Duration::from_secs(5),
             move_timeout: Duration::from_millis(300),
             push_interval: Duration::from_millis(50),
             verify_timeout: Duration::from_secs(1),

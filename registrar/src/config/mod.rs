@@ -85,12 +85,20 @@ pub struct Asap {
     /// MAX-BAD-PE-REPORT, 0 to 1000: more reports than this remove an element. Default 3.
     #[serde(deserialize_with = "value::number::<_, 0, 1000>")]
     pub max_bad_pe_report: u32,
-    /// The mean time between two ENDPOINT_KEEP_ALIVEs to an element, 100ms to 1h, or 0s for never. Default 5s.
+    /// The mean time between two ENDPOINT_KEEP_ALIVEs to an element, 100ms to 1h, or 0s for never. Default 1s.
     #[serde(deserialize_with = "value::duration_or_never::<_, 100, 3_600_000>")]
     pub keep_alive_interval: Option<Duration>,
-    /// How long an element may take to answer one, 100ms to 10m. Default 5s.
+    /// How long an element may take to answer one, 100ms to 10m. Default 1s.
     #[serde(deserialize_with = "value::duration::<_, 100, 600_000>")]
     pub keep_alive_timeout: Duration,
+    /// Elements that are asked in a second, 1 to 1000000; where there are more than can be asked in time, each is asked
+    /// less often. Default 5000.
+    #[serde(deserialize_with = "value::number::<_, 1, 1_000_000>")]
+    pub keep_alives_per_second: u32,
+    /// How long an element whose registrar has died may take to answer this one, each of two times, 100ms to 10m.
+    /// Default 5s.
+    #[serde(deserialize_with = "value::duration::<_, 100, 600_000>")]
+    pub adoption_timeout: Duration,
     /// How long the owner of an element has to answer when the element registers over a new association from other
     /// addresses, up to 1m; the newcomer is let in if it does not, and at once if the two associations come to have an
     /// address in common. 0s: the owner is not asked. Default 300ms.
@@ -122,6 +130,8 @@ impl Default for Asap {
             max_bad_pe_report: defaults.max_bad_pe_report,
             keep_alive_interval: defaults.keep_alive_interval,
             keep_alive_timeout: defaults.keep_alive_timeout,
+            keep_alives_per_second: defaults.keep_alives_per_second,
+            adoption_timeout: defaults.adoption_timeout,
             move_timeout: defaults.move_timeout,
             verify_timeout: defaults.verify_timeout,
             push_interval: defaults.push_interval,
@@ -366,6 +376,8 @@ impl Config {
             max_bad_pe_report: self.asap.max_bad_pe_report,
             keep_alive_interval: self.asap.keep_alive_interval,
             keep_alive_timeout: self.asap.keep_alive_timeout,
+            keep_alives_per_second: self.asap.keep_alives_per_second,
+            adoption_timeout: self.asap.adoption_timeout,
             move_timeout: self.asap.move_timeout,
             push_interval: self.asap.push_interval,
             allow_loopback: self.asap.allow_loopback,

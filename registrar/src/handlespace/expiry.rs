@@ -66,6 +66,11 @@ impl<K: Ord + Copy + Hash> Deadlines<K> {
 
     /// Takes out one key whose deadline is `now` or earlier, the earliest first.
     pub fn pop_due(&mut self, now: Instant) -> Option<K> {
+        self.pop_due_since(now).map(|(_, key)| key)
+    }
+
+    /// As [`Self::pop_due`], with the deadline.
+    pub fn pop_due_since(&mut self, now: Instant) -> Option<(Instant, K)> {
         loop {
             let (look, key) = *self.order.first()?;
             if look > now {
@@ -78,8 +83,8 @@ impl<K: Ord + Copy + Hash> Deadlines<K> {
                     self.order.insert((when.at, key));
                 }
                 _ => {
-                    self.when.remove(&key);
-                    return Some(key);
+                    let at = self.when.remove(&key).map_or(look, |when| when.at);
+                    return Some((at, key));
                 }
             }
         }

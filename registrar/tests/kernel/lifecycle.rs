@@ -5,6 +5,9 @@ use nix::sys::signal::Signal;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+/// No element is asked whether it lives: those here do not listen all the time.
+const QUIET: &str = "[asap]\nkeep_alive_interval = \"0s\"\n";
+
 #[test]
 fn it_stops_cleanly_when_it_is_told_to() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
@@ -69,8 +72,8 @@ fn a_second_one_with_the_same_runtime_directory_is_refused() {
 
 #[test]
 fn the_dump_tells_pools_elements_owners_life_and_subscriptions() {
-    let world =
-        World::new("identifier = 17\nlisten = [\"10.0.0.1:3863\", \"[fd00::1]:3863\", \"10.0.0.1:4863\"]\n");
+    let listen = "listen = [\"10.0.0.1:3863\", \"[fd00::1]:3863\", \"10.0.0.1:4863\"]";
+    let world = World::new(&format!("identifier = 17\n{listen}\n{QUIET}"));
     let mut element = Client::connect("10.0.0.2");
     element.register("p", 1, "10.0.0.2");
     let mut user = Client::connect_to("10.0.0.5", "10.0.0.1:4863");
@@ -126,7 +129,7 @@ fn what_happens_is_told_to_who_looks_on() {
 
 #[test]
 fn a_configuration_that_is_read_again_holds_from_then_on_and_a_bad_one_changes_nothing() {
-    let mut world = World::told("identifier = 17\nlog = \"info\"\n[limits]\nelements = 1\n");
+    let mut world = World::told(&format!("identifier = 17\nlog = \"info\"\n{QUIET}[limits]\nelements = 1\n"));
     let mut client = Client::connect("10.0.0.2");
     client.register("p", 1, "10.0.0.2");
     let refused = |client: &mut Client| {
@@ -138,7 +141,8 @@ fn a_configuration_that_is_read_again_holds_from_then_on_and_a_bad_one_changes_n
     let said = world.until_said("the configuration is as before");
     assert!(said.contains("registrar.toml:3:12: "), "{said}");
     assert!(refused(&mut client));
-    world.reload("identifier = 18\nlisten = [\"10.0.0.1:3863\"]\nlog = \"debug\"\n[limits]\nelements = 2\n");
+    let changed = "identifier = 18\nlisten = [\"10.0.0.1:3863\"]\nlog = \"debug\"\n";
+    world.reload(&format!("{changed}{QUIET}[limits]\nelements = 2\n"));
     world.until_said("listen has changed in the configuration; it is as before until the next start");
     world.until_said("identifier has changed");
     world.until_said("the configuration was read again");

@@ -124,7 +124,7 @@ fn when_the_old_association_ends_the_newcomer_is_let_in_at_once() {
 
 #[test]
 fn a_pool_handle_of_33_octets_or_of_60000_is_served() {
-    let world = World::new("");
+    let world = World::new("[asap]\nkeep_alive_interval = \"0s\"\n");
     let mut element = Client::connect("10.0.0.2");
     let mut user = Client::connect("10.0.0.5");
     for length in [33, 60_000] {

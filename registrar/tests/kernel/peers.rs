@@ -10,10 +10,11 @@ use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 
 /// Registrar `own` of two; its identifier is the same number.
+/// Nobody is asked in between whether it lives, however slow this machine is.
 fn config(own: u32) -> String {
     let other = 3 - own;
     format!(
-        "listen = [\"10.0.0.{own}:3863\"]\nidentifier = {own}\n\
+        "listen = [\"10.0.0.{own}:3863\"]\nidentifier = {own}\n[asap]\nkeep_alive_interval = \"0s\"\n\
          [enrp]\nlisten = \"10.0.0.{own}:9901\"\n[[enrp.peer]]\naddress = \"10.0.0.{other}:9901\"\n"
     )
 }
@@ -126,9 +127,7 @@ fn the_peers_are_listed_with_what_is_thought_of_them() {
 
 #[test]
 fn a_registrar_that_is_drained_hands_over_its_elements_and_stops_and_none_is_ever_unknown_to_the_other() {
-    // Nobody is asked in between, however slow this machine is.
-    let calm = |own| config(own) + "[asap]\nkeep_alive_interval = \"0s\"\n";
-    let (mut first, second) = (World::new(&calm(1)), World::beside(&calm(2)));
+    let [mut first, second] = pair();
     let mut served = Element::new("10.0.0.5");
     let old = served.socket.connectx(&[REGISTRAR.parse().unwrap()]).unwrap();
     for id in 1..=20 {

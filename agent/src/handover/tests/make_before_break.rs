@@ -84,6 +84,17 @@ fn a_source_is_held_that_the_kernel_may_still_use_when_another_is_being_deleted(
 }
 
 #[test]
+fn a_peer_that_its_registrar_misses_while_it_is_away_has_an_agent_all_the_same() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.tell(Input::Located(vec![peer()]));
+    host.tell(Input::Located(Vec::new()));
+    host.usable(&[new()]);
+    let serial = host.add(new());
+    host.answered(serial, peer());
+    assert!(host.did(&Action::Remove(old())), "without any grace");
+}
+
+#[test]
 fn what_comes_to_an_address_that_is_back_while_it_is_being_deleted_finds_the_association() {
     let mut host = Host::at(&[old()], Binding::Explicit);
     host.tell(Input::Located(vec![peer()]));

@@ -19,7 +19,7 @@ fn an_element_that_is_reached_late_has_its_whole_time_to_answer() {
     };
     w.registrar.effect(w.now, Effect::Adopt(key));
     assert_eq!(connects(&mut w), 1);
-    let timeout = w.registrar.settings().keep_alive_timeout;
+    let timeout = w.registrar.settings().adoption_timeout;
     w.now += timeout;
     w.registrar.handle_timeout(w.now);
     assert_eq!(connects(&mut w), 1, "once more");

@@ -1,8 +1,92 @@
 use super::*;
 use std::collections::BTreeSet;
 
+/// Asked every five seconds.
 fn watched() -> World {
+    let five = Duration::from_secs(5);
+    let settings = Settings { server: 0x1111, keep_alive_timeout: five, ..Settings::default() };
+    World::with(Settings { keep_alive_interval: Some(five), ..settings })
+}
+
+fn at_defaults() -> World {
     World::with(Settings { server: 0x1111, ..Settings::default() })
+}
+
+/// A answers what it is asked, for so long; how often that was.
+fn answer(w: &mut World, time: Duration) -> usize {
+    let (step, mut asked) = (Duration::from_millis(10), 0);
+    for _ in 0..time.as_millis() / step.as_millis() {
+        w.pass(step);
+        for message in w.heard(A) {
+            if let Message::EndpointKeepAlive { id: Some(id), .. } = message {
+                asked += 1;
+                w.say(A, &ack(id));
+            }
+        }
+    }
+    asked
+}
+
+#[test]
+fn by_default_an_element_that_falls_silent_is_gone_within_three_seconds_at_any_moment() {
+    let mut w = at_defaults();
+    w.up(A, &["10.0.0.1"]);
+    w.up(B, &["10.0.0.2"]);
+    for id in 0..20 {
+        w.registered(A, "p", element(id, "10.0.0.1"));
+    }
+    answer(&mut w, second(5));
+    // It falls silent here, wherever its own keep-alives are.
+    for id in 100..120 {
+        w.registered(B, "p", element(id, "10.0.0.2"));
+    }
+    answer(&mut w, second(3));
+    assert_eq!(w.seen("p").iter().map(|(id, _)| *id).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
+    assert_eq!(w.registrar.counters().keep_alives_missed, 20);
+}
+
+#[test]
+fn an_element_whose_association_ends_is_gone_at_once() {
+    let mut w = at_defaults();
+    w.up(A, &["10.0.0.1"]);
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    w.down(A);
+    assert!(w.seen("p").is_empty());
+}
+
+#[test]
+fn more_elements_than_can_be_asked_in_time_are_asked_less_often() {
+    let mut w = World::with(Settings { server: 0x1111, keep_alives_per_second: 20, ..Settings::default() });
+    w.up(A, &["10.0.0.1"]);
+    for id in 0..10 {
+        w.registered(A, "p", element(id, "10.0.0.1"));
+    }
+    let few = answer(&mut w, second(20));
+    assert!((150..=250).contains(&few), "ten elements every second: {few}");
+    for id in 10..200 {
+        w.registered(A, "p", element(id, "10.0.0.1"));
+    }
+    answer(&mut w, second(10));
+    let many = answer(&mut w, second(20));
+    assert!((300..=500).contains(&many), "twenty a second, whatever their number: {many}");
+    assert_eq!(w.seen("p").len(), 200);
+}
+
+#[test]
+fn a_registrar_that_was_held_up_itself_asks_once_more_before_it_removes_an_element() {
+    let mut w = World::with(Settings { keep_alive_timeout: second(2), ..Settings::default() });
+    w.up(A, &["10.0.0.1"]);
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    w.pass(Duration::from_millis(1500));
+    assert_eq!(w.heard(A).len(), 1, "it has been asked");
+    // The machine stands still, and so does the element's, perhaps.
+    w.now += second(60);
+    w.registrar.handle_timeout(w.now);
+    w.drain();
+    assert!(matches!(w.one(A), Message::EndpointKeepAlive { id: Some(1), .. }));
+    assert_eq!(w.seen("p").len(), 1);
+    w.pass(second(2));
+    assert!(w.seen("p").is_empty(), "it has had its time");
 }
 
 fn ack(id: u32) -> Message {
@@ -106,9 +190,10 @@ fn a_reported_element_that_does_not_answer_is_removed() {
     w.up(A, &["10.0.0.1"]);
     w.registered(A, "p", element(1, "10.0.0.1"));
     w.say(A, &unreachable(1));
-    w.pass(second(3));
+    w.pass(Duration::from_millis(750));
     w.say(A, &unreachable(1));
-    w.pass(second(2));
+    assert_eq!(w.seen("p").len(), 1);
+    w.pass(Duration::from_millis(250));
     assert!(w.seen("p").is_empty(), "a second report does not give it more time");
 }
 
@@ -166,7 +251,12 @@ fn reports_of_what_is_not_there_are_ignored() {
 
 #[test]
 fn settings_that_change_while_it_runs_hold_for_the_elements_that_are_there() {
-    let never = Settings { server: 0x1111, keep_alive_interval: None, ..Settings::default() };
+    let never = Settings {
+        server: 0x1111,
+        keep_alive_interval: None,
+        keep_alive_timeout: second(5),
+        ..Settings::default()
+    };
     let mut w = World::with(never.clone());
     w.up(A, &["10.0.0.1"]);
     w.registered(A, "p", element(1, "10.0.0.1"));

@@ -71,7 +71,8 @@ fn with_no_time_for_its_answer_the_owner_is_not_asked() {
 
 #[test]
 fn how_long_the_old_one_has_can_be_set() {
-    let mut w = World::with(Settings { move_timeout: second(2), ..Settings::default() });
+    let move_timeout = second(2);
+    let mut w = World::with(Settings { keep_alive_interval: None, move_timeout, ..Settings::default() });
     w.up(A, &["10.0.0.1"]);
     w.registered(A, "p", element(1, "10.0.0.1"));
     w.up(B, &["10.0.1.1"]);

@@ -157,6 +157,7 @@ impl Cluster {
             server: node.id,
             keep_alive_interval: Some(Duration::from_secs(2)),
             keep_alive_timeout: Duration::from_secs(2),
+            adoption_timeout: Duration::from_secs(2),
             ..asap::Settings::default()
         };
         node.registrar = Some(Registrar::new(self.now, asap, node.settings.clone(), seed));
