@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use asap_client::wire::PoolHandle;
 
 use super::machine::{Enrp, Timer};
-use super::wire::UpdateAction;
+use super::wire::{Profile, UpdateAction};
 use super::{Effect, Event};
 use crate::handlespace::{ElementKey, Handlespace};
 
@@ -121,19 +121,27 @@ impl Enrp {
     /// An offer that came to nothing is made to another. An element that is not with us any more is gone when nobody
     /// has found it.
     fn give_up_late_offers(&mut self, now: Instant, space: &Handlespace) {
-        let Some(drain) = self.drain.as_mut().filter(|drain| !drain.over) else { return };
-        let is_late = |offer: &Offer| now - offer.at >= PATIENCE;
-        let late =
-            drain.offers.iter().filter(|(_, offer)| is_late(offer)).map(|(key, offer)| (*key, offer.to));
+        let Some(drain) = self.drain.as_ref().filter(|drain| !drain.over) else { return };
+        let has_left = |key: &ElementKey| space.get(*key).is_some_and(|(_, element)| element.owner.is_none());
+        // rsplib's registrar tells the element that it is its home now, and is so when the element registers again: in
+        // half a minute, by rsplib's defaults.
+        let follows = |key: &ElementKey, offer: &Offer| {
+            has_left(key) && self.peers.get(&offer.to).is_some_and(|peer| peer.profile == Profile::Rsplib)
+        };
+        let late = drain
+            .offers
+            .iter()
+            .filter(|(key, offer)| now - offer.at >= PATIENCE && !follows(key, offer))
+            .map(|(key, offer)| (*key, offer.to));
         let late: Vec<_> = late.collect();
+        let Some(drain) = &mut self.drain else { return };
         let mut lost = Vec::new();
         for (key, to) in late {
             drain.offers.remove(&key);
             let (tried, times) = drain.vain.entry(key).or_default();
             tried.insert(to);
             *times += 1;
-            let has_left = space.get(key).is_some_and(|(_, element)| element.owner.is_none());
-            if has_left && *times >= OFFERS {
+            if has_left(&key) && *times >= OFFERS {
                 lost.push(key);
             }
         }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::cluster::{Cluster, Host, contact, enrp_settings, pool};
-use crate::enrp::{Event, NoPeer};
+use super::stranger::{announced, update};
+use crate::enrp::wire::{Body, Profile, UpdateAction};
+use crate::enrp::{Contact, Event, NoPeer};
 
 const SECOND: Duration = Duration::from_secs(1);
 const STEP: Duration = Duration::from_millis(2);
@@ -222,4 +224,34 @@ fn elements_that_move_and_leave_while_it_drains_are_where_they_say_or_gone() {
         cluster.pass(30 * SECOND);
         cluster.assert_whole(&format!("seed {seed}"));
     }
+}
+
+#[test]
+fn an_element_that_follows_rsplibs_registrar_is_kept_until_it_registers_there() {
+    let mut cluster = Cluster::empty(10);
+    let contact = Contact { profile: Some(Profile::Rsplib), ..contact(Host::Stranger(0)) };
+    cluster.start(crate::enrp::Settings { peers: vec![contact], ..enrp_settings(LEAVING) });
+    cluster.pass(5 * SECOND);
+    let element = cluster.element(0);
+    let mut peer = cluster.stranger(0, 0x2000, 0);
+    let id = cluster.elements[element].id;
+    let is_known = |cluster: &Cluster| {
+        cluster.at(0).handlespace().pool(&pool()).is_some_and(|pool| pool.element(id).is_some())
+    };
+    cluster.drain(0, 60 * SECOND).unwrap();
+    cluster.live(&mut peer, SECOND, |_, _| None);
+    let suggested = |body: &&Body| matches!(body, Body::HandleUpdate { takeover_suggested: true, .. });
+    assert_eq!(peer.heard.iter().filter(suggested).count(), 1);
+
+    // It closes its association with us, as rsplib's elements do, and registers at the other half a minute later.
+    cluster.kill(element, false);
+    for _ in 0..30 {
+        cluster.live(&mut peer, SECOND, |_, _| None);
+        assert!(is_known(&cluster) && cluster.drained(0).is_none());
+    }
+    let at_the_other = announced(id, peer.id, element);
+    cluster.say(&peer, update(UpdateAction::Add, pool(), at_the_other));
+    cluster.live(&mut peer, SECOND, |_, _| None);
+    assert!(is_known(&cluster));
+    assert_eq!(cluster.drained(0), Some((1, 0)));
 }
