@@ -16,7 +16,8 @@
 //! handle = "robot-2"
 //!
 //! [registrars]
-//! static = ["10.9.0.2:3863"]
+//! static = ["10.9.0.2:3863"]   # where the handlespace is
+//! groups = ["224.0.1.185:3863"] # and where registrars announce themselves
 //! ```
 //!
 //! A mistake is reported with file, line, column, the key and what is allowed; nothing is guessed. Lists are
@@ -40,6 +41,10 @@ pub use self::manage::{Manage, SocketFacts, User};
 
 /// Where the daemon looks for its configuration when none is named.
 pub const DEFAULT_FILE: &str = "/etc/roam/agent.toml";
+
+/// What is missing where there is no way to a registrar.
+const NAME_ONE: &str =
+    "name one in `registrars.static`, or in `registrars.groups` where registrars announce themselves";
 
 /// The whole configuration. [`Config::default`] is what a host without a file gets.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -210,6 +215,19 @@ pub struct Registrars {
     /// ASAP over SCTP addresses of registrars, in order of preference: `"10.9.0.2:3863"`, `"[fd00::1]:3863"`.
     #[serde(rename = "static", deserialize_with = "value::registrars")]
     pub fixed: Vec<SocketAddr>,
+    /// Multicast groups where registrars announce themselves (RFC 5352 §3.6), 16 at most; default none. Registrars that
+    /// are heard come after those of `static`, and are forgotten when they are silent. Whoever can send there can
+    /// become this host's registrar. IANA's groups are `"224.0.1.185:3863"` and `"[ff05::133]:3863"`, rsplib's is
+    /// `"239.0.0.50:3863"`.
+    #[serde(deserialize_with = "value::groups")]
+    pub groups: Vec<SocketAddr>,
+}
+
+impl Registrars {
+    /// Whether there is no way to a registrar.
+    pub fn is_empty(&self) -> bool {
+        self.fixed.is_empty() && self.groups.is_empty()
+    }
 }
 
 impl Config {
@@ -248,13 +266,13 @@ impl Config {
             if element.port.is_none() && element.executable.is_none() {
                 return refuse("a pool element needs `port`, `executable` or both: which program is it?");
             }
-            if config.registrars.fixed.is_empty() {
-                return refuse("a pool element needs a registrar: name one in `registrars.static`");
+            if config.registrars.is_empty() {
+                return refuse(&format!("a pool element needs a registrar: {NAME_ONE}"));
             }
         }
-        if let (Some(place), true) = (places.peer.first(), config.registrars.fixed.is_empty()) {
-            let what = "peers are found through a registrar: name one in `registrars.static`";
-            return Err(ConfigError::parse(path, text, Some(place.span()), what));
+        if let (Some(place), true) = (places.peer.first(), config.registrars.is_empty()) {
+            let what = format!("peers are found through a registrar: {NAME_ONE}");
+            return Err(ConfigError::parse(path, text, Some(place.span()), &what));
         }
         Ok(config)
     }

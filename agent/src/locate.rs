@@ -77,10 +77,11 @@ impl Locate {
     /// # Errors
     /// The journal cannot be written, or the kernel gives no random numbers.
     pub fn start(config: &Config, journal: &Journal) -> io::Result<Self> {
-        let registrars = &config.registrars.fixed;
+        let registrars = &config.registrars;
         let client = (!registrars.is_empty()).then(|| {
-            let listed = registrars.iter().map(|registrar| vec![*registrar]).collect();
-            RegistrarClient::spawn(driver::Config::mobile(listed, None))
+            let listed = registrars.fixed.iter().map(|registrar| vec![*registrar]).collect();
+            let groups = registrars.groups.clone();
+            RegistrarClient::spawn(driver::Config { groups, ..driver::Config::mobile(listed, None) })
         });
         let mut kept = kept_identifiers(journal);
         let mut elements = Vec::new();

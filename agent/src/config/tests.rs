@@ -56,6 +56,7 @@ fn every_documented_key_is_understood() {
         handle = "robot-3"
         [registrars]
         static = ["10.9.0.2:3863", "[fd00::1]:3863"]
+        groups = ["224.0.1.185:3863", "[ff05::133]:3863"]
         "#,
     )
     .unwrap();
@@ -66,6 +67,7 @@ fn every_documented_key_is_understood() {
     assert_eq!(config.elements[1].life, Duration::from_secs(300));
     assert_eq!(config.peers[1].port, None);
     assert_eq!(config.registrars.fixed[1], "[fd00::1]:3863".parse().unwrap());
+    assert_eq!(config.registrars.groups[0], "224.0.1.185:3863".parse().unwrap());
 }
 
 #[test]
@@ -109,6 +111,8 @@ fn impossible_values_are_refused_with_what_is_allowed() {
         ("[[element]]\nhandle = \"x\"\nport = 1\npolicy = \"best\"", "4:10: element.policy", "round-robin"),
         ("[registrars]\nstatic = [\n  \"10.0.0.1\",\n]", "2:10: registrars.static", "ADDRESS:PORT"),
         ("[registrars]\nstatic = [\"0.0.0.0:3863\"]", "2:10: registrars.static", "ADDRESS:PORT"),
+        ("[registrars]\ngroups = [\"10.9.0.2:3863\"]", "2:10: registrars.groups", "GROUP:PORT"),
+        ("[registrars]\ngroups = [\"224.0.1.185:0\"]", "2:10: registrars.groups", "GROUP:PORT"),
     ] {
         let message = refusal(text);
         assert!(message.starts_with(&format!("agent.toml:{place}: ")), "{message}");
@@ -123,11 +127,25 @@ fn an_element_must_say_which_program_it_is() {
 }
 
 #[test]
-fn elements_and_peers_need_a_registrar() {
-    let message = refusal("[[element]]\nhandle = \"x\"\nport = 1\n");
-    assert!(message.contains("registrars.static"), "{message}");
-    let message = refusal("[[peer]]\nhandle = \"x\"\n");
-    assert!(message.starts_with("agent.toml:1:1: peer: peers are found"), "{message}");
+fn elements_and_peers_need_a_registrar_or_a_group_in_which_one_is_heard() {
+    let both = ["[[element]]\nhandle = \"x\"\nport = 1\n", "[[peer]]\nhandle = \"x\"\n"];
+    for (text, what) in
+        both.iter().zip(["element: a pool element needs a registrar", "peer: peers are found"])
+    {
+        let message = refusal(text);
+        assert!(message.starts_with(&format!("agent.toml:1:1: {what}")), "{message}");
+        assert!(message.contains("registrars.static") && message.contains("registrars.groups"), "{message}");
+        for known in ["static = [\"10.0.0.1:3863\"]", "groups = [\"224.0.1.185:3863\"]"] {
+            assert!(parse(&format!("{text}[registrars]\n{known}\n")).is_ok(), "{text}{known}");
+        }
+    }
+}
+
+#[test]
+fn no_more_groups_are_listened_to_than_is_of_any_use() {
+    let of = |count: usize| format!("[registrars]\ngroups = {:?}\n", vec!["224.0.1.185:3863"; count]);
+    assert_eq!(parse(&of(16)).unwrap().registrars.groups.len(), 16);
+    assert!(refusal(&of(17)).contains("16 at most"));
 }
 
 #[test]

@@ -131,6 +131,31 @@ pub(super) fn registrars<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Socke
     Ok(list.into_iter().map(|Registrar(address)| address).collect())
 }
 
+/// The most multicast groups that are listened to.
+const GROUPS: usize = 16;
+
+pub(super) fn groups<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let list = Vec::<Group>::deserialize(from)?;
+    if list.len() > GROUPS {
+        return Err(D::Error::custom(format!("{} groups; allowed: {GROUPS} at most", list.len())));
+    }
+    Ok(list.into_iter().map(|Group(group)| group).collect())
+}
+
+struct Group(SocketAddr);
+
+impl<'de> Deserialize<'de> for Group {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        match text.parse::<SocketAddr>() {
+            Ok(group) if group.port() > 0 && group.ip().is_multicast() => Ok(Self(group)),
+            _ => Err(D::Error::custom(format!(
+                "`{text}` is no multicast group; allowed: GROUP:PORT, as 224.0.1.185:3863 or [ff05::133]:3863"
+            ))),
+        }
+    }
+}
+
 struct Registrar(SocketAddr);
 
 impl<'de> Deserialize<'de> for Registrar {
