@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
+use super::TooSlow;
 use super::element::{Element, LIFE_MS};
 use super::member::{Kind, Member, members};
 use super::programs::{self, Listed, REREGISTRATION, Service, interrupt};
 use super::stage::Stage;
 use super::user::{self, Place};
-use crate::clock;
+use crate::clock::{self, Nanos};
 use crate::process::Program;
 use Kind::{Ours, Rsplib};
 
@@ -19,7 +20,7 @@ pub(super) const POOL: &str = "pool";
 pub(super) const ECHO: Service<'_> = Service { option: "-echo", pool: "EchoPool", id: 0xe1, more: &[] };
 
 /// The host of the testbed's own element that registers at this registrar.
-const fn host(registrar: u8) -> u8 {
+pub(super) const fn host(registrar: u8) -> u8 {
     20 + registrar
 }
 /// The host of rsplib's element.
@@ -27,6 +28,10 @@ const ECHO_HOST: u8 = 30;
 
 pub(super) fn ours(stage: &mut Stage) -> Result<String> {
     one_starts_later(stage, &[Ours, Ours])
+}
+
+pub(super) fn three_of_ours(stage: &mut Stage) -> Result<String> {
+    one_starts_later(stage, &[Ours, Ours, Ours])
 }
 
 pub(super) fn rsplib_later(stage: &mut Stage) -> Result<String> {
@@ -84,6 +89,28 @@ impl Cluster {
             super::until("rsplib's element", || user::places(stage, registrar, ECHO.pool).remove(&ECHO.id))?;
         self.echo = Some((program, place));
         Ok(())
+    }
+
+    /// Kills rsplib's element with SIGKILL; says when.
+    pub(super) fn kill_echo(&mut self, stage: &Stage) -> Result<Nanos> {
+        let (mut program, _) = self.echo.take().context("rsplib's element is not there")?;
+        let at = clock::now();
+        program.kill();
+        stage.note("rsplib's element is killed (SIGKILL)");
+        Ok(at)
+    }
+
+    /// Nobody was taken for dead yet.
+    ///
+    /// # Errors
+    /// [`TooSlow`].
+    pub(super) fn not_taken_over(&self) -> Result<()> {
+        match self.elements.iter().find(|element| !element.new_homes().is_empty()) {
+            Some(element) => {
+                bail!(TooSlow(format!("element {:#x} was taken over while all registrars lived", element.id)))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What every registrar is to tell of the testbed's own pool, and of rsplib's.

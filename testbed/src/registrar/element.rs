@@ -86,21 +86,7 @@ impl Element {
             Some(thread::spawn(move || listen(&socket, &heard, &stop)))
         };
         let element = Self { pool: handle(pool)?, id, host, socket, heard, stop, listener };
-        let (port, addresses) = element.place();
-        let asked = PoolElement {
-            id,
-            home: 0,
-            // rsplib's registrar takes it for milliseconds.
-            life: if registrar.kind == Kind::Rsplib { 1000 * LIFE } else { LIFE },
-            user: Transport::Sctp { port, use_: TransportUse::DataOnly, addresses },
-            policy: Policy::RoundRobin,
-            asap: None,
-        };
-        let request = Message::Registration { handle: element.pool.clone(), element: asked };
-        let accepted = |message: &Message| {
-            matches!(message, Message::RegistrationResponse { rejected: false, error: None, .. })
-        };
-        element.ask(&request, accepted).with_context(|| format!("registering at registrar {number}"))?;
+        element.register_again(registrar.kind).with_context(|| format!("at registrar {number}"))?;
         stage.note(format!("element {id:#x} is registered in pool {pool} at registrar {number}"));
         Ok(element)
     }
@@ -120,6 +106,40 @@ impl Element {
         self.ask(&request, gone).context("deregistering")?;
         self.heard().has_left = true;
         stage.note(format!("element {:#x} has left pool {}", self.id, self.pool));
+        Ok(())
+    }
+
+    /// Registers once more at its home, as elements do from time to time.
+    ///
+    /// # Errors
+    /// The registrar cannot be reached, or refuses.
+    pub(super) fn register_again(&self, kind: Kind) -> Result<()> {
+        let (port, addresses) = self.place();
+        let asked = PoolElement {
+            id: self.id,
+            home: 0,
+            // rsplib's registrar takes it for milliseconds.
+            life: if kind == Kind::Rsplib { 1000 * LIFE } else { LIFE },
+            user: Transport::Sctp { port, use_: TransportUse::DataOnly, addresses },
+            policy: Policy::RoundRobin,
+            asap: None,
+        };
+        let request = Message::Registration { handle: self.pool.clone(), element: asked };
+        let accepted = |message: &Message| {
+            matches!(message, Message::RegistrationResponse { rejected: false, error: None, .. })
+        };
+        self.ask(&request, accepted).context("registering")
+    }
+
+    /// Registers at another registrar than before: the one that it knew is gone.
+    ///
+    /// # Errors
+    /// The registrar cannot be reached, or refuses.
+    pub(super) fn register_elsewhere(&self, stage: &Stage, registrar: &Member) -> Result<()> {
+        let home = self.socket.connectx(&[SocketAddr::new(address(registrar.number), wire::PORT)])?;
+        self.heard().home = Some(home);
+        self.register_again(registrar.kind)?;
+        stage.note(format!("element {:#x} registers at registrar {}", self.id, registrar.number));
         Ok(())
     }
 
@@ -171,6 +191,7 @@ fn listen(socket: &Socket, heard: &Mutex<Heard>, stop: &AtomicBool) {
         match decoded.message {
             Message::EndpointKeepAlive { .. } if heard.has_left => {}
             Message::EndpointKeepAlive { home, server, handle, id } => {
+                let before = heard.home.filter(|before| home && *before != info.assoc);
                 if home {
                     heard.home = Some(info.assoc);
                     heard.new_homes.push(NewHome { at: clock::now(), server });
@@ -180,6 +201,10 @@ fn listen(socket: &Socket, heard: &Mutex<Heard>, stop: &AtomicBool) {
                     && say(socket, info.assoc, &Message::EndpointKeepAliveAck { handle, id }).is_ok()
                 {
                     heard.keep_alives += 1;
+                }
+                // As rsplib's elements do, and `roamd`: who was the home before has nothing to do with it any more.
+                if let Some(before) = before {
+                    let _ = socket.abort(before);
                 }
             }
             other => heard.answers.push(other),

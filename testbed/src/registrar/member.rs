@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use nix::sys::signal::Signal;
 use roam_registrar::driver::fetch_dump;
 use roam_registrar::dump::Dump;
 use sctp_sys::diag;
@@ -35,6 +36,8 @@ pub(super) struct Member {
     pub(super) number: u8,
     pub(super) kind: Kind,
     others: Vec<u8>,
+    /// More words of its command line (rsplib's), or lines of its configuration (ours).
+    pub(super) more: &'static [&'static str],
     program: Option<Program>,
     /// It runs, and its host reaches nobody.
     is_cut_off: bool,
@@ -54,8 +57,10 @@ pub(super) fn asap(number: u8) -> String {
 pub(super) fn members(kinds: &[Kind]) -> Vec<Member> {
     let numbers: Vec<u8> = (1..).take(kinds.len()).collect();
     let others = |own: u8| numbers.iter().copied().filter(|number| *number != own).collect();
-    let member =
-        |(&number, &kind)| Member { number, kind, others: others(number), program: None, is_cut_off: false };
+    let member = |(&number, &kind)| {
+        let (others, more) = (others(number), &[][..]);
+        Member { number, kind, others, more, program: None, is_cut_off: false }
+    };
     numbers.iter().zip(kinds).map(member).collect()
 }
 
@@ -94,6 +99,7 @@ impl Member {
                 command.arg(format!("-asap={}", asap(self.number)));
                 command.arg(format!("-enrp={}", enrp(self.number)));
                 command.args(self.others.iter().map(|other| format!("-peer={}", enrp(*other))));
+                command.args(self.more);
                 command
             }
         };
@@ -124,6 +130,10 @@ impl Member {
         for other in &self.others {
             let _ = write!(text, "[[enrp.peer]]\naddress = {:?}\n", enrp(*other));
         }
+        for line in self.more {
+            text += line;
+            text.push('\n');
+        }
         text
     }
 
@@ -147,6 +157,38 @@ impl Member {
         self.is_cut_off = false;
         stage.note(format!("{} is connected again", self.name()));
         Ok(())
+    }
+
+    /// Ours: has it hand its elements to others and stop, for so many seconds at most. The program ends when that is
+    /// over.
+    pub(super) fn drain(&self, stage: &mut Stage, seconds: u32) -> Result<Program> {
+        let mut command = Command::new(beside("roam-registrar")?);
+        command.arg("--runtime-dir").arg(self.runtime(stage)).arg("drain");
+        command.arg(format!("--timeout={seconds}s"));
+        let program = stage.start(self.number, &format!("drain-{}", self.number), &mut command)?;
+        stage.note(format!("{} is drained", self.name()));
+        Ok(program)
+    }
+
+    /// Waits until it has ended as it was told to.
+    pub(super) fn until_ended(&mut self, stage: &Stage) -> Result<()> {
+        let name = self.name();
+        if let Some(mut program) = self.program.take() {
+            let status = program.wait(super::PATIENCE)?;
+            if !status.success() {
+                bail!("{name} has ended with {status}: {}", program.output());
+            }
+        }
+        stage.note(format!("{name} has ended"));
+        Ok(())
+    }
+
+    /// Sends it SIGTERM.
+    pub(super) fn terminate(&mut self, stage: &Stage) {
+        if let Some(program) = &mut self.program {
+            program.signal(Signal::SIGTERM);
+        }
+        stage.note(format!("{} is ended (SIGTERM)", self.name()));
     }
 
     /// Kills it with SIGKILL; says when.

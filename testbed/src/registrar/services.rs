@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use asap_client::wire::PoolElement;
 use nix::sys::signal::Signal;
 use sctp_sys::{Family, Received, SendInfo, Socket, Style};
 
+use super::TooSlow;
 use super::member::{Kind, asap, members};
 use super::programs::{Listed, Service, hsdump, interrupt};
 use super::stage::Stage;
@@ -96,7 +97,9 @@ pub(super) fn all(stage: &mut Stage) -> Result<String> {
     }
     super::until("the end of all pools", || registrar.dump(stage)?.pools.is_empty().then_some(()))?;
     let counters = registrar.dump(stage).context("the registrar does not answer")?.counters;
-    ensure!(counters.keep_alives_missed == 0, "{} keep-alives were missed", counters.keep_alives_missed);
+    if counters.keep_alives_missed > 0 {
+        bail!(TooSlow(format!("{} keep-alives were missed", counters.keep_alives_missed)));
+    }
     registrar.check()?;
     Ok(format!(
         "{LINES} lines were echoed, {pings} pings answered, {jobs} jobs calculated, one script run, one picture begun, \

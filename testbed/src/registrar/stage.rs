@@ -73,6 +73,7 @@ impl Stage {
             "link set lo up".to_owned(),
             format!("addr add {}/24 dev e0", address(number)),
             "link set e0 up".to_owned(),
+            "route add default dev e0".to_owned(),
         ];
         batch(&host, "ip", &lines)?;
         host.enter(|| {

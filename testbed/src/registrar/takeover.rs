@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail, ensure};
 
+use super::TooSlow;
 use super::cluster::{Cluster, ECHO};
 use super::member::{Kind, Member};
 use super::stage::Stage;
@@ -13,6 +14,10 @@ use Kind::{Ours, Rsplib};
 
 pub(super) fn ours_of_two(stage: &mut Stage) -> Result<String> {
     dies(stage, &[Ours, Ours], 1, Ours).map(|(_, seen)| seen)
+}
+
+pub(super) fn ours_of_three(stage: &mut Stage) -> Result<String> {
+    dies(stage, &[Ours, Ours, Ours], 1, Ours).map(|(_, seen)| seen)
 }
 
 pub(super) fn rsplib_of_two(stage: &mut Stage) -> Result<String> {
@@ -49,11 +54,24 @@ pub(super) fn ours_vanishes(stage: &mut Stage) -> Result<String> {
 }
 
 pub(super) fn ours_was_cut_off(stage: &mut Stage) -> Result<String> {
-    heals(stage, &[Ours, Ours], 1)
+    heals(stage, &[Ours, Ours], 1, Until::TakenOver)
+}
+
+pub(super) fn ours_was_cut_off_for_long(stage: &mut Stage) -> Result<String> {
+    heals(stage, &[Ours, Ours], 1, Until::Empty)
 }
 
 pub(super) fn rsplib_was_cut_off(stage: &mut Stage) -> Result<String> {
-    heals(stage, &[Ours, Rsplib], 2)
+    heals(stage, &[Ours, Rsplib], 2, Until::TakenOver)
+}
+
+/// For how long a registrar is cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// Until the other has taken it over, and it the other, perhaps: both believe that all elements are theirs.
+    TakenOver,
+    /// Until it has no elements any more (ours).
+    Empty,
 }
 
 /// How a registrar ends.
@@ -84,10 +102,7 @@ fn lose(stage: &mut Stage, kinds: &[Kind], killed: u8, by: Kind, end: End) -> Re
     cluster.until_known_at_all(stage)?;
     stage.note("the elements are known at all registrars");
 
-    let early = cluster.elements.iter().find(|element| !element.new_homes().is_empty());
-    if let Some(element) = early {
-        bail!("element {:#x} was taken over while all registrars lived: the machine is too slow", element.id);
-    }
+    cluster.not_taken_over()?;
     let died = match end {
         End::Killed => cluster.member(killed).kill(stage),
         End::CutOff => cluster.member(killed).cut_off(stage)?,
@@ -99,7 +114,13 @@ fn lose(stage: &mut Stage, kinds: &[Kind], killed: u8, by: Kind, end: End) -> Re
         cluster.elements[own].new_homes().first().copied()
     })?;
     if let Some(missing) = missing {
-        bail!("{missing} while nobody had taken it over");
+        let missing = format!("{missing} while nobody had taken it over");
+        let not_answered =
+            cluster.up().filter_map(|member| Some(member.dump(stage)?.counters.keep_alives_missed));
+        if not_answered.sum::<u64>() > 0 {
+            bail!(TooSlow(missing));
+        }
+        bail!(missing);
     }
     let after = ms_between(died, heard.at);
     let taker = u8::try_from(heard.server)?;
@@ -120,7 +141,9 @@ fn lose(stage: &mut Stage, kinds: &[Kind], killed: u8, by: Kind, end: End) -> Re
         cluster.up().filter(|member| has_taken_over(member, killed)).map(Member::name).collect();
     ensure!(done.len() == 1, "taken over by {done:?}");
     for element in cluster.elements.iter().filter(|element| element.id != cluster.elements[own].id) {
-        ensure!(element.new_homes().is_empty(), "element {:#x} was taken over, too", element.id);
+        if !element.new_homes().is_empty() {
+            bail!(TooSlow(format!("element {:#x} was taken over, too", element.id)));
+        }
     }
     let asked = cluster.elements[own].keep_alives();
     super::until("another keep-alive of the new home", || {
@@ -201,8 +224,13 @@ fn returns(stage: &mut Stage, kinds: &[Kind], killed: u8, by: Kind) -> Result<St
 
 /// A registrar is cut off and taken over, and then connected again: both it and the others believe that its elements
 /// are theirs.
-fn heals(stage: &mut Stage, kinds: &[Kind], lost: u8) -> Result<String> {
+fn heals(stage: &mut Stage, kinds: &[Kind], lost: u8, long: Until) -> Result<String> {
     let (Survived { mut cluster, .. }, seen) = lose(stage, kinds, lost, Ours, End::CutOff)?;
+    if long == Until::Empty {
+        let alone = cluster.member(lost);
+        super::until("the end of what it knew", || alone.dump(stage)?.pools.is_empty().then_some(()))?;
+        stage.note(format!("{} has no elements any more", alone.name()));
+    }
     cluster.member(lost).reconnect(stage)?;
     cluster.until_agreed(stage)?;
     cluster.until_known_at_all(stage)?;

@@ -39,6 +39,14 @@ pub(super) fn limit(socket: &Socket, time: Duration) -> io::Result<()> {
 /// # Errors
 /// It cannot be reached, or does not answer.
 pub(super) fn resolve(stage: &mut Stage, registrar: u8, pool: &str) -> Result<Vec<PoolElement>> {
+    ask(&connect(stage, registrar)?, pool)
+}
+
+/// An association with the registrar at a host.
+///
+/// # Errors
+/// It cannot be reached.
+pub(super) fn connect(stage: &mut Stage, registrar: u8) -> Result<Socket> {
     stage.add_host(USER)?;
     let remote = SocketAddr::new(address(registrar), wire::PORT);
     let socket = stage.host(USER)?.enter(|| {
@@ -47,6 +55,14 @@ pub(super) fn resolve(stage: &mut Stage, registrar: u8, pool: &str) -> Result<Ve
         socket.connect(remote)?;
         Ok(socket)
     })?;
+    Ok(socket)
+}
+
+/// The elements of a pool, as the registrar at the other end tells them.
+///
+/// # Errors
+/// It does not answer.
+pub(super) fn ask(socket: &Socket, pool: &str) -> Result<Vec<PoolElement>> {
     let question = Message::HandleResolution { subscribe: false, handle: handle(pool)?, items: Some(100) };
     socket.send(&SendInfo { ppid: wire::PPID, ..SendInfo::default() }, &question.encode())?;
     let mut bytes = Vec::new();
@@ -54,7 +70,7 @@ pub(super) fn resolve(stage: &mut Stage, registrar: u8, pool: &str) -> Result<Ve
         match socket.recv(&mut bytes)? {
             Some(Received::Message(_)) => {}
             Some(_) => continue,
-            None => bail!("registrar {registrar} has ended the association"),
+            None => bail!("the registrar has ended the association"),
         }
         if let Message::HandleResolutionResponse { elements, .. } = wire::decode(&bytes)?.message {
             return Ok(elements);
