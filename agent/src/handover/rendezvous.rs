@@ -13,9 +13,11 @@ use crate::translate::{Pair, Rule};
 const TURN_NEWS: Duration = Duration::from_millis(400);
 /// How long a known address is tried.
 const TURN_KNOWN: Duration = Duration::from_millis(200);
-/// How often a word of the registrar comes first, before the known addresses have had their turns again: one that
-/// changes its mind all the time must not keep the peer from being found where it has always been.
+/// How many addresses of which only others speak have their turns before the known ones have theirs again: a registrar
+/// that names very many, or others every moment, must not keep the peer from being found where it has always been.
 const HURRIED: u8 = 4;
+/// How many addresses are taken from the registrar. More would not have their turns in any time that matters.
+const MOST: usize = 64;
 /// How long answers go where the peer's last ASCONF came from. An unanswered one is repeated sooner.
 const SIGHTED: Duration = Duration::from_secs(2);
 
@@ -35,8 +37,10 @@ pub(super) struct Rendezvous {
     /// Which of the addresses to try is having its turn, and until when.
     turn: Option<IpAddr>,
     until: Option<Instant>,
-    /// How often a word of the registrar came first since the known addresses had their turns.
+    /// How many addresses had a turn of which only others speak since the known ones had theirs.
     hurried: u8,
+    /// Which address the known ones had their turns before.
+    interrupted: Option<IpAddr>,
     /// An address had its turn of which only others say that it is the peer's.
     exposed: bool,
 }
@@ -44,12 +48,12 @@ pub(super) struct Rendezvous {
 impl Rendezvous {
     /// New word of the registrar. What it says gets the next turn at once, unless the peer itself was heard, or this has
     /// happened too often.
-    pub(super) fn located(&mut self, addresses: Vec<IpAddr>) {
+    pub(super) fn located(&mut self, mut addresses: Vec<IpAddr>) {
+        addresses.truncate(MOST);
         if self.located != addresses {
             self.was_located |= !addresses.is_empty();
             self.located = addresses;
             if self.proven.is_none() && self.met.is_none() && self.hurried < HURRIED {
-                self.hurried += 1;
                 self.try_now(None);
             }
         }
@@ -147,20 +151,12 @@ impl Rendezvous {
         match (at, self.until) {
             (Some(_), Some(until)) if until > now => {}
             (at, until) => {
-                let is_known = |candidate: &IpAddr| facts.has_peer(*candidate);
                 let next = match (at, until) {
-                    (Some(at), Some(_)) => (at + 1) % candidates.len(),
                     (Some(at), None) => at,
-                    // What had its turn is named no more. However often that happens, the known ones have theirs.
-                    (None, _) if self.hurried < HURRIED => 0,
-                    (None, _) => candidates.iter().position(is_known).unwrap_or(0),
+                    (at, _) => self.after(at, &candidates, facts)?,
                 };
                 let next = *candidates.get(next)?;
-                let known = is_known(&next);
-                if !known && self.turn.as_ref().is_some_and(is_known) {
-                    // The known ones have all had theirs.
-                    self.hurried = 0;
-                }
+                let known = facts.has_peer(next);
                 self.exposed |= !known;
                 self.turn = Some(next);
                 let news = !known || self.located.contains(&next);
@@ -168,6 +164,31 @@ impl Rendezvous {
             }
         }
         self.until.filter(|_| candidates.len() > 1)
+    }
+
+    /// Whose turn it is after that of the candidate at this place, or after one that is a candidate no more: the next
+    /// one's, but however many there are of which only others speak, the known ones have theirs in between.
+    fn after(&mut self, at: Option<usize>, candidates: &[IpAddr], facts: &Facts) -> Option<usize> {
+        let is_known = |at: usize| candidates.get(at).is_some_and(|&candidate| facts.has_peer(candidate));
+        let was_known = at.is_some_and(is_known);
+        let mut next = at.map_or(0, |at| at + 1) % candidates.len().max(1);
+        if self.hurried >= HURRIED {
+            let from = at.filter(|_| was_known).map_or(0, |at| at + 1);
+            if let Some(known) = (from..candidates.len()).find(|&at| is_known(at)) {
+                if !was_known {
+                    self.interrupted = candidates.get(next).copied();
+                }
+                return Some(known);
+            }
+            let interrupted = self.interrupted.take();
+            let again = candidates.iter().position(|&candidate| interrupted == Some(candidate));
+            next = again.unwrap_or(next);
+        }
+        if is_known(next) {
+            return Some(next);
+        }
+        self.hurried = if was_known { 1 } else { self.hurried.saturating_add(1) };
+        (next < candidates.len()).then_some(next)
     }
 
     /// The rules that bring packets to the peer at `present` and let in what comes from where it may be.

@@ -24,20 +24,21 @@ const HEADER: usize = 16;
 pub(super) struct Batch {
     bytes: Vec<u8>,
     sequence: u32,
+    /// Where its last message begins.
+    last: usize,
 }
 
 impl Batch {
     /// An empty one.
     pub(super) fn new() -> Self {
-        let mut batch = Self { bytes: Vec::with_capacity(512), sequence: 0 };
+        let mut batch = Self { bytes: Vec::with_capacity(512), sequence: 0, last: 0 };
         batch.message(BATCH_BEGIN, REQUEST, 0, SUBSYSTEM, |_| {});
         batch
     }
 
     /// Adds or deletes an element.
     pub(super) fn element(&mut self, add: bool, element: &Element) {
-        let (kind, flags) =
-            if add { (NEW_ELEMENT, REQUEST | CREATE | ACK) } else { (DELETE_ELEMENT, REQUEST | ACK) };
+        let (kind, flags) = if add { (NEW_ELEMENT, REQUEST | CREATE) } else { (DELETE_ELEMENT, REQUEST) };
         self.message(kind, flags, FAMILY_INET, 0, |bytes| {
             attribute(bytes, 1, |bytes| bytes.extend_from_slice(b"roam\0"));
             attribute(bytes, 2, |bytes| {
@@ -57,6 +58,7 @@ impl Batch {
 
     fn message(&mut self, kind: u16, flags: u16, family: u8, resource: u16, body: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
+        self.last = start;
         self.bytes.extend_from_slice(&[0; 4]);
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
         self.bytes.extend_from_slice(&flags.to_ne_bytes());
@@ -70,9 +72,14 @@ impl Batch {
         self.bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
     }
 
-    /// The whole batch, and the sequence numbers that are acknowledged: 1 to the number returned.
+    /// The whole batch, and the sequence number of its last change, which alone is acknowledged where nothing is
+    /// refused: as many acknowledgements as there may be changes would not fit into the socket's memory.
     fn finish(mut self) -> (Vec<u8>, u32) {
         let last = self.sequence - 1;
+        if let Some(flags) = self.bytes.get_mut(self.last + 6..self.last + 8) {
+            let with = u16::from_ne_bytes([flags[0], flags[1]]) | ACK;
+            flags.copy_from_slice(&with.to_ne_bytes());
+        }
         self.message(BATCH_END, REQUEST, 0, SUBSYSTEM, |_| {});
         (self.bytes, last)
     }
@@ -104,26 +111,34 @@ impl Socket {
         let mut socket = NetlinkSocket::new(NETLINK_NETFILTER)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
+        // The kernel answers before the call that sends returns: an answer that is not there then was lost.
+        socket.set_non_blocking(true)?;
         Ok(Self(socket))
     }
 
-    /// Sends a batch and waits for the kernel's word on each of its changes. The kernel answers before the call that
-    /// sends returns, so nothing here waits for anybody else.
+    /// Sends a batch and reads the kernel's word on it: on each change that it refuses, and on the last one.
     pub(super) fn commit(&mut self, batch: Batch) -> io::Result<()> {
-        let (bytes, mut awaited) = batch.finish();
+        let (bytes, last) = batch.finish();
+        // What is still there is of an earlier batch that was refused as a whole.
+        while self.0.recv_from_full().is_ok() {}
         self.0.send(&bytes, 0)?;
         let mut failure = None;
-        while awaited > 0 {
-            let (answer, _) = self.0.recv_from_full()?;
+        loop {
+            let answer = match self.0.recv_from_full() {
+                Ok((answer, _)) => answer,
+                // So many changes were refused that not all of that could be said.
+                Err(error) => return Err(failure.unwrap_or(error)),
+            };
             for (sequence, code) in acknowledgements(&answer) {
                 if code != 0 && failure.is_none() {
                     failure = Some(io::Error::from_raw_os_error(-code));
                 }
                 // A batch that is refused as a whole is answered once, for its beginning.
-                awaited = if sequence == 0 { 0 } else { awaited.saturating_sub(1) };
+                if sequence == 0 || sequence == last {
+                    return failure.map_or(Ok(()), Err);
+                }
             }
         }
-        failure.map_or(Ok(()), Err)
     }
 }
 

@@ -59,6 +59,27 @@ fn a_registrar_that_names_another_address_every_moment_does_not_keep_the_known_o
 }
 
 #[test]
+fn a_registrar_that_names_very_many_addresses_does_not_keep_the_known_one_from_its_turns() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.tell(Input::Located((0..=255).map(|last| IpAddr::from([203, 0, 113, last])).collect()));
+    host.usable(&[new()]);
+    host.add(new());
+    let (mut turns, mut tried, mut known) = (0, BTreeSet::new(), false);
+    for _ in 0..200 {
+        host.wait(Duration::from_millis(50));
+        let to = host.rules.iter().find_map(|rule| match rule {
+            Rule::OutDestination { from, to, .. } if *from == peer() => Some(*to),
+            _ => None,
+        });
+        tried.extend(to);
+        turns += u32::from(to.is_none() && !known);
+        known = to.is_none();
+    }
+    assert!(turns >= 4 && tried.len() >= 15, "{turns} turns in ten seconds, beside {} others", tried.len());
+    assert!(host.rules.len() < 100, "{} rules", host.rules.len());
+}
+
+#[test]
 fn what_comes_from_an_address_tried_is_let_in_after_its_turn() {
     let mut host = Host::at(&[old()], Binding::Explicit);
     host.tell(Input::Located(vec![moved_peer()]));

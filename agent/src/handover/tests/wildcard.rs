@@ -89,3 +89,16 @@ fn a_deletion_that_waited_is_asked_for_at_once_after_the_next_move() {
     host.wait(Duration::from_secs(2));
     assert!(host.did(&Action::Remove(old())), "{:?}", host.actions);
 }
+
+#[test]
+fn what_vanishes_while_a_wildcard_socket_looks_is_nothing_to_send_from_when_it_comes_back() {
+    let mut host = Host::at(&[old(), new()], Binding::Wildcard);
+    host.usable(&[third(), old(), new()]);
+    assert!(host.planner.looks(), "at the third one, which comes");
+    host.usable(&[third(), new()]);
+    host.usable(&[]);
+    host.take();
+    host.usable(&[old()]);
+    assert_eq!(host.planner.state(), State::Moving);
+    assert!(!host.did(&Action::Remove(new())), "the only one that the kernel still sends from");
+}
