@@ -3,10 +3,12 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `inside` | what is done on a kernel with SCTP |
+//! | `rows` | what goes on side by side |
 //! | `stream` | running a program with a time limit |
 //! | `tally` | counting what the test harness says |
 
 mod inside;
+mod rows;
 mod stream;
 mod tally;
 
@@ -19,11 +21,13 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::checkout::Checkout;
+use crate::clock::{self, Nanos};
 use crate::guest::{self, Series};
 use crate::result::{Outcome, RunResult};
+use crate::scenario;
 use crate::scenario::command::{stop_on_signals, write_json};
-use crate::{clock, scenario};
 use inside::{Plan, Results};
+use rows::{Row, Yield};
 use stream::stream;
 use tally::Tally;
 
@@ -136,13 +140,20 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let Some(checkout) = Checkout::here()? else {
         bail!("`check` builds the tests: start it from a checkout, as `cargo testbed check`");
     };
-    let mut count = Count::default();
-    let mut outcomes = Vec::new();
-    match check(arguments, &checkout, &mut count, &mut outcomes) {
+    let begin = clock::now();
+    let Yield { mut count, outcomes, times } = match check(arguments, &checkout, begin) {
         Err(error) if error.downcast_ref() == Some(&clock::Waited::Interrupted) => return Err(error),
-        Err(error) => count.fail("the check itself", &format!("{error:#}")),
-        Ok(()) => {}
+        Err(error) => {
+            let mut nothing = Yield::default();
+            nothing.count.fail("the check itself", &format!("{error:#}"));
+            nothing
+        }
+        Ok(all) => all,
+    };
+    for (what, time) in times {
+        println!("check: {:4.1} min for {what}", time.as_secs_f64() / 60.0);
     }
+    tell("done", begin);
     if let Some(file) = &arguments.course
         && let Err(error) = write_json(file, &outcomes)
     {
@@ -152,54 +163,55 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if count.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn check(
-    arguments: &Arguments,
-    checkout: &Checkout,
-    count: &mut Count,
-    outcomes: &mut Vec<Outcome>,
-) -> Result<()> {
-    let begin = clock::now();
-    let tell = |what: &str| {
-        let minutes = clock::ms_between(begin, clock::now()) / 60_000.0;
-        println!("check: {what} ({minutes:.1} min since the start)");
-    };
+/// Tells what is begun, and how late it is.
+fn tell(what: &str, since: Nanos) {
+    println!("check: {what} ({:.1} min since the start)", clock::ms_between(since, clock::now()) / 60_000.0);
+}
+
+fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yield> {
     let needed: Vec<_> = scenario::plays().iter().flat_map(scenario::Play::needed).copied().collect();
     guest::require(&[&NEEDED[..], &needed].concat())?;
-    tell("building the tests for the kernel and the programs");
+    tell("building the tests for the kernel and the programs", begin);
     let programs = checkout.kernel_tests()?;
     // Last, so that the programs are those without the tests' features.
     checkout.programs()?;
-    let plan = |everything: bool| Plan {
-        programs: if everything { programs.clone() } else { Vec::new() },
-        scenarios: if everything {
-            let wanted = scenario::plays().into_iter().filter(|play| play.is_quick() || arguments.all);
-            wanted.map(|play| play.name().to_owned()).collect()
-        } else {
-            scenario::MAIN_SIX.map(str::to_owned).into()
-        },
-    };
-
-    tell("the tests that run on any kernel (cargo test --workspace)");
-    count.add(host_tests(checkout)?);
+    let built = clock::now();
 
     let native = arguments.native || (!arguments.guest && guest::native());
+    if native {
+        stop_on_signals()?;
+    }
+    // The scenarios, in which times are measured, are alone with themselves; all else gives way to them.
+    let (mut tests, mut scenarios) = (Row::giving_way(), Row::default());
+    tests.then("the tests that run on any kernel (cargo test --workspace)", || {
+        Ok((host_tests(checkout)?, Vec::new()))
+    });
     for (series, everything) in [(MAIN_KERNEL, true), (OTHER_KERNEL, arguments.all)] {
-        let plan = plan(everything);
-        let tests = plan.programs.len();
         let here = native && series == MAIN_KERNEL;
         let place = if here { "here".to_owned() } else { format!("in the guest, on kernel {series}") };
-        tell(&format!("{tests} test programs and {} scenarios {place}", plan.scenarios.len()));
-        match on_kernel(&plan, (!here).then_some(series)) {
-            Ok((counted, played)) => {
-                count.add(counted);
-                outcomes.extend(played);
-            }
-            Err(error) if error.downcast_ref() == Some(&clock::Waited::Interrupted) => return Err(error),
-            Err(error) => count.fail(format!("the tests {place}"), &format!("{error:#}")),
+        let series = (!here).then_some(series);
+        if everything {
+            let plan = Plan { programs: programs.clone(), ..Plan::default() };
+            tests.then(format!("{} test programs {place}", plan.programs.len()), move || {
+                on_kernel(&plan, series)
+            });
         }
+        let wanted = scenario::plays().into_iter().filter(|play| play.is_quick() || arguments.all);
+        let plan = Plan {
+            scenarios: if everything {
+                wanted.map(|play| play.name().to_owned()).collect()
+            } else {
+                scenario::MAIN_SIX.map(str::to_owned).into()
+            },
+            ..Plan::default()
+        };
+        scenarios
+            .then(format!("{} scenarios {place}", plan.scenarios.len()), move || on_kernel(&plan, series));
     }
-    tell("done");
-    Ok(())
+    let mut all = rows::run(vec![tests, scenarios], begin)?;
+    let building = Duration::from_secs_f64(clock::ms_between(begin, built).max(0.0) / 1000.0);
+    all.times.insert(0, ("building".to_owned(), building));
+    Ok(all)
 }
 
 /// `cargo test --workspace`, with the tests that need a browser; its output passed through.
@@ -250,7 +262,6 @@ fn attempt(plan: &Plan, series: Option<&str>) -> Result<(Results, String)> {
     std::fs::write(&plan_file, serde_json::to_vec(plan)?)?;
     let ended = match series {
         None => {
-            stop_on_signals()?;
             inside::run(&plan_file, &results_file)?;
             String::new()
         }
@@ -259,6 +270,7 @@ fn attempt(plan: &Plan, series: Option<&str>) -> Result<(Results, String)> {
                 kernel: series.parse::<Series>().map_err(anyhow::Error::msg)?,
                 share: Some(share.path().to_owned()),
                 limit: limit(plan),
+                beside_others: true,
                 ..guest::Options::default()
             };
             let words = ["inside", "/share/plan.json", "/share/results.json"].map(Into::into);

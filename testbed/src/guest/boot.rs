@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Stdio};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
 
@@ -175,7 +176,27 @@ fn emulate(kernel: &Kernel, options: &Options, share: &Path) -> Result<Ended> {
     command.args(["-device", "virtio-9p-pci,fsdev=host,mount_tag=host"]);
     command.args(["-fsdev", &format!("local,id=share,path={},security_model=none", device(share))]);
     command.args(["-device", "virtio-9p-pci,fsdev=share,mount_tag=share"]);
+    if options.beside_others {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+    }
     let mut emulator = Emulator(command.spawn().context("qemu-system-x86_64")?);
+    let lines = emulator.0.stdout.take().map(|output| {
+        thread::spawn(move || {
+            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                println!("{}", String::from_utf8_lossy(&line));
+            }
+        })
+    });
+    let ended = watch(&mut emulator, options);
+    drop(emulator);
+    if let Some(lines) = lines {
+        let _ = lines.join();
+    }
+    ended
+}
+
+/// Waits for its end.
+fn watch(emulator: &mut Emulator, options: &Options) -> Result<Ended> {
     match clock::until("the guest", options.limit, || emulator.0.try_wait().transpose()) {
         Ok(status) => status.map(|_| Ended::ByItself).context("the emulator"),
         Err(Waited::TooLong { .. }) => Ok(Ended::TooLong),

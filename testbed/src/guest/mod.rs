@@ -35,6 +35,8 @@ pub struct Options {
     pub limit: Duration,
     /// What is `/share` in the guest; a fresh temporary directory when not given.
     pub share: Option<PathBuf>,
+    /// Others use the terminal, too: it has no input, and its output comes out in whole lines.
+    pub beside_others: bool,
 }
 
 impl Default for Options {
@@ -45,6 +47,7 @@ impl Default for Options {
             cpus: 2,
             limit: Duration::from_secs(3600),
             share: None,
+            beside_others: false,
         }
     }
 }
