@@ -40,6 +40,12 @@ enum What {
         /// Where it listens.
         address: std::net::SocketAddr,
     },
+    /// A registrar that lies, for the scenario of that name.
+    #[command(hide = true)]
+    Liar {
+        /// Where it listens.
+        address: std::net::SocketAddr,
+    },
     /// The built-in traffic program.
     #[command(hide = true, subcommand)]
     Traffic(traffic::Command),
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
         What::Guest(arguments) => guest::command::run(&arguments),
         What::Inside(arguments) => check::inside(&arguments),
         What::Echo { address } => bench::registrar::echo(address).map(|()| ExitCode::SUCCESS),
+        What::Liar { address } => scenario::liar::run(address).map(|()| ExitCode::SUCCESS),
         What::Traffic(command) => traffic::run(&command),
     };
     outcome.unwrap_or_else(|error| {

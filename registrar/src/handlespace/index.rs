@@ -97,6 +97,12 @@ impl Part {
         *slot
     }
 
+    /// For tests.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.ids(0).count()
+    }
+
     /// In order, from `first` on.
     fn ids(&self, first: u32) -> impl Iterator<Item = u32> {
         let (one, more) = match self {

@@ -55,6 +55,7 @@ fn median(rtt_ms: f64, agent: Agent, binding: Binding, before: &[Step]) -> Resul
             server_stack: Stack::Kernel,
             agents: Host::ALL.to_vec(),
             registered: Host::ALL.to_vec(),
+            without_nftables: Vec::new(),
             steps,
         }],
     };

@@ -16,8 +16,8 @@ use roam_registrar::Association;
 use roam_registrar::driver::fetch_dump;
 use sctp_sys::Family;
 
-use super::leftovers;
 use super::story::Story;
+use super::{leftovers, liar};
 use crate::capture;
 use crate::clock;
 use crate::process::Program;
@@ -47,6 +47,8 @@ pub(super) struct Plan {
     pub(super) registered: Vec<Host>,
     /// The programs need the registrar for themselves, too.
     pub(super) registrar: bool,
+    /// Where the daemons do not find the program `nft`.
+    pub(super) without_nftables: Vec<Host>,
 }
 
 impl Plan {
@@ -159,17 +161,38 @@ impl<'a> Agents<'a> {
         }
         command.arg("--runtime-dir").arg(self.directory.join("registrar"));
         let log = self.directory.join("registrar.log");
-        let said = fs::read(&log).map_or(0, |bytes| bytes.len());
-        let mut program = Program::start(self.network.registrar(), "roam-registrar", &log, &mut command)?;
-        clock::until("the start of roam-registrar", START, || {
+        self.listening("roam-registrar", &log, &mut command)
+    }
+
+    /// Starts something that takes the registrar's place and says when it listens.
+    fn listening(&mut self, name: &str, log: &Path, command: &mut Command) -> Result<()> {
+        let said = fs::read(log).map_or(0, |bytes| bytes.len());
+        let mut program = Program::start(self.network.registrar(), name, log, command)?;
+        clock::until(&format!("the start of {name}"), START, || {
             let text = program.output();
             if text.get(said..).is_some_and(|text| text.contains("listening on")) {
                 return Some(Ok(()));
             }
-            program.ended().map(|status| Err(anyhow::anyhow!("roam-registrar ended at once: {status}")))
+            program.ended().map(|status| Err(anyhow::anyhow!("{name} ended at once: {status}\n{text}")))
         })??;
         self.registrar = Some(program);
         Ok(())
+    }
+
+    /// Starts a registrar that lies in place of the one that was stopped.
+    pub(super) fn start_liar(&mut self) -> Result<()> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let listen = SocketAddr::new(topology::registrar_address(self.network.family()), REGISTRAR_PORT);
+        command.arg("liar").arg(listen.to_string());
+        let log = self.directory.join("liar.log");
+        self.listening("the lying registrar", &log, &mut command)
+    }
+
+    /// Ends it; an error, if it had no occasion to do its worst.
+    pub(super) fn stop_liar(&mut self) -> Result<()> {
+        let log = self.registrar.as_ref().map(Program::output).unwrap_or_default();
+        self.stop_registrar();
+        liar::has_done_its_worst(&log)
     }
 
     pub(super) fn stop_registrar(&mut self) {
@@ -212,14 +235,23 @@ impl<'a> Agents<'a> {
         let log = self.directory.join(format!("roamd-{}.log", host.name()));
         let mut command = Command::new(beside("roamd")?);
         command.arg("--config").arg(&file).env("NO_COLOR", "1");
+        let without_nftables = self.plan.without_nftables.contains(&host);
+        if without_nftables {
+            // roamd needs no other program.
+            command.env("PATH", "");
+        }
         let name = format!("roamd at {}", host.name());
         let mut program = Program::start(self.network.host(host), &name, &log, &mut command)?;
-        clock::until(&format!("the start of {name}"), START, || {
+        let report = clock::until(&format!("the start of {name}"), START, || {
             if let Some(status) = program.ended() {
                 return Some(Err(anyhow::anyhow!("{name} ended at once: {status}\n{}", program.output())));
             }
-            status(&runtime).map(|_| Ok(()))
+            status(&runtime).map(Ok)
         })??;
+        if without_nftables && !report.problems.iter().any(|problem| problem.contains("nft is not installed"))
+        {
+            bail!("{name} has found nft all the same: {:?}", report.problems);
+        }
         capture::follow(runtime, host, &self.story);
         self.daemons[host as usize] = Some(program);
         Ok(())
@@ -348,6 +380,7 @@ mod tests {
             sockets: [Sockets::Ports(vec![7001, 7002]), Sockets::Ports(vec![7000])],
             registered: Host::ALL.to_vec(),
             registrar: false,
+            without_nftables: Vec::new(),
         }
     }
 

@@ -75,6 +75,7 @@ pub(super) fn play(stage: &Stage<'_>, scenario: &Scenario, round: &Round) -> Res
         sockets: programs::sockets(&scenario.programs)?,
         registered: round.registered.clone(),
         registrar: programs::need_registrar(&scenario.programs),
+        without_nftables: round.without_nftables.clone(),
     };
     let story = Story::new(stage.tell);
     let capture = Capture::start(&network, &story).context("watching the wire")?;
@@ -168,6 +169,18 @@ impl Play<'_> {
                 if self.stage.agent == Agent::Roam {
                     self.agents.start_registrar()?;
                     self.story.note("G", "testbed", "the registrar is there again".to_owned());
+                }
+            }
+            Step::StartLiar => {
+                if self.stage.agent == Agent::Roam {
+                    self.agents.start_liar()?;
+                    self.story.note("G", "testbed", "a registrar is there that lies".to_owned());
+                }
+            }
+            Step::StopLiar => {
+                if self.stage.agent == Agent::Roam {
+                    self.agents.stop_liar()?;
+                    self.story.note("G", "testbed", "the lying registrar is ended".to_owned());
                 }
             }
             Step::StartPrograms => {

@@ -5,6 +5,7 @@
 //! | `table`, `real` | the scenarios |
 //! | `agents` | who looks after the associations: the registrar and `roamd`, or a setting of the kernel |
 //! | `programs` | the built-in traffic program, or any other |
+//! | `liar` | a registrar that lies |
 //! | `usrsctp` | an echo server on another SCTP stack than the kernel's |
 //! | `engine` | one round: network, agents, programs, steps |
 //! | `leftovers` | what a daemon must not have left on its host |
@@ -17,6 +18,7 @@ mod agents;
 pub mod command;
 mod engine;
 mod leftovers;
+pub mod liar;
 mod play;
 mod programs;
 mod real;
@@ -78,6 +80,10 @@ pub enum Step {
     StopRegistrar,
     /// The registrar is started again.
     StartRegistrar,
+    /// A registrar that lies is started where the registrar was.
+    StartLiar,
+    /// It is ended, and has to have told all its lies and forged answers.
+    StopLiar,
     /// The programs are started and their association is up. Every plan has it once.
     StartPrograms,
     /// Each daemon speaks to the registrar over the association over which it did when the programs had started.
@@ -142,6 +148,8 @@ pub struct Round {
     pub agents: Vec<Host>,
     /// The hosts whose programs are pool elements.
     pub registered: Vec<Host>,
+    /// The hosts on which nftables is not installed.
+    pub without_nftables: Vec<Host>,
     /// What happens.
     pub steps: Vec<Step>,
 }

@@ -326,7 +326,7 @@ fn parts(played: &Played) -> Vec<(String, f64)> {
 /// The last lines of what registrar, daemons and programs said.
 fn print_logs(directory: &Path, why: &str) {
     println!("  failed: {why}");
-    for name in ["registrar.log", "roamd-A.log", "roamd-B.log", "client.log", "server.log"] {
+    for name in ["registrar.log", "liar.log", "roamd-A.log", "roamd-B.log", "client.log", "server.log"] {
         let Ok(text) = fs::read(directory.join(name)) else { continue };
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('{')).collect();

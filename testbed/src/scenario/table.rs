@@ -6,8 +6,8 @@ use super::{Binding, Ip, Programs, Round, Scenario, Stack, Step};
 use crate::topology::{A1, A1B, A2, B1, B2, Host, Place};
 use Binding::{Explicit, Several, Wildcard};
 use Step::{
-    Down, KillAgent, Outage, Pass, Recover, SameAtRegistrar, StartAgent, StartPrograms, StartRegistrar,
-    StopRegistrar, Up,
+    Down, KillAgent, Outage, Pass, Recover, SameAtRegistrar, StartAgent, StartLiar, StartPrograms,
+    StartRegistrar, StopLiar, StopRegistrar, Up,
 };
 
 /// The scenarios that the README's table compares with the kernel alone.
@@ -51,7 +51,17 @@ pub fn find(name: &str) -> Option<Scenario> {
 pub(super) fn round(client: Binding, server: Binding, steps: Vec<Step>) -> Round {
     let (label, both) = (String::new(), Host::ALL.to_vec());
     let server_stack = Stack::Kernel;
-    Round { label, client, server, server_stack, agents: both.clone(), registered: both, steps }
+    let without_nftables = Vec::new();
+    Round {
+        label,
+        client,
+        server,
+        server_stack,
+        agents: both.clone(),
+        registered: both,
+        without_nftables,
+        steps,
+    }
 }
 
 pub(super) fn scenario(name: &str, shows: &str, rounds: Vec<Round>) -> Scenario {
@@ -195,6 +205,8 @@ fn special() -> Vec<Scenario> {
             )
         },
         already_running(),
+        swap(),
+        lying_registrar(),
         scenario(
             "registrar-away",
             "Both hosts move while the registrar is away; when it is back, the association goes on.",
@@ -237,6 +249,47 @@ fn special() -> Vec<Scenario> {
     ];
     all.extend(super::real::all());
     all
+}
+
+/// The end with the higher port, which alone may be mute, moves without nftables.
+fn swap() -> Scenario {
+    let without = |label: &str, hosts: &[Host], steps: Vec<Step>| Round {
+        without_nftables: hosts.to_vec(),
+        ..labelled(label, round(Explicit, Explicit, steps))
+    };
+    let moves = |host: Host| match host {
+        Host::A => [break_before_make(&[A1], &[A2]), break_before_make(&[A2], &[A1])].concat(),
+        Host::B => break_before_make(&[B1], &[B2]),
+    };
+    scenario(
+        "break-before-make-client-swap",
+        "nftables is not installed: the client's host moves there and back by socket options alone; where only the \
+         client's host is without it, the server's moves, too.",
+        vec![
+            without("neither host has nftables", &Host::ALL, started(moves(Host::A))),
+            without(
+                "the client's host has no nftables",
+                &[Host::A],
+                started([moves(Host::A), moves(Host::B)].concat()),
+            ),
+        ],
+    )
+}
+
+/// Whatever a registrar says, an association goes only where its peer has answered.
+fn lying_registrar() -> Scenario {
+    let steps = [StopRegistrar, StartLiar, Pass(ms(2000))]
+        .into_iter()
+        .chain(break_before_make(&[A1], &[A2]))
+        .chain([Down(vec![A2, B1]), Pass(OUTAGE), Up(vec![A1, B2]), Pass(ms(3000))])
+        .chain([StopLiar, StartRegistrar, Recover]);
+    scenario(
+        "lying-registrar",
+        "A registrar names other hosts in place of the peers, among them one that forges answers and sends ABORT, and \
+         talks nonsense: the client's host moves all the same; both hosts move, and the association lives until the \
+         truth comes.",
+        vec![round(Explicit, Explicit, started(steps))],
+    )
 }
 
 fn one_registered() -> Scenario {
