@@ -6,8 +6,9 @@
 //! dropped, and asked again when the user's timer ends (RFC 5352, T1-ENRPrequest).
 
 use asap_client::wire::MessageType;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use super::numbered::Numbered;
 use crate::Association;
 
 /// What keeping a message costs besides its octets.
@@ -36,7 +37,7 @@ struct Line {
 pub(super) struct Intake {
     /// The first one of each association that has any.
     turns: VecDeque<(Association, Vec<u8>)>,
-    lines: HashMap<Association, Line>,
+    lines: Numbered<Association, Line>,
     octets: usize,
 }
 

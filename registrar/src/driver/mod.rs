@@ -1,10 +1,11 @@
 //! The sockets, the clock and the control socket around the machine.
 //!
-//! One task owns the machine and all SCTP sockets. Nothing waits for a client: what it does not take is queued within
+//! One thread owns the machine and all SCTP sockets; everything else has its tasks in tokio's. Nothing waits for a client: what it does not take is queued within
 //! bounds, and beyond them the client is dropped; what it asks waits while there is something more urgent.
 
 #![expect(clippy::disallowed_methods, reason = "this module is the machine's clock")]
 
+mod bell;
 mod client;
 mod command;
 mod control;
@@ -12,12 +13,13 @@ mod intake;
 mod log;
 mod multicast;
 mod notify;
+mod numbered;
 mod outstanding;
 mod serve;
 mod socket;
 mod tcp;
 
-use sctp_sys::tokio::AsyncSocket;
+use sctp_sys::Socket;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,7 +36,7 @@ use crate::query::Queries;
 use command::Command;
 use control::{Control, Desk};
 use multicast::Groups;
-use serve::{Others, Service};
+use serve::{Others, Running, Service};
 use socket::Role;
 use tcp::Listeners;
 
@@ -107,7 +109,7 @@ fn hint(error: &io::Error) -> &'static str {
 #[derive(Debug)]
 pub struct Server {
     config: Config,
-    sockets: Vec<(Role, Arc<AsyncSocket>)>,
+    sockets: Vec<(Role, Socket)>,
     control: Control,
     http: Http,
     others: Others,
@@ -132,7 +134,6 @@ impl Server {
             Http::bind(&config.http).map_err(|(address, error)| StartError::Http { address, error })?;
         let mut listening = config.listen.clone();
         listening.sort_unstable();
-        let sockets = sockets.into_iter().map(|(role, socket)| (role, Arc::new(socket))).collect();
         Ok(Self { config, sockets, control, http, others, listening, commands: mpsc::channel(1) })
     }
 
@@ -166,16 +167,20 @@ impl Server {
         let drained = Arc::clone(&desk.drained);
         let hosts = self.http.hosts();
         let service = Service::new(self.config, self.sockets, self.others, names, random(), feed, hosts);
+        let mut service = Running::start(service, asked, commanded)?;
         notify::notify("READY=1");
-        let served = tokio::select! {
-            served = service.run(asked, commanded) => served,
-            () = self.control.serve(desk) => Ok(()),
-            () = self.http.serve(queries) => Ok(()),
-            () = drained.notified() => Ok(()),
-            () = stop => Ok(()),
+        let failed = tokio::select! {
+            ended = service.ended() => Some(ended),
+            () = self.control.serve(desk) => None,
+            () = self.http.serve(queries) => None,
+            () = drained.notified() => None,
+            () = stop => None,
         };
         notify::notify("STOPPING=1");
-        served
+        match failed {
+            Some(why) => why,
+            None => service.end().await,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -224,11 +225,11 @@ impl Announcements {
         Self { senders: groups.senders, received, _sender: sender, _readers: readers }
     }
 
-    /// The next datagram. Nothing is lost when this is dropped.
-    pub(super) async fn next(&mut self) -> Datagram {
-        match self.received.recv().await {
-            Some(datagram) => datagram,
-            None => std::future::pending().await,
+    /// The next datagram. Never ends.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Datagram> {
+        match ready!(self.received.poll_recv(cx)) {
+            Some(datagram) => Poll::Ready(datagram),
+            None => Poll::Pending,
         }
     }
 
@@ -298,7 +299,8 @@ mod tests {
         let mut announcements = Announcements::new(Groups::open(&config).unwrap());
         assert!(announcements.has(Role::Asap) && !announcements.has(Role::Enrp));
         announcements.send(Role::Asap, &Arc::from(*b"here"));
-        let heard = tokio::time::timeout(Duration::from_secs(60), announcements.next()).await.unwrap();
+        let heard = std::future::poll_fn(|cx| announcements.poll_next(cx));
+        let heard = tokio::time::timeout(Duration::from_secs(60), heard).await.unwrap();
         assert_eq!((heard.role, heard.from, heard.bytes.as_slice()), (Role::Asap, own, &b"here"[..]));
     }
 

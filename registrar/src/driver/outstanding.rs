@@ -7,10 +7,11 @@
 //! Whether all is acknowledged the kernel tells by a notification ("sender dry"). For every answer that would cost as
 //! much as reading a message, so it is asked for when much of a window is used, or the kernel's buffer is full.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::numbered::Numbered;
 use crate::Association;
 
 /// Octets that one association may have in the kernel beyond a first message.
@@ -50,7 +51,7 @@ struct Line {
 /// The accounts of all associations.
 #[derive(Debug)]
 pub(super) struct Outstanding {
-    lines: HashMap<Association, Line>,
+    lines: Numbered<Association, Line>,
     /// Octets in all queues.
     total: usize,
     per_association: usize,
@@ -70,7 +71,7 @@ impl Line {
 impl Outstanding {
     /// Accounts with these bounds in octets.
     pub(super) fn new(per_association: usize, all_together: usize) -> Self {
-        Self { lines: HashMap::new(), total: 0, per_association, all_together }
+        Self { lines: Numbered::default(), total: 0, per_association, all_together }
     }
 
     /// Other bounds. What waits beyond them stays, until the next message.

@@ -6,12 +6,12 @@ mod round;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod thread;
 
 use asap_client::wire;
 use sctp_sys::event::{AssocChange, EventType, Notification};
 use sctp_sys::sockopt;
-use sctp_sys::tokio::AsyncSocket;
-use sctp_sys::{AssocId, SendInfo};
+use sctp_sys::{AssocId, SendInfo, Socket};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -20,10 +20,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
+pub(super) use thread::Running;
+
 use super::command::Drained;
 use super::intake::Intake;
 use super::log::Log;
 use super::multicast::{Announcements, Groups};
+use super::numbered::Numbered;
 use super::outstanding::{Offer, Outstanding};
 use super::socket::Role;
 use super::tcp::{Listeners, Tcp};
@@ -38,7 +41,7 @@ use crate::{Association, asap, enrp};
 const RETRY: Duration = Duration::from_millis(20);
 
 /// An association as the kernel names it: the socket's place in the list, and the number there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Place {
     socket: usize,
     assoc: AssocId,
@@ -54,9 +57,11 @@ pub(super) struct Others {
 /// The machine and all it talks to.
 pub(super) struct Service {
     registrar: Registrar,
-    sockets: Vec<(Role, Arc<AsyncSocket>)>,
-    places: BTreeMap<Place, Association>,
-    associations: BTreeMap<Association, Place>,
+    sockets: Vec<(Role, Socket)>,
+    /// Which of them may have something to be read.
+    readable: Vec<bool>,
+    places: Numbered<Place, Association>,
+    associations: Numbered<Association, Place>,
     /// Associations to other registrars that are being set up, and where they lead.
     connecting: BTreeMap<Place, Vec<SocketAddr>>,
     intake: Intake,
@@ -69,6 +74,8 @@ pub(super) struct Service {
     /// Reads in a row that failed.
     failures: u32,
     listening: Vec<String>,
+    /// The time, as far as this round needs it.
+    now: Instant,
     next: u64,
     /// The kernel refused something for lack of room: when to try again.
     retry: Option<Instant>,
@@ -85,7 +92,7 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new(
         config: Config,
-        sockets: Vec<(Role, Arc<AsyncSocket>)>,
+        sockets: Vec<(Role, Socket)>,
         others: Others,
         listening: Vec<String>,
         random: u64,
@@ -102,8 +109,9 @@ impl Service {
                 random,
             ),
             sockets,
-            places: BTreeMap::new(),
-            associations: BTreeMap::new(),
+            readable: Vec::new(),
+            places: Numbered::default(),
+            associations: Numbered::default(),
             connecting: BTreeMap::new(),
             intake: Intake::default(),
             buffer: Vec::new(),
@@ -122,6 +130,7 @@ impl Service {
                 limits.outstanding_octets,
             ),
             listening,
+            now: Instant::now(),
             next: 1,
             retry: None,
             dropped: 0,
@@ -232,7 +241,7 @@ impl Service {
         else {
             return;
         };
-        match socket.get_ref().connectx(&remote) {
+        match socket.connectx(&remote) {
             Ok(assoc) if role == Role::Enrp => {
                 self.connecting.insert(Place { socket: index, assoc }, remote);
             }
@@ -290,7 +299,7 @@ impl Service {
         }
         if let Some(place) = self.associations.get(&association)
             && let Some((_, socket)) = self.sockets.get(place.socket)
-            && let Err(error) = socket.get_ref().abort(place.assoc)
+            && let Err(error) = socket.abort(place.assoc)
         {
             tracing::debug!(%association, %error, "cannot be aborted");
         }
@@ -299,7 +308,7 @@ impl Service {
 
     /// Something is due: the machine, or another try at a full buffer.
     fn wake(&mut self) {
-        let now = Instant::now();
+        let now = self.now;
         if self.registrar.poll_timeout().is_some_and(|at| at <= now) {
             self.registrar.handle_timeout(now);
         }
@@ -331,11 +340,11 @@ impl Service {
                 }
                 Output::Enrp(enrp::Output::Announce { bytes }) => self.announcements.send(Role::Enrp, &bytes),
                 Output::Asap(asap::Output::Event(event)) => {
-                    self.log.asap(Instant::now(), &event);
+                    self.log.asap(self.now, &event);
                     self.feed.asap(&event);
                 }
                 Output::Enrp(enrp::Output::Event(event)) => {
-                    self.log.enrp(Instant::now(), &event);
+                    self.log.enrp(self.now, &event);
                     self.feed.enrp(&event);
                     if let enrp::Event::Drained { handed_over, left } = event {
                         self.handed_over(handed_over, left);
@@ -346,7 +355,7 @@ impl Service {
     }
 
     fn send(&mut self, association: Association, bytes: Arc<[u8]>) {
-        let now = Instant::now();
+        let now = self.now;
         while self.associations.contains_key(&association) || self.tcp.has(association) {
             match self.outstanding.offer(association, &bytes) {
                 Offer::Send => return self.give(now, association, bytes),
@@ -387,7 +396,7 @@ impl Service {
             Role::Enrp => enrp::wire::PPID,
         };
         let info = SendInfo { ppid, assoc: place.assoc, ..SendInfo::default() };
-        match socket.get_ref().send(&info, &bytes) {
+        match socket.send(&info, &bytes) {
             Ok(_) => {
                 if self.outstanding.ask(now, association) {
                     self.tell_when_dry(association, true);

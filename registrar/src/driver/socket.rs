@@ -2,7 +2,6 @@
 
 use sctp_sys::event::EventType;
 use sctp_sys::sockopt::{self, AssocParams, InitMsg, PeerAddrParams, RtoInfo, SackInfo};
-use sctp_sys::tokio::AsyncSocket;
 use sctp_sys::{FUTURE_ASSOC, Family, Socket, Style};
 use std::collections::BTreeMap;
 use std::io;
@@ -25,6 +24,10 @@ const BUFFER: usize = 8 << 20;
 /// Connections that wait to be taken; on one-to-many sockets the kernel only wants it above 0.
 const BACKLOG: i32 = 1024;
 
+/// What is acknowledged goes with the answer, which is there in less than this: a packet for each request is saved. What
+/// has no answer is acknowledged well before any peer's RTO.Min (200 ms at ours) has passed.
+const SACK: SackInfo = SackInfo { delay: 20, frequency: 2 };
+
 /// That all is acknowledged is asked for by need: see [`super::outstanding`].
 const EVENTS: [EventType; 4] =
     [EventType::AssocChange, EventType::PeerAddrChange, EventType::Shutdown, EventType::PartialDelivery];
@@ -39,7 +42,7 @@ pub(super) enum Role {
 }
 
 /// Opens one socket for each port of ASAP, and one for ENRP where that is spoken.
-pub(super) fn open(config: &Config) -> Result<Vec<(Role, AsyncSocket)>, StartError> {
+pub(super) fn open(config: &Config) -> Result<Vec<(Role, Socket)>, StartError> {
     let mut by_port: BTreeMap<u16, Vec<SocketAddr>> = BTreeMap::new();
     for address in &config.listen {
         by_port.entry(address.port()).or_default().push(*address);
@@ -51,7 +54,7 @@ pub(super) fn open(config: &Config) -> Result<Vec<(Role, AsyncSocket)>, StartErr
         .collect()
 }
 
-fn open_one(addresses: &[SocketAddr], sctp: &Sctp) -> Result<AsyncSocket, StartError> {
+fn open_one(addresses: &[SocketAddr], sctp: &Sctp) -> Result<Socket, StartError> {
     let wildcard = |v6: bool| addresses.iter().find(|a| a.ip().is_unspecified() && a.is_ipv6() == v6);
     let v6 = addresses.iter().any(SocketAddr::is_ipv6);
     let socket = match Socket::new(Style::OneToMany, if v6 { Family::V6 } else { Family::V4 }) {
@@ -88,18 +91,19 @@ fn open_one(addresses: &[SocketAddr], sctp: &Sctp) -> Result<AsyncSocket, StartE
         socket.bindx_add(&bind[1..]).map_err(failed)?;
     }
     socket.listen(BACKLOG).map_err(failed)?;
-    AsyncSocket::new(socket).map_err(StartError::Socket)
+    Ok(socket)
 }
 
 fn set(socket: &Socket) -> io::Result<()> {
     let fd = socket.as_fd();
+    socket.set_nonblocking(true)?;
     socket.set_message_limit(MESSAGE_LIMIT);
     // After a stop the port is held until the last peer, perhaps unreachable, has acknowledged. This lets the
     // next start have it; not beside a registrar that listens.
     sockopt::set_reuse_addr(fd, true)?;
     sockopt::set_events(fd, &EVENTS)?;
     sockopt::set_nodelay(fd, true)?;
-    sockopt::set_sack_info(fd, FUTURE_ASSOC, SackInfo { delay: 0, frequency: 1 })?;
+    sockopt::set_sack_info(fd, FUTURE_ASSOC, SACK)?;
     let init = InitMsg { out_streams: STREAMS, max_in_streams: STREAMS, ..InitMsg::default() };
     sockopt::set_init_msg(fd, init)?;
     // A message that one association leaves half sent must not hold up those of others.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -146,12 +147,12 @@ impl Tcp {
         Self { connections, most, patience, events, sender, _acceptors: acceptors }
     }
 
-    /// What happened next. Never ends; nothing is lost when it is dropped.
-    pub(super) async fn next(&mut self) -> Event {
-        match self.events.recv().await {
-            Some(event) => event,
+    /// What happened next. Never ends.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        match ready!(self.events.poll_recv(cx)) {
+            Some(event) => Poll::Ready(event),
             // It has a sender itself.
-            None => std::future::pending().await,
+            None => Poll::Pending,
         }
     }
 

@@ -281,7 +281,7 @@ fn lying_registrar() -> Scenario {
     let steps = [StopRegistrar, StartLiar, Pass(ms(2000))]
         .into_iter()
         .chain(break_before_make(&[A1], &[A2]))
-        .chain([Down(vec![A2, B1]), Pass(OUTAGE), Up(vec![A1, B2]), Pass(ms(3000))])
+        .chain([Down(vec![A2, B1]), Outage, Up(vec![A1, B2]), Pass(ms(3000))])
         .chain([StopLiar, StartRegistrar, Recover]);
     scenario(
         "lying-registrar",

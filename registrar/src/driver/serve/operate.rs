@@ -52,7 +52,7 @@ impl Service {
         let limits = &config.limits;
         self.outstanding.set_bounds(limits.outstanding_octets_per_association, limits.outstanding_octets);
         for (_, socket) in &self.sockets {
-            if let Err(error) = socket::set_timers(socket.get_ref(), &config.sctp) {
+            if let Err(error) = socket::set_timers(socket, &config.sctp) {
                 tracing::warn!(%error, "the SCTP timers could not be changed");
             }
         }

@@ -2,15 +2,16 @@
 //! few of the questions that wait.
 
 use asap_client::wire;
-use futures::FutureExt;
 use sctp_sys::Received;
-use sctp_sys::tokio::AsyncSocket;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::{Place, Service};
+use crate::driver::bell::Bell;
 use crate::driver::command::Command;
 use crate::driver::intake::may_wait;
 use crate::driver::socket::Role;
@@ -27,81 +28,99 @@ const ANSWERS: usize = 64;
 /// A socket that cannot be read so often in a row is given up, and the registrar with it.
 const FAILURES: u32 = 100;
 
+/// What others in this program want.
+struct Wishes {
+    queries: mpsc::Receiver<Query>,
+    commands: mpsc::Receiver<Command>,
+}
+
 impl Service {
-    /// Serves for ever.
-    pub(in crate::driver) async fn run(
+    /// Serves until the bell says that it is over.
+    ///
+    /// # Errors
+    /// A socket fails for good.
+    pub(in crate::driver) fn run(
         mut self,
-        mut queries: mpsc::Receiver<Query>,
-        mut commands: mpsc::Receiver<Command>,
+        queries: mpsc::Receiver<Query>,
+        commands: mpsc::Receiver<Command>,
+        bell: &Arc<Bell>,
     ) -> io::Result<()> {
+        let waker = Waker::from(Arc::clone(bell));
+        let mut wishes = Wishes { queries, commands };
+        // Whoever was heard to have nothing rings when there is something.
+        let mut all_heard = false;
+        self.readable = vec![true; self.sockets.len()];
         self.tell_where_we_are();
-        loop {
-            let all_read = self.read()? & self.read_others();
+        while !bell.is_over() {
+            self.now = Instant::now();
+            self.read()?;
+            if bell.was_rung() || !all_heard {
+                all_heard = self.hear(&mut wishes, &mut Context::from_waker(&waker));
+            }
+            self.now = Instant::now();
             self.wake();
             self.answer_waiting();
-            if all_read && self.intake.is_empty() {
-                let announcement = self.next_announcement();
-                let wake =
-                    self.registrar.poll_timeout().into_iter().chain(self.retry).chain(announcement).min();
-                tokio::select! {
-                    readable = readable(&self.sockets) => readable?,
-                    event = self.tcp.next() => self.stream(event),
-                    datagram = self.announcements.next() => self.announced(datagram),
-                    () = until(wake) => {}
-                    Some(query) = queries.recv() => self.answer(query),
-                    Some(command) = commands.recv() => self.obey(command),
-                }
-                self.drain();
-            } else {
-                if let Ok(query) = queries.try_recv() {
-                    self.answer(query);
-                }
-                if let Ok(command) = commands.try_recv() {
-                    self.obey(command);
-                    self.drain();
-                }
-                // Others in this thread have their turn: the control socket, HTTP, signals.
-                tokio::task::yield_now().await;
-            }
+            let idle = all_heard && self.intake.is_empty() && !self.readable.contains(&true);
+            let limit = if idle { self.idle_for() } else { Some(Duration::ZERO) };
+            let sockets = self.sockets.iter().map(|(_, socket)| socket.as_fd());
+            bell.wait(sockets, &mut self.readable, limit)?;
         }
+        Ok(())
     }
 
-    /// Reads what is there, within bounds; whether that was all.
-    fn read(&mut self) -> io::Result<bool> {
+    /// How long there is nothing to do of its own accord; `None`: for ever.
+    fn idle_for(&self) -> Option<Duration> {
+        let due = [self.registrar.poll_timeout(), self.retry, self.next_announcement()];
+        due.into_iter().flatten().min().map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Reads what is there, within bounds.
+    fn read(&mut self) -> io::Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let mut all = true;
         for index in 0..self.sockets.len() {
-            all &= self.read_one(index, &mut buffer)?;
+            if self.readable.get(index) == Some(&true) {
+                let all = self.read_one(index, &mut buffer)?;
+                self.readable[index] = !all;
+            }
         }
         self.buffer = buffer;
-        Ok(all)
+        Ok(())
     }
 
-    /// As [`Self::read`], from TCP connections and multicast groups.
-    fn read_others(&mut self) -> bool {
+    /// Hears what comes from TCP connections and multicast groups, within bounds, and one wish of each kind; whether that
+    /// was all.
+    fn hear(&mut self, wishes: &mut Wishes, cx: &mut Context<'_>) -> bool {
+        let mut all = true;
+        if let Poll::Ready(Some(query)) = wishes.queries.poll_recv(cx) {
+            self.answer(query);
+            all = false;
+        }
+        if let Poll::Ready(Some(command)) = wishes.commands.poll_recv(cx) {
+            self.obey(command);
+            self.drain();
+            all = false;
+        }
         for _ in 0..READS {
-            let event = self.tcp.next().now_or_never();
-            let datagram = self.announcements.next().now_or_never();
-            if event.is_none() && datagram.is_none() {
-                return true;
+            let (event, datagram) = (self.tcp.poll_next(cx), self.announcements.poll_next(cx));
+            if event.is_pending() && datagram.is_pending() {
+                return all;
             }
-            event.into_iter().for_each(|event| self.stream(event));
-            datagram.into_iter().for_each(|datagram| self.announced(datagram));
+            if let Poll::Ready(event) = event {
+                self.stream(event);
+            }
+            if let Poll::Ready(datagram) = datagram {
+                self.announced(datagram);
+            }
             self.drain();
         }
         false
     }
 
+    /// Whether that was all.
     fn read_one(&mut self, index: usize, buffer: &mut Vec<u8>) -> io::Result<bool> {
         for _ in 0..READS {
             let Some((_, socket)) = self.sockets.get(index) else { return Ok(true) };
-            // While questions wait nobody waits for the reactor, and it need not know.
-            let received = if self.intake.is_empty() {
-                socket.recv(buffer).now_or_never().unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
-            } else {
-                socket.get_ref().recv(buffer)
-            };
-            match received {
+            match socket.recv(buffer) {
                 Ok(Some(received)) => {
                     self.failures = 0;
                     self.received(index, received, buffer);
@@ -123,7 +142,7 @@ impl Service {
     }
 
     fn received(&mut self, socket: usize, received: Received, bytes: &[u8]) {
-        let now = Instant::now();
+        let now = self.now;
         match received {
             Received::Message(info) => {
                 let place = Place { socket, assoc: info.assoc };
@@ -174,24 +193,8 @@ impl Service {
     fn answer_waiting(&mut self) {
         let questions: Vec<_> = std::iter::from_fn(|| self.intake.pop()).take(ANSWERS).collect();
         if !questions.is_empty() {
-            self.registrar.handle_questions(Instant::now(), &questions);
+            self.registrar.handle_questions(self.now, &questions);
             self.drain();
         }
-    }
-}
-
-/// Waits until one of the sockets can be read.
-async fn readable(sockets: &[(Role, Arc<AsyncSocket>)]) -> io::Result<()> {
-    if sockets.is_empty() {
-        return std::future::pending().await;
-    }
-    let any = sockets.iter().map(|(_, socket)| Box::pin(socket.readable()));
-    futures::future::select_all(any).await.0
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }

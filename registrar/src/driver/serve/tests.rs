@@ -17,7 +17,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// A registrar that serves on loopback until it is dropped.
 struct Served {
     address: SocketAddr,
-    task: tokio::task::JoinHandle<io::Result<()>>,
+    _running: Running,
     _asking: (mpsc::Sender<Query>, mpsc::Sender<Command>),
 }
 
@@ -57,17 +57,12 @@ impl Served {
         assert_eq!(service.registrar.handlespace().len(), usize::try_from(elements).unwrap());
         let (queries, asked) = mpsc::channel(1);
         let (commands, commanded) = mpsc::channel(1);
-        Self { address, task: tokio::spawn(service.run(asked, commanded)), _asking: (queries, commands) }
+        let running = Running::start(service, asked, commanded).unwrap();
+        Self { address, _running: running, _asking: (queries, commands) }
     }
 
     async fn user(&self) -> User {
         User { socket: TcpStream::connect(self.address).await.unwrap(), stream: Stream::new() }
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
