@@ -78,6 +78,8 @@ pub(crate) struct Summary {
     pub(crate) enrp: enrp::Counters,
     /// Clients dropped since they did not read what was sent to them.
     pub(crate) dropped_not_reading: u64,
+    /// Resolutions dropped since more waited than can be answered.
+    pub(crate) dropped_resolutions: u64,
 }
 
 /// The other registrars in numbers.
@@ -164,6 +166,7 @@ pub(crate) enum Query {
 pub(crate) struct Surroundings<'a> {
     pub(crate) listening: &'a [String],
     pub(crate) dropped_not_reading: u64,
+    pub(crate) dropped_resolutions: u64,
     /// The octets that wait for an association.
     pub(crate) outstanding: &'a dyn Fn(Association) -> usize,
 }
@@ -201,6 +204,7 @@ impl Summary {
             counters: *asap.counters(),
             enrp: *registrar.enrp().counters(),
             dropped_not_reading: around.dropped_not_reading,
+            dropped_resolutions: around.dropped_resolutions,
         }
     }
 }

@@ -80,6 +80,8 @@ pub(super) struct Service {
     /// The kernel refused something for lack of room: when to try again.
     retry: Option<Instant>,
     dropped: u64,
+    /// Questions for which there was no room.
+    unheard: u64,
     log: Log,
     feed: Feed,
     config: Config,
@@ -134,6 +136,7 @@ impl Service {
             next: 1,
             retry: None,
             dropped: 0,
+            unheard: 0,
             log: Log::default(),
             feed,
             hosts,
@@ -438,6 +441,7 @@ impl Service {
         let around = Surroundings {
             listening: &self.listening,
             dropped_not_reading: self.dropped,
+            dropped_resolutions: self.unheard,
             outstanding: &outstanding,
         };
         query.answer(&self.registrar, Instant::now(), &around);

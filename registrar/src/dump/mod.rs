@@ -51,6 +51,9 @@ pub struct Dump {
     pub counters: Counters,
     /// Clients dropped since they did not read what was sent to them.
     pub dropped_not_reading: u64,
+    /// Resolutions dropped since more waited than can be answered.
+    #[serde(default)]
+    pub dropped_resolutions: u64,
 }
 
 /// One pool.
@@ -208,6 +211,9 @@ impl fmt::Display for Dump {
         }
         peers::list(f, &self.peers, &self.enrp)?;
         writeln!(f, "\nclients dropped for not reading: {}", self.dropped_not_reading)?;
+        if self.dropped_resolutions != 0 {
+            writeln!(f, "resolutions dropped: {}", self.dropped_resolutions)?;
+        }
         for Counter { name, value, .. } in self.counters.named() {
             if value != 0 {
                 writeln!(f, "{}: {value}", name.replace('_', " "))?;

@@ -24,6 +24,7 @@ struct Head<'a> {
     enrp: &'a enrp::Counters,
     counters: &'a Counters,
     dropped_not_reading: u64,
+    dropped_resolutions: u64,
 }
 
 /// How far the text goes.
@@ -76,6 +77,7 @@ fn head(text: &mut Vec<u8>, summary: &Summary, peers: &Peers) -> io::Result<()> 
         enrp: &peers.counters,
         counters: &summary.counters,
         dropped_not_reading: summary.dropped_not_reading,
+        dropped_resolutions: summary.dropped_resolutions,
     };
     write(text, &head)?;
     text.pop(); // the brace: the object goes on

@@ -77,12 +77,19 @@ pub(super) fn text(summary: &Summary, started: SystemTime) -> String {
     }
     let counters =
         summary.counters.named().into_iter().map(|counter| (counter.name, counter.what, counter.value));
-    let dropped = (
-        "dropped_not_reading",
-        "Associations aborted since they did not read what was sent to them",
-        summary.dropped_not_reading,
-    );
-    let asap = counters.into_iter().chain([dropped]).map(|counter| ("", counter));
+    let dropped = [
+        (
+            "dropped_not_reading",
+            "Associations aborted since they did not read what was sent to them",
+            summary.dropped_not_reading,
+        ),
+        (
+            "dropped_resolutions",
+            "Resolutions dropped since more waited than can be answered",
+            summary.dropped_resolutions,
+        ),
+    ];
+    let asap = counters.into_iter().chain(dropped).map(|counter| ("", counter));
     let enrp = summary
         .enrp
         .named()

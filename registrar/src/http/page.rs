@@ -141,6 +141,11 @@ pub(super) fn counters(summary: &Summary, rates: Option<&[f64]>) -> Markup {
                     td.n { (summary.dropped_not_reading) }
                     td {}
                 }
+                tr {
+                    td { "Resolutions dropped since more waited than can be answered" }
+                    td.n { (summary.dropped_resolutions) }
+                    td {}
+                }
             }
         }
     }

@@ -101,6 +101,7 @@ async fn machine(
                 let around = Surroundings {
                     listening: &["10.0.0.9:3863".to_owned()],
                     dropped_not_reading: 5,
+                    dropped_resolutions: 6,
                     outstanding: &|_| 7,
                 };
                 query.answer(&registrar, Instant::now(), &around);

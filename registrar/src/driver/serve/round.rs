@@ -177,6 +177,7 @@ impl Service {
         let input = match role {
             Role::Asap if ppid == wire::PPID && may_wait(bytes) => {
                 if !self.intake.push(association, bytes) {
+                    self.unheard += 1;
                     self.log.unheard(now);
                 }
                 return;

@@ -182,6 +182,7 @@ async fn the_dump_is_that_of_the_command_read_in_slices() {
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let dump: Dump = serde_json::from_str(&answer.body).unwrap();
     assert_eq!((dump.identifier, dump.dropped_not_reading, dump.counters.registrations), (0xabcd, 5, 3000));
+    assert_eq!(dump.dropped_resolutions, 6);
     assert_eq!(
         dump.pools.iter().map(|pool| pool.handle.as_str()).collect::<Vec<_>>(),
         ["pool 0", "pool 1", "pool 2", "pool 3", "pool 4", "pool 5", "pool 6"]
@@ -281,6 +282,7 @@ async fn the_metrics_are_open_metrics_and_have_every_counter() {
     assert_eq!(value("roam_registrar_registrations"), 2.0);
     assert_eq!(value("roam_registrar_resolutions"), 1.0);
     assert_eq!(value("roam_registrar_dropped_not_reading"), 5.0);
+    assert_eq!(value("roam_registrar_dropped_resolutions"), 6.0);
     for (gauge, expected) in [
         ("pools", 1.0),
         ("elements", 2.0),
