@@ -227,7 +227,8 @@ fn in_guest(arguments: &Arguments, count: usize) -> Result<ExitCode> {
     if let Some(kernel) = &arguments.kernel {
         options.kernel = kernel.parse().map_err(|error| anyhow::anyhow!("--kernel {kernel}: {error}"))?;
     }
-    options.limit = Duration::from_secs(120 + 600 * count as u64);
+    // Far more than any needs on a machine that does nothing else.
+    options.limit = Duration::from_secs(120 + 1500 * count as u64);
     let status = guest::run_self(&options, &arguments.inside(Path::new("/share/bench.json")))?;
     if let Some(file) = &arguments.json {
         let Ok(bytes) = fs::read(share.path().join("bench.json")) else {

@@ -15,9 +15,16 @@ use sctp_sys::{Family, Received, SendInfo, Socket, Style, sockopt};
 /// How long answers that are still due are waited for when a run is over.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What is read of an association before the next one has its turn.
+const AT_ONCE: usize = 64;
+
+/// A server that has ended so many associations in a run does not serve.
+const RESETS: u64 = 100_000;
+
 /// Associations with one server.
 pub(super) struct Load {
     poll: OwnedFd,
+    from: SocketAddr,
     server: SocketAddr,
     connections: Vec<Connection>,
     buffer: Vec<u8>,
@@ -38,6 +45,10 @@ struct Connection {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Run {
     pub(super) answers: u64,
+    /// Octets of them all.
+    pub(super) octets: u64,
+    /// Associations that the server ended. Each was set up again, and what was not answered was asked again.
+    pub(super) resets: u64,
     pub(super) time: Duration,
     /// In the order of the answers.
     latencies: Vec<Duration>,
@@ -47,6 +58,8 @@ impl Run {
     /// Takes another one in, as if it had followed at once.
     pub(super) fn add(&mut self, other: Self) {
         self.answers += other.answers;
+        self.octets += other.octets;
+        self.resets += other.resets;
         self.time += other.time;
         self.latencies.extend(other.latencies);
     }
@@ -81,18 +94,24 @@ pub(super) fn connect(from: SocketAddr, to: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// One association that does not block, and is told of by its number.
+fn watched(poll: &OwnedFd, number: usize, from: SocketAddr, to: SocketAddr) -> Result<Socket> {
+    let socket = connect(from, to).with_context(|| format!("association {number} with {to}"))?;
+    socket.set_nonblocking(true)?;
+    epoll::add(poll, &socket, epoll::EventData::new_u64(number as u64), epoll::EventFlags::IN)?;
+    Ok(socket)
+}
+
 impl Load {
     /// Sets up so many associations.
     pub(super) fn connect(from: SocketAddr, to: SocketAddr, count: usize) -> Result<Self> {
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut connections = Vec::new();
         for number in 0..count {
-            let socket = connect(from, to).with_context(|| format!("association {number} with {to}"))?;
-            socket.set_nonblocking(true)?;
-            epoll::add(&poll, &socket, epoll::EventData::new_u64(number as u64), epoll::EventFlags::IN)?;
+            let socket = watched(&poll, number, from, to)?;
             connections.push(Connection { socket: Some(socket), due: VecDeque::new() });
         }
-        Ok(Self { poll, server: to, connections, buffer: Vec::new(), kept_alive: 0, removed: 0 })
+        Ok(Self { poll, from, server: to, connections, buffer: Vec::new(), kept_alive: 0, removed: 0 })
     }
 
     /// How many associations there are still.
@@ -117,17 +136,13 @@ impl Load {
             Until::Requests(count) => (None, count),
         };
         let mut sent = 0;
-        let mut begin = |connection: &mut Connection, number, now: Instant| -> Result<()> {
-            if sent < most && end.is_none_or(|end| now < end) {
-                sent += 1;
-                ask(number, &mut request);
-                connection.send(now, &request)?;
-            }
-            Ok(())
-        };
         for _ in 0..window {
             for (number, connection) in self.connections.iter_mut().enumerate() {
-                begin(connection, number, Instant::now())?;
+                if sent < most {
+                    sent += 1;
+                    ask(number, &mut request);
+                    connection.send(Instant::now(), &request)?;
+                }
             }
         }
         let mut events = Vec::with_capacity(256);
@@ -136,25 +151,41 @@ impl Load {
             self.wait(&mut events, PATIENCE)?;
             ensure!(!events.is_empty(), "answers did not come within {} s", PATIENCE.as_secs());
             for number in events.drain(..) {
-                for _ in 0..window {
+                for _ in 0..AT_ONCE {
                     let Some(connection) = self.connections.get_mut(number) else { break };
                     let Some(kind) = connection.read(&mut self.buffer)? else { break };
                     let now = Instant::now();
                     match kind {
-                        Kind::Ended(why) => bail!("{} has ended association {number}: {why}", self.server),
+                        // rsplib's does so when the kernel has no room for an answer. A user begins anew.
+                        Kind::Ended(why) => {
+                            run.resets += 1;
+                            if run.resets > RESETS {
+                                bail!("{} ends one association after the other: {why}", self.server);
+                            }
+                            connection.socket = Some(watched(&self.poll, number, self.from, self.server)?);
+                            for asked in std::mem::take(&mut connection.due) {
+                                ask(number, &mut request);
+                                connection.send(asked, &request)?;
+                            }
+                        }
                         Kind::KeepAlive => self.kept_alive += 1,
+                        Kind::Removed => self.removed += 1,
                         Kind::Answer => {
                             let Some(asked) = connection.due.pop_front() else {
-                                self.removed += 1;
-                                continue;
+                                bail!("{} answers what was not asked", self.server);
                             };
                             check(&self.buffer)?;
                             if end.is_none_or(|end| now <= end) {
                                 run.answers += 1;
+                                run.octets += self.buffer.len() as u64;
                                 run.latencies.push(now - asked);
                                 last = now;
                             }
-                            begin(connection, number, now)?;
+                            if sent < most && end.is_none_or(|end| now < end) {
+                                sent += 1;
+                                ask(number, &mut request);
+                                connection.send(now, &request)?;
+                            }
                         }
                     }
                 }
@@ -176,12 +207,12 @@ impl Load {
             self.wait(&mut events, left)?;
             for number in events.drain(..) {
                 // What comes meanwhile waits for the next round, so that nobody is starved.
-                for _ in 0..64 {
+                for _ in 0..AT_ONCE {
                     let Some(connection) = self.connections.get_mut(number) else { break };
                     match connection.read(&mut self.buffer)? {
                         None => break,
                         Some(Kind::KeepAlive) => self.kept_alive += 1,
-                        Some(Kind::Answer) => self.removed += 1,
+                        Some(Kind::Removed | Kind::Answer) => self.removed += 1,
                         Some(Kind::Ended(_)) => connection.socket = None,
                     }
                 }
@@ -208,6 +239,8 @@ impl Load {
 /// What was read.
 enum Kind {
     Answer,
+    /// An element is told that it is not registered any more; nothing here asks for that.
+    Removed,
     /// It is answered.
     KeepAlive,
     Ended(io::Error),
@@ -216,9 +249,12 @@ enum Kind {
 impl Connection {
     fn send(&mut self, now: Instant, request: &[u8]) -> Result<()> {
         let Some(socket) = &self.socket else { bail!("an association was ended by the server") };
-        socket.send(&SendInfo { ppid: wire::PPID, ..SendInfo::default() }, request)?;
         self.due.push_back(now);
-        Ok(())
+        match socket.send(&SendInfo { ppid: wire::PPID, ..SendInfo::default() }, request) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error.into()),
+            // That it has ended is read, too.
+            _ => Ok(()),
+        }
     }
 
     /// The next message, if there is one; a keep-alive is answered.
@@ -231,8 +267,10 @@ impl Connection {
             Ok(None) => return Ok(Some(Kind::Ended(io::ErrorKind::UnexpectedEof.into()))),
             Err(error) => return Ok(Some(Kind::Ended(error))),
         }
-        if buffer.first() != Some(&MessageType::ENDPOINT_KEEP_ALIVE.0) {
-            return Ok(Some(Kind::Answer));
+        match buffer.first() {
+            Some(kind) if *kind == MessageType::ENDPOINT_KEEP_ALIVE.0 => {}
+            Some(kind) if *kind == MessageType::DEREGISTRATION_RESPONSE.0 => return Ok(Some(Kind::Removed)),
+            _ => return Ok(Some(Kind::Answer)),
         }
         if let Message::EndpointKeepAlive { handle, id: Some(id), .. } = wire::decode(buffer)?.message {
             let answer = Message::EndpointKeepAliveAck { handle, id }.encode();

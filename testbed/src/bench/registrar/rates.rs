@@ -28,6 +28,10 @@ struct Measured {
     /// Processor's time of the server for each request, in microseconds.
     cpu_us: f64,
     p99_ms: f64,
+    /// Octets of an answer.
+    octets: u64,
+    /// Associations that it ended.
+    resets: u64,
 }
 
 impl Measured {
@@ -38,6 +42,8 @@ impl Measured {
         self.cpu_us = least(self.cpu_us, cpu.as_secs_f64() * 1e6 / run.answers.max(1) as f64);
         self.p99_ms = least(self.p99_ms, run.percentile_ms(99));
         self.per_second = self.per_second.max(run.per_second());
+        self.octets = run.octets / run.answers.max(1);
+        self.resets += run.resets;
     }
 }
 
@@ -110,8 +116,10 @@ pub(super) fn measure(site: &Site, tell: Tell<'_>) -> Result<()> {
             beds.push(Bed { server, load, next: 0 });
         }
         let [ours, rsplib, echo] = &mut beds[..] else { return Ok(()) };
-        println!("  Answers per second, processor's time for each, and the time below which 99 of 100 came");
-        println!("  {:<34}{:>26}{:>26}{:>10}  {:>6} {:>7}", "", "Roam", "rsplib", "echo", "times", "of need");
+        println!(
+            "  Answers per second, processor's time for each, the time below which 99 of 100 came, and octets of an answer"
+        );
+        println!("  {:<40}{:^28}{:^28}{:^13} times of need", "", "Roam", "rsplib", "echo");
         for associations in ASSOCIATIONS {
             for bed in [&mut *ours, &mut *rsplib, &mut *echo] {
                 bed.connect(associations)?;
@@ -160,16 +168,24 @@ fn fill(server: &Server) -> Result<Load> {
 
 fn report(what: &str, measured: &[Measured; 2], echo: &Measured, tell: Tell<'_>) -> Result<()> {
     let [ours, rsplib] = measured;
-    let side = |m: &Measured| format!("{:.0}/s {:.0} us {:.1} ms", m.per_second, m.cpu_us, m.p99_ms);
+    let side = |m: &Measured| {
+        format!("{:>5.0}/s{:>5.0} us{:>6.1} ms{:>4} B", m.per_second, m.cpu_us, m.p99_ms, m.octets)
+    };
     let need = (2.0 * rsplib.per_second).min(0.9 * echo.per_second);
     println!(
-        "  {what:<34}{:>26}{:>26}{:>10}  {:>6.2} {:>7.2}",
+        "  {what:<40}{}{}{:>5.0}/s{:>4.0} us {:>5.2} {:>7.2}",
         side(ours),
         side(rsplib),
-        format!("{:.0}/s", echo.per_second),
+        echo.per_second,
+        echo.cpu_us,
         ours.per_second / rsplib.per_second,
         ours.per_second / need,
     );
+    for (name, side) in [("Roam", ours), ("rsplib", rsplib)] {
+        if side.resets > 0 {
+            println!("    {name} ended {} associations meanwhile, which were set up again", side.resets);
+        }
+    }
     let mut figure = |unit, better, value: fn(&Measured) -> f64| {
         let name = format!("registrar: {what}");
         tell(Figure::compare(name, unit, better, Some(value(ours)), "rspregistrar", Some(value(rsplib))))

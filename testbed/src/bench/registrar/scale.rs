@@ -47,6 +47,13 @@ impl Full {
         };
         let requests = Until::Requests(u64::from(count - self.registered));
         let run = self.load.run(requests, 1, &mut ask, &mut accepted)?;
+        if run.resets > 0 {
+            println!(
+                "  {} ended {} associations, and took their elements out",
+                self.server.name(),
+                run.resets
+            );
+        }
         self.registered = count;
         Ok(run.per_second())
     }

@@ -9,7 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::unistd::{SysconfVar, sysconf};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{RcvBufForce, SndBufForce};
 use sctp_sys::sockopt::{self, SackInfo};
 use sctp_sys::{FUTURE_ASSOC, Family, Received, SendInfo, Socket, Style};
 
@@ -22,6 +23,8 @@ use crate::scenario::beside;
 const ASAP: u16 = 3863;
 const ENRP: u16 = 9901;
 const HTTP: u16 = 8080;
+/// The buffers of the echo server: those that the registrar asks for.
+const BUFFER: usize = 8 << 20;
 /// Longer than any server needs to start.
 const START: Duration = Duration::from_secs(30);
 
@@ -158,15 +161,16 @@ impl Server {
         Path::new("/proc").join(self.program.pid().to_string()).join(file)
     }
 
-    /// The processor's time that it has used, in user and kernel.
+    /// The processor's time that its threads have used, in user and kernel.
     pub(super) fn cpu(&self) -> Result<Duration> {
-        let text = fs::read_to_string(self.proc("stat")).context("the server has ended")?;
-        // Behind the name, which may hold anything: state, ..., utime and stime as the 12th and 13th.
-        let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks: u64 =
-            fields.get(11..13).into_iter().flatten().filter_map(|field| field.parse::<u64>().ok()).sum();
-        let each = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100);
-        Ok(Duration::from_secs_f64(ticks as f64 / each as f64))
+        let mut used = 0;
+        for thread in fs::read_dir(self.proc("task")).context("the server has ended")? {
+            // One that has ended meanwhile was none that serves.
+            let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+            // In nanoseconds; then come the time that it waited for a processor and how often it had one.
+            used += text.split_whitespace().next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(used))
     }
 
     /// Octets of it that are in memory.
@@ -205,7 +209,9 @@ impl Server {
 pub fn echo(address: SocketAddr) -> Result<()> {
     let socket = Socket::new(Style::OneToMany, Family::of(address))?;
     sockopt::set_nodelay(socket.as_fd(), true)?;
-    sockopt::set_sack_info(socket.as_fd(), FUTURE_ASSOC, SackInfo { delay: 0, frequency: 1 })?;
+    sockopt::set_sack_info(socket.as_fd(), FUTURE_ASSOC, SackInfo { delay: 20, frequency: 2 })?;
+    setsockopt(&socket, RcvBufForce, &BUFFER)?;
+    setsockopt(&socket, SndBufForce, &BUFFER)?;
     socket.bind(address)?;
     socket.listen(1024)?;
     let mut buffer = Vec::new();

@@ -35,6 +35,8 @@ struct Weathered {
     registration_ms: f64,
     /// Resolutions answered in a second.
     resolutions: f64,
+    /// Associations that the registrar ended although they read what they were sent.
+    resets: f64,
 }
 
 /// Measures both, and tells each figure.
@@ -51,7 +53,8 @@ pub(super) fn measure(site: &Site, tell: Tell<'_>) -> Result<()> {
     };
     compare("live elements lost of 200", "elements", Better::Lower, |it| it.lost)?;
     compare("registrations", "ms, 99th percentile", Better::Lower, |it| it.registration_ms)?;
-    compare("answers", "per second", Better::Higher, |it| it.resolutions)
+    compare("answers", "per second", Better::Higher, |it| it.resolutions)?;
+    compare("associations that read and were ended", "associations", Better::Lower, |it| it.resets)
 }
 
 fn weather(site: &Site, server: &Server) -> Result<Weathered> {
@@ -76,6 +79,7 @@ fn weather(site: &Site, server: &Server) -> Result<Weathered> {
             lost: f64::from(POOLS * PER_POOL) - count(server)? as f64,
             registration_ms: registrations.percentile_ms(99),
             resolutions: storm.per_second(),
+            resets: (storm.resets + registrations.resets) as f64,
         })
     })
 }
