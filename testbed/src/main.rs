@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use roam_testbed::sim::pools;
 use roam_testbed::{bench, check, checkout, demo, guest, report, scenario, traffic};
 
 /// Shows that SCTP associations live through every kind of handover, on the real kernel.
@@ -27,6 +28,8 @@ enum What {
     Bench(bench::Arguments),
     /// Run all tests and scenarios.
     Check(check::Arguments),
+    /// Clusters of registrars with pool elements and pool users in which everything goes wrong, in virtual time.
+    Simulate(pools::command::Arguments),
     /// Runs as a table and as a page.
     Report(report::Arguments),
     /// Run a command in the guest, whose kernel has SCTP.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         What::Run(arguments) => checkout::build_programs().and_then(|()| scenario::command::run(&arguments)),
         What::Bench(arguments) => checkout::build_programs().and_then(|()| bench::run(&arguments)),
         What::Check(arguments) => check::run(&arguments),
+        What::Simulate(arguments) => pools::command::execute(&arguments),
         What::Report(arguments) => report::run(&arguments),
         What::Guest(arguments) => guest::command::run(&arguments),
         What::Inside(arguments) => check::inside(&arguments),

@@ -26,6 +26,7 @@ use crate::guest::{self, Series};
 use crate::result::{Outcome, RunResult};
 use crate::scenario;
 use crate::scenario::command::{stop_on_signals, write_json};
+use crate::sim::pools;
 use inside::{Plan, Results};
 use rows::{Row, Yield};
 use stream::stream;
@@ -183,6 +184,7 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
     }
     // The scenarios, in which times are measured, are alone with themselves; all else gives way to them.
     let (mut tests, mut scenarios) = (Row::giving_way(), Row::default());
+    tests.then("clusters of registrars in a simulation", || Ok((simulated(arguments.all), Vec::new())));
     tests.then("the tests that run on any kernel (cargo test --workspace)", || {
         Ok((host_tests(checkout)?, Vec::new()))
     });
@@ -212,6 +214,18 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
     let building = Duration::from_secs_f64(clock::ms_between(begin, built).max(0.0) / 1000.0);
     all.times.insert(0, ("building".to_owned(), building));
     Ok(all)
+}
+
+/// The simulation of registrars, elements and users; `large`: also the clusters that take minutes.
+fn simulated(large: bool) -> Count {
+    let mut count = Count::default();
+    for shown in pools::command::all(pools::command::SEEDS, large) {
+        match shown.failed {
+            None => count.passed += 1,
+            Some(why) => count.fail(format!("simulation of {}", shown.name), &why),
+        }
+    }
+    count
 }
 
 /// `cargo test --workspace`, with the tests that need a browser; its output passed through.

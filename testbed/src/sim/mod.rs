@@ -18,6 +18,7 @@ pub mod edge;
 pub mod host;
 pub mod kernel;
 pub mod packet;
+pub mod pools;
 pub mod scenario;
 pub mod world;
 

@@ -1,0 +1,148 @@
+//! `roam-testbed simulate`: many runs, large ones, and a single one told in full.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result};
+
+use super::crowd::{Crowd, serve};
+use super::{Seen, Shape, replay, run};
+use crate::clock;
+
+/// How many small runs there are.
+pub const SEEDS: u64 = 2_000;
+
+/// The large ones: so many registrars, so many elements.
+const LARGE: [(usize, usize); 2] = [(50, 1_000), (4, 100_000)];
+
+/// What `simulate` takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Arguments {
+    /// Play this seed alone, and tell all that happens.
+    #[arg(long, value_name = "SEED")]
+    seed: Option<u64>,
+    /// How many small clusters are played; the large ones follow.
+    #[arg(long, default_value_t = SEEDS, conflicts_with = "seed")]
+    seeds: u64,
+    /// Play one large cluster alone, of so many registrars and elements.
+    #[arg(long, value_name = "REGISTRARSxELEMENTS", value_parser = size)]
+    size: Option<(usize, usize)>,
+}
+
+fn size(text: &str) -> Result<(usize, usize)> {
+    let (registrars, elements) = text.split_once('x').context("REGISTRARSxELEMENTS, as 50x1000")?;
+    Ok((registrars.parse()?, elements.parse()?))
+}
+
+/// One thing that was shown, or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// What was played.
+    pub name: String,
+    /// What was wrong, and how to see it again.
+    pub failed: Option<String>,
+}
+
+/// Plays a run; a panic in a machine is a failure like any other.
+fn guarded<T>(play: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(format!("a machine panics: {}", text.unwrap_or_default()))
+    })
+}
+
+/// Plays small clusters on all processors; what they came to, and those that failed, in order.
+#[must_use]
+pub fn small(seeds: Range<u64>) -> (Seen, Vec<(u64, String)>) {
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let next = AtomicU64::new(seeds.start);
+    let all = Mutex::new((Seen::default(), Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let result = guarded(|| run(seed, &Shape::small(seed)));
+                    let mut all = all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    match result {
+                        Ok(seen) => all.0.add(&seen),
+                        Err(what) => all.1.push((seed, what)),
+                    }
+                }
+            });
+        }
+    });
+    let (seen, mut failed) = all.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    failed.sort_unstable();
+    (seen, failed)
+}
+
+fn told(name: &str, begin: u64, result: &dyn std::fmt::Debug) {
+    println!("simulate: {name}: {result:?}, {:.1} s", clock::ms_between(begin, clock::now()) / 1000.0);
+}
+
+/// Plays so many small clusters and, if they are wanted, the large ones; says what was shown.
+#[must_use]
+pub fn all(seeds: u64, large: bool) -> Vec<Shown> {
+    let mut shown = Vec::new();
+    let begin = clock::now();
+    let (seen, failed) = small(0..seeds);
+    let name = format!("{seeds} small clusters");
+    told(&name, begin, &seen);
+    let failed = failed.first().map(|(seed, what)| {
+        format!("{} failed; seed {seed}: {what}; again: cargo testbed simulate --seed {seed}", failed.len())
+    });
+    shown.push(Shown { name, failed });
+    if !large {
+        return shown;
+    }
+    for (registrars, elements) in LARGE {
+        let (begin, name) = (clock::now(), format!("{registrars} registrars, {elements} elements"));
+        let result = guarded(|| run(0, &Shape::large(registrars, elements)));
+        told(&name, begin, &result);
+        let again = format!("again: cargo testbed simulate --seed 0 --size {registrars}x{elements}");
+        shown.push(Shown { name, failed: result.err().map(|what| format!("{what}; {again}")) });
+    }
+    let (begin, name) = (clock::now(), "10000 subscribers".to_owned());
+    let result = guarded(|| serve(0, &Crowd::default()));
+    told(&name, begin, &result);
+    shown.push(Shown { name, failed: result.err() });
+    shown
+}
+
+/// Carries out `simulate`.
+///
+/// # Errors
+/// None: what is wrong is told.
+pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
+    let shown = match (arguments.seed, arguments.size) {
+        (None, None) => all(arguments.seeds, true),
+        (seed, size) => {
+            let seed = seed.unwrap_or(0);
+            let shape = size.map_or_else(|| Shape::small(seed), |(r, e)| Shape::large(r, e));
+            let (begin, name) = (clock::now(), format!("seed {seed}"));
+            let (result, trace) = replay(seed, &shape);
+            for line in trace {
+                println!("{line}");
+            }
+            told(&name, begin, &result);
+            vec![Shown { name, failed: result.err() }]
+        }
+    };
+    let failures: Vec<_> = shown
+        .iter()
+        .filter_map(|one| Some(format!("FAILED {}: {}", one.name, one.failed.as_ref()?)))
+        .collect();
+    for failure in &failures {
+        println!("{failure}");
+    }
+    println!("{} passed, {} failed", shown.len() - failures.len(), failures.len());
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
