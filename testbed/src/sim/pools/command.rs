@@ -24,9 +24,12 @@ pub struct Arguments {
     /// Play this seed alone, and tell all that happens.
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
-    /// How many small clusters are played; the large ones follow.
+    /// How many small clusters are played.
     #[arg(long, default_value_t = SEEDS, conflicts_with = "seed")]
     seeds: u64,
+    /// Then play the large ones, and a crowd of subscribers.
+    #[arg(long, conflicts_with = "seed")]
+    large: bool,
     /// Play one large cluster alone, of so many registrars and elements.
     #[arg(long, value_name = "REGISTRARSxELEMENTS", value_parser = size)]
     size: Option<(usize, usize)>,
@@ -123,7 +126,7 @@ pub fn all(seeds: u64, large: bool) -> Vec<Shown> {
 /// None: what is wrong is told.
 pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
     let shown = match (arguments.seed, arguments.size) {
-        (None, None) => all(arguments.seeds, true),
+        (None, None) => all(arguments.seeds, arguments.large),
         (seed, size) => {
             let seed = seed.unwrap_or(0);
             let shape = size.map_or_else(|| Shape::small(seed), |(r, e)| Shape::large(r, e));
