@@ -42,7 +42,7 @@ pub struct Enrp {
     /// How often one of the peers is asked which registrars it knows, 100ms to 1h. Default 5s.
     #[serde(deserialize_with = "value::duration::<_, 100, 3_600_000>")]
     pub list_cycle: Duration,
-    /// The least time between two resynchronisations with one peer, 100ms to 1m; doubled, up to a minute, while they
+    /// The least time between two resynchronisations with one peer, 100ms to 1m; doubled, up to 10 s, while they
     /// bring no agreement. Default 1s.
     #[serde(deserialize_with = "value::duration::<_, 100, 60_000>")]
     pub resync_spacing: Duration,

@@ -18,9 +18,14 @@ const MEMORY: Duration = Duration::from_secs(60);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// So many refuted claims are forgiven; the next has a registrar disbelieved for a second, and each further one twice
-/// as long.
+/// Refuted claims to several elements count once in this time, however many they are: when the parts of a network come
+/// together, each may have taken hundreds of elements of the other over in good faith, and all that is refuted at once.
+/// Whoever claims the same element again and again is counted each time.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// So many are forgiven; the next has a registrar disbelieved for a second, and each further one twice as long, up to 16 s.
 const FORGIVEN: u32 = 3;
+const LONGEST_DISTRUST: u32 = 4;
 
 /// From where a claim comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +56,29 @@ struct Move {
     from: u32,
     to: u32,
     at: Instant,
+}
+
+/// How often others proved a registrar's claims wrong.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Refuted {
+    count: u32,
+    /// When that was counted last, and for which element.
+    last: Option<(Instant, ElementKey)>,
+}
+
+impl Refuted {
+    /// One more; says how often that was by now, or nothing if it does not count.
+    fn again(&mut self, now: Instant, key: ElementKey) -> Option<u32> {
+        let since = self.last.map(|(last, _)| now - last);
+        let same = self.last.is_some_and(|(_, last)| last == key);
+        if !same && since.is_some_and(|since| since < ROUND) {
+            return None;
+        }
+        // Hosts that come and go between two registrars refute a claim now and then, too.
+        self.count = if since.is_some_and(|since| since >= 2 * MEMORY) { 1 } else { self.count + 1 };
+        self.last = Some((now, key));
+        Some(self.count)
+    }
 }
 
 /// Claims that were not followed, and moves that may be refuted.
@@ -372,13 +400,10 @@ impl Enrp {
         }
         self.claims.moves.remove(&key);
         if let Some(claimant) = self.peers.get_mut(&home) {
-            let (count, last) = claimant.refuted;
-            // Hosts that come and go between two registrars refute a claim now and then, too.
-            let count = if last.is_some_and(|last| now - last >= 2 * MEMORY) { 1 } else { count + 1 };
-            claimant.refuted = (count, Some(now));
-            let beyond = count.saturating_sub(FORGIVEN);
+            let beyond = claimant.refuted.again(now, key).unwrap_or(0).saturating_sub(FORGIVEN);
             if beyond > 0 {
-                claimant.distrusted_until = Some(now + Duration::from_secs(1 << (beyond - 1).min(6)));
+                let time = Duration::from_secs(1 << (beyond - 1).min(LONGEST_DISTRUST));
+                claimant.distrusted_until = Some(now + time);
             }
         }
         true

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use asap_client::random::below;
 use asap_client::wire::{Cause, Transport};
 
+use super::claims::Refuted;
 use super::machine::{Enrp, Timer, addresses};
 use super::sync::Resync;
 use super::wire::{self, Body, Profile};
@@ -78,8 +79,8 @@ pub(super) struct Peer {
     pub(super) stale: bool,
     /// Updates that it may still send in the second that began at the moment.
     pub(super) budget: (Instant, u32),
-    /// How often others proved its claims wrong, and when last; and until when it is not believed.
-    pub(super) refuted: (u32, Option<Instant>),
+    /// How often others proved its claims wrong; and until when it is not believed.
+    pub(super) refuted: Refuted,
     pub(super) distrusted_until: Option<Instant>,
     pub(super) next_challenge: Option<Instant>,
     /// It was asked which registrars it knows, and has not answered.
@@ -132,7 +133,7 @@ impl Enrp {
             resync_spacing: self.settings.resync_spacing,
             stale: false,
             budget: (now, self.settings.limits.updates_per_second),
-            refuted: (0, None),
+            refuted: Refuted::default(),
             distrusted_until: None,
             next_challenge: None,
             list_asked: false,
@@ -169,10 +170,10 @@ impl Enrp {
     /// over a living association elsewhere is not taken from it.
     pub(super) fn identify(&mut self, now: Instant, association: Association, sender: u32) -> bool {
         let Some(link) = self.links.get(&association) else { return false };
-        let (bound, addresses) = (link.peer, link.addresses.clone());
-        if bound == Some(sender) {
+        if link.peer == Some(sender) {
             return true;
         }
+        let (bound, addresses) = (link.peer, link.addresses.clone());
         let elsewhere = self.peers.get(&sender).is_some_and(|peer| {
             let fresh = peer.heard.is_some_and(|at| now - at <= self.settings.max_time_last_heard);
             let other = peer.association.and_then(|other| self.links.get(&other));

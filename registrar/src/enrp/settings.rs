@@ -45,7 +45,7 @@ pub struct Settings {
     /// How often one of the peers, any one, is asked which registrars it knows, spread by half of it either way: so
     /// everybody knows everybody in the end. 5 s.
     pub list_cycle: Duration,
-    /// The least time between two resynchronisations with one peer; doubled, up to a minute, as long as they do not
+    /// The least time between two resynchronisations with one peer; doubled, up to 10 s, as long as they do not
     /// bring agreement. 1 s.
     pub resync_spacing: Duration,
     /// How long a place in the table is kept for a peer that does not ask for the next part. 5 s.

@@ -19,8 +19,9 @@ const RSPLIB_OCTETS: usize = 1400;
 /// Header and identifiers of a message.
 const HEADER: usize = 12;
 
-/// The longest time between two resynchronisations that bring no agreement.
-const LONGEST_SPACING: Duration = Duration::from_secs(60);
+/// The longest time between two resynchronisations that bring no agreement. What kept them from it may be over by then,
+/// and nobody else looks for it: so long is the difference seen at most.
+const LONGEST_SPACING: Duration = Duration::from_secs(10);
 
 /// A peer's place in the table that it is given. It is named by the last element sent, so that the table may change
 /// meanwhile.
@@ -166,7 +167,8 @@ impl Enrp {
             return;
         }
         peer.next_resync = Some(now + peer.resync_spacing);
-        peer.resync_spacing = (peer.resync_spacing * 2).min(LONGEST_SPACING);
+        let longest = LONGEST_SPACING.max(self.settings.resync_spacing);
+        peer.resync_spacing = (peer.resync_spacing * 2).min(longest);
         peer.resync = Some(Resync { marks: space.of_home(id).collect(), complete: None });
         self.counters.resyncs += 1;
         self.event(Event::Resync { peer: id });
