@@ -2,7 +2,6 @@
 
 mod agreement;
 mod bad_input;
-mod chaos;
 mod cluster;
 mod drain;
 mod element;

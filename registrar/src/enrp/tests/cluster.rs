@@ -119,18 +119,6 @@ impl Cluster {
         cluster
     }
 
-    /// As [`Self::of`], but they know only the first one beforehand.
-    pub(super) fn around_one(count: usize, seed: u64) -> Self {
-        let mut cluster = Self::empty(seed);
-        for number in 0..count {
-            let peers = (number > 0).then(|| contact(Host::Registrar(0))).into_iter().collect();
-            let id = 0x1001 + u32::try_from(number).unwrap();
-            cluster.start(enrp::Settings { peers, ..enrp_settings(id) });
-        }
-        cluster.pass(Duration::from_secs(5));
-        cluster
-    }
-
     pub(super) fn draw(&mut self, bound: u64) -> u64 {
         below(self.random.draw(), bound)
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, Result};
 
 use super::crowd::{Crowd, serve};
+use super::mischief::{TRICKS, Trick};
 use super::{Seen, Shape, replay, run};
 use crate::clock;
 
@@ -16,7 +17,10 @@ use crate::clock;
 pub const SEEDS: u64 = 2_000;
 
 /// The large ones: so many registrars, so many elements.
-const LARGE: [(usize, usize); 2] = [(50, 1_000), (4, 100_000)];
+const LARGE: [(usize, usize); 2] = [(50, 1_000), (4, 10_000)];
+
+/// In so many runs at most each trick is noticed.
+const TRIES: u64 = 200;
 
 /// What `simulate` takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,6 +37,9 @@ pub struct Arguments {
     /// Play one large cluster alone, of so many registrars and elements.
     #[arg(long, value_name = "REGISTRARSxELEMENTS", value_parser = size)]
     size: Option<(usize, usize)>,
+    /// Play a crowd of so many subscribers alone.
+    #[arg(long, value_name = "SUBSCRIBERS", conflicts_with_all = ["seed", "large", "size"])]
+    crowd: Option<usize>,
 }
 
 fn size(text: &str) -> Result<(usize, usize)> {
@@ -87,6 +94,25 @@ pub fn small(seeds: Range<u64>) -> (Seen, Vec<(u64, String)>) {
     (seen, failed)
 }
 
+/// The first run in which a trick is noticed for this reason.
+///
+/// # Errors
+/// There is none.
+pub(super) fn noticed(trick: Trick, why: &str) -> Result<u64, String> {
+    let is_noticed = |seed: &u64| {
+        let shape = Shape { trick, ..Shape::small(*seed) };
+        guarded(|| run(*seed, &shape)).is_err_and(|what| what.contains(why))
+    };
+    (0..TRIES).find(is_noticed).ok_or_else(|| format!("nobody says in {TRIES} runs: {why}"))
+}
+
+fn crowd(crowd: &Crowd) -> Shown {
+    let (begin, name) = (clock::now(), format!("{} subscribers", crowd.subscribers));
+    let result = guarded(|| serve(0, crowd));
+    told(&name, begin, &result);
+    Shown { name, failed: result.err() }
+}
+
 fn told(name: &str, begin: u64, result: &dyn std::fmt::Debug) {
     println!("simulate: {name}: {result:?}, {:.1} s", clock::ms_between(begin, clock::now()) / 1000.0);
 }
@@ -103,6 +129,12 @@ pub fn all(seeds: u64, large: bool) -> Vec<Shown> {
         format!("{} failed; seed {seed}: {what}; again: cargo testbed simulate --seed {seed}", failed.len())
     });
     shown.push(Shown { name, failed });
+    for (trick, why) in TRICKS {
+        let (begin, name) = (clock::now(), format!("what is noticed of {trick:?}"));
+        let result = noticed(trick, why);
+        told(&name, begin, &result);
+        shown.push(Shown { name, failed: result.err() });
+    }
     if !large {
         return shown;
     }
@@ -113,10 +145,7 @@ pub fn all(seeds: u64, large: bool) -> Vec<Shown> {
         let again = format!("again: cargo testbed simulate --seed 0 --size {registrars}x{elements}");
         shown.push(Shown { name, failed: result.err().map(|what| format!("{what}; {again}")) });
     }
-    let (begin, name) = (clock::now(), "10000 subscribers".to_owned());
-    let result = guarded(|| serve(0, &Crowd::default()));
-    told(&name, begin, &result);
-    shown.push(Shown { name, failed: result.err() });
+    shown.push(crowd(&Crowd::default()));
     shown
 }
 
@@ -126,6 +155,10 @@ pub fn all(seeds: u64, large: bool) -> Vec<Shown> {
 /// None: what is wrong is told.
 pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
     let shown = match (arguments.seed, arguments.size) {
+        (None, None) if arguments.crowd.is_some() => {
+            let subscribers = arguments.crowd.unwrap_or_default();
+            vec![crowd(&Crowd { subscribers, ..Crowd::default() })]
+        }
         (None, None) => all(arguments.seeds, arguments.large),
         (seed, size) => {
             let seed = seed.unwrap_or(0);

@@ -7,7 +7,7 @@
 //! | `shape` | how large a run is, and what it came to |
 //! | `clock`, `timeline`, `place` | a host's own clock; what is to happen; where hosts are |
 //! | `network` | associations as SCTP shows them to its users, and who reaches whom |
-//! | `mischief` | networks that do what SCTP never does, to show that it is noticed |
+//! | `mischief` | networks that do what SCTP never does, and registrars with a defect, to show that it is noticed |
 //! | `world` | all of it, and the passing of time |
 //! | `node`, `station` | what a registrar's driver does, and a client's |
 //! | `beginning`, `scenario`, `rest` | what happens, drawn from a seed; and how it calms down |

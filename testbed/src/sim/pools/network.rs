@@ -125,6 +125,8 @@ pub(super) struct Network {
     by_ends: HashMap<(SocketAddr, SocketAddr), LinkNumber>,
     of_host: Vec<BTreeSet<LinkNumber>>,
     listening: HashMap<SocketAddr, Host>,
+    /// Where each host listens.
+    ports: Vec<Vec<SocketAddr>>,
     timeline: Timeline<Happening>,
     next_link: LinkNumber,
     ready: VecDeque<Delivery>,
@@ -151,6 +153,7 @@ impl Network {
             by_ends: HashMap::new(),
             of_host: vec![BTreeSet::new(); hosts],
             listening: HashMap::new(),
+            ports: vec![Vec::new(); hosts],
             timeline: Timeline::default(),
             next_link: 1,
             ready: VecDeque::new(),
@@ -211,10 +214,13 @@ impl Network {
 
     pub(super) fn listen(&mut self, host: Host, at: SocketAddr) {
         self.listening.insert(at, host);
+        self.ports[host].push(at);
     }
 
     pub(super) fn close_port(&mut self, at: SocketAddr) {
-        self.listening.remove(&at);
+        if let Some(host) = self.listening.remove(&at) {
+            self.ports[host].retain(|port| *port != at);
+        }
     }
 
     /// Puts a host into a group.
@@ -257,7 +263,9 @@ impl Network {
         self.hosts[host].up = power;
         self.hosts[host].born += 1;
         self.hosts[host].stalled = 0;
-        self.listening.retain(|_, listening| *listening != host);
+        for at in std::mem::take(&mut self.ports[host]) {
+            self.listening.remove(&at);
+        }
         for number in links {
             if let Some(end) =
                 self.links.get_mut(&number).and_then(|link| link.ends.iter_mut().find(|end| end.host == host))
@@ -420,9 +428,9 @@ impl Network {
         }
         let Some(link) = self.links.get_mut(&number) else { return };
         let Some(side) = link.ends.iter().position(|end| end.host == host) else { return };
-        if !link.ends[side].open || self.mischief.swallows(link.ends[1 - side].at.port(), &bytes) {
-            return;
-        }
+        let other = &link.ends[1 - side];
+        let passed = self.mischief.pass(host, other.host, other.at.port(), bytes);
+        let Some(bytes) = passed.filter(|_| link.ends[side].open) else { return };
         let queue = &mut link.ends[1 - side].queue;
         let (last, first) = (queue.back().map_or(0, |(at, _)| *at), queue.is_empty());
         let at = last.max(at);

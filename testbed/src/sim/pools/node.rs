@@ -70,7 +70,20 @@ impl World {
                     true => {
                         let ppid = enrp::wire::PPID;
                         let touched = named(&bytes);
+                        self.announced(node, &bytes);
+                        let machine = self.nodes[node].machine.as_ref();
+                        let believed =
+                            machine.and_then(|machine| self.net.mischief.believed(machine, &bytes));
                         self.give_node(node, Input::Enrp(enrp::Input::Message { association, ppid, bytes }));
+                        if let Some((association, bytes)) = believed {
+                            let ppid = asap_client::wire::PPID;
+                            self.net.mischief.hushed = true;
+                            self.give_node(
+                                node,
+                                Input::Asap(asap::Input::Message { association, ppid, bytes }),
+                            );
+                            self.net.mischief.hushed = false;
+                        }
                         for id in touched {
                             self.look(node, id);
                         }

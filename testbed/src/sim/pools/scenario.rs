@@ -224,6 +224,7 @@ impl World {
             seen.purged += counters.purged;
             seen.conceded += counters.conceded;
             seen.refuted += counters.claims_refuted;
+            seen.refused += counters.updates_refused;
             seen.dropped += counters.updates_dropped;
         }
         seen

@@ -35,7 +35,7 @@ pub struct Shape {
     pub ramp: Time,
     /// How registrars find each other.
     pub acquaintance: Acquaintance,
-    /// What the network does that SCTP never does.
+    /// What is not as it should be.
     pub trick: Trick,
 }
 
@@ -107,6 +107,8 @@ pub struct Seen {
     pub conceded: u64,
     /// Claims that were refuted.
     pub refuted: u64,
+    /// Updates refused, as those of whoever is not the element's home.
+    pub refused: u64,
     /// Updates dropped since they came too fast.
     pub dropped: u64,
 }
@@ -124,6 +126,7 @@ impl Seen {
         self.purged += other.purged;
         self.conceded += other.conceded;
         self.refuted += other.refuted;
+        self.refused += other.refused;
         self.dropped += other.dropped;
     }
 }

@@ -1,17 +1,21 @@
-//! A few runs of each kind; `cargo testbed check` plays many more. And what no network does is noticed.
+//! A few runs of each kind; `cargo testbed check` plays many more, and all that has to be noticed.
 
-use super::command::small;
+use super::command::{noticed, small};
 use super::crowd::{Crowd, serve};
 use super::*;
 
+/// How many runs: without optimisation each takes some twenty times as long.
+const RUNS: u64 = if cfg!(debug_assertions) { 6 } else { 200 };
+
 #[test]
 fn whatever_goes_wrong_every_living_element_has_one_home_and_every_registrar_knows_it() {
-    let (seen, failed) = small(0..40);
+    let (seen, failed) = small(0..RUNS);
     if let Some((seed, what)) = failed.first() {
         panic!("{} failed; seed {seed}: {what}; again: cargo testbed simulate --seed {seed}", failed.len());
     }
-    let put_to_the_test = [seen.takeovers, seen.resyncs, seen.purged, seen.conceded, seen.refuted];
-    assert!(put_to_the_test.iter().all(|count| *count > 10), "{seen:?}");
+    let Seen { takeovers, resyncs, purged, conceded, refuted, refused, .. } = seen;
+    let put_to_the_test = [takeovers, resyncs, purged, conceded, refuted, refused];
+    assert!(put_to_the_test.iter().all(|count| *count > 0), "{seen:?}");
 }
 
 #[test]
@@ -23,24 +27,14 @@ fn the_same_seed_is_the_same_run() {
     assert!(first.1.len() > 100, "it is told what happens");
 }
 
-/// How many of so many runs fail in a network that does this, and what is said of them.
-fn noticed(trick: Trick, seeds: u64) -> Vec<String> {
-    (0..seeds).filter_map(|seed| run(seed, &Shape { trick, ..Shape::small(seed) }).err()).collect()
-}
-
-#[test]
-fn a_network_that_brings_old_updates_once_more_is_noticed_by_elements_that_rise_from_the_dead() {
-    let noticed = noticed(Trick::Resurrect, 40);
-    assert!(
-        noticed.iter().any(|what| what.contains("is gone, no registrar has had it for long")),
-        "{noticed:?}"
-    );
-}
-
 #[test]
 fn a_network_that_loses_answers_is_noticed_by_living_elements_that_are_taken_out() {
-    let noticed = noticed(Trick::Deaf(3), 10);
-    assert!(noticed.iter().any(|what| what.contains("takes out element")), "{noticed:?}");
+    noticed(Trick::Deaf(3), "takes out element").unwrap();
+}
+
+#[test]
+fn registrars_whose_checksum_stands_still_are_noticed_by_what_their_peers_hear() {
+    noticed(Trick::Stuck, "hears checksum").unwrap();
 }
 
 #[test]

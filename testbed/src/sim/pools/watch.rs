@@ -7,11 +7,13 @@
 //! - **Nobody is forgotten**: a registrar does not take out an element that lives, with which it has an association,
 //!   and between whom and it nothing was wrong for a while.
 //! - **Quiet is quiet**: soon after the last that went wrong all agree, and then nothing changes any more.
-//! - **Sums are right**: what a registrar announces as its checksum is that of the elements in its books.
+//! - **Sums are right**: a registrar's checksum is that of the elements in its books; and once nothing changes any more,
+//!   that is what its peers are told.
 
 use std::collections::BTreeMap;
 
 use roam_registrar::asap::Why;
+use roam_registrar::enrp::wire::{Body, MessageType, decode};
 use roam_registrar::handlespace::ChecksumSum;
 
 use super::super::{MS, SECOND, Time};
@@ -27,7 +29,8 @@ const UNDER_WAY: Time = LONGEST_STALL + 2 * LOSS;
 /// How long after trouble with a host its elements may still be lost by it: a keep-alive was under way, and its answer.
 const AFTERMATH: Time = 10 * SECOND + UNDER_WAY;
 
-/// How often all of a registrar's books are looked at, in steps.
+/// How often all of a registrar's books are looked at, in steps: not more often than there are elements, so that large
+/// books cost each step no more than small ones.
 const STEPS: u64 = 2_000;
 
 /// What is known of who knows whom.
@@ -150,6 +153,26 @@ impl World {
         }
     }
 
+    /// A registrar hears what another announces.
+    pub(super) fn announced(&mut self, node: usize, bytes: &[u8]) {
+        if self.watch.agreed.is_none() || bytes.first() != Some(&MessageType::PRESENCE.0) {
+            return;
+        }
+        let Ok(decoded) = decode(bytes) else { return };
+        let Body::Presence { checksum: Some(announced), .. } = decoded.message.body else { return };
+        let sender = decoded.message.sender;
+        let Some(other) = (0..self.nodes.len()).find(|other| self.id_of(*other) == sender) else { return };
+        let Some(machine) = &self.nodes[other].machine else { return };
+        let sum = machine.handlespace().checksum(sender);
+        if announced != sum {
+            let what = format!(
+                "registrar {node} hears checksum {announced:#06x} of {sender:#x}, whose books have {sum:#06x}"
+            );
+            self.note(|| what.clone());
+            self.watch.stirred.get_or_insert(what);
+        }
+    }
+
     /// A registrar has taken an element out.
     pub(super) fn removed(&mut self, node: usize, id: u32, why: Why) {
         let Some(number) = self.numbers.get(&id).copied() else { return };
@@ -186,8 +209,9 @@ impl World {
     /// Looks at everything in one registrar's books, now and then.
     pub(super) fn sample(&mut self) {
         self.watch.steps += 1;
-        if self.watch.steps.is_multiple_of(STEPS) {
-            let node = usize::try_from(self.watch.steps / STEPS).unwrap_or(0) % self.nodes.len();
+        let pause = STEPS.max(self.facts.len() as u64);
+        if self.watch.steps.is_multiple_of(pause) {
+            let node = usize::try_from(self.watch.steps / pause).unwrap_or(0) % self.nodes.len();
             self.scan(node, true);
         }
     }
