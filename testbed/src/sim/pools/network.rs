@@ -237,9 +237,11 @@ impl Network {
         }
     }
 
-    /// The host's program stands still for so long; its kernel does not.
+    /// The host's program stands still for so long; its kernel does not. If it stands still for longer already, that stays:
+    /// what came meanwhile would come after what comes later.
     pub(super) fn stall(&mut self, host: Host, time: Time) {
-        self.hosts[host].stalled = self.now + time;
+        let until = self.now + time;
+        self.hosts[host].stalled = self.hosts[host].stalled.max(until);
     }
 
     pub(super) fn stalled_until(&self, host: Host) -> Time {
