@@ -159,7 +159,11 @@ fn has_taken_over(member: &Member, killed: u8) -> bool {
     match member.kind {
         Ours => log
             .lines()
-            .any(|line| line.contains("took over") && line.contains(&format!("registrar {killed:#010x}"))),
+            .filter_map(|line| line.split_once(": "))
+            // Of another's takeover it says whose it was.
+            .any(|(_, said)| {
+                said.starts_with("took over") && said.ends_with(&format!("registrar {killed:#010x}"))
+            }),
         Rsplib => log.contains(&format!("Takeover of peer ${killed:08x} completed")),
     }
 }
