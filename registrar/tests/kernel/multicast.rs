@@ -11,13 +11,13 @@ use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Registrar `own` at this prefix; its identifier is the same number.
+/// Registrar `own` at this prefix; its identifier is the same number. Elements are not asked whether they are alive.
 fn config(prefix: &str, own: u32, multicast: &str) -> String {
     let ip = format!("{prefix}{own}");
     let ip = if ip.contains(':') { format!("[{ip}]") } else { ip };
     format!(
-        "listen = [\"{ip}:3863\"]\nidentifier = {own}\n[enrp]\nlisten = \"{ip}:9901\"\n\
-         [multicast]\nenrp = true\n{multicast}\n"
+        "listen = [\"{ip}:3863\"]\nidentifier = {own}\n[asap]\nkeep_alive_interval = \"0s\"\n\
+         [enrp]\nlisten = \"{ip}:9901\"\n[multicast]\nenrp = true\n{multicast}\n"
     )
 }
 
