@@ -18,7 +18,7 @@ use crate::result::Outcome;
 use crate::scenario::{self, Play};
 
 /// The longest that one test executable may take.
-const PROGRAM_LIMIT: Duration = Duration::from_secs(600);
+pub(super) const PROGRAM_LIMIT: Duration = Duration::from_secs(1200);
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
