@@ -46,13 +46,13 @@ fn a_user_over_tcp_finds_what_an_element_registered_over_sctp_and_hears_when_it_
     for registrar in [REGISTRAR, "[fd00::1]:3863"] {
         let mut user = User::connect(registrar);
         assert_eq!(places(&user.ask(&resolution("p", true))), [place(1, "10.0.0.2")]);
+        world.until(|dump| dump.associations.iter().any(|user| user.over == Over::Tcp));
         element.register("p", 2, "10.0.0.2");
         assert_eq!(places(&user.hear()), [place(1, "10.0.0.2"), place(2, "10.0.0.2")]);
         let gone = Message::Deregistration { handle: handle("p"), id: 2 };
         element.ask(&gone);
         assert_eq!(places(&user.hear()), [place(1, "10.0.0.2")]);
     }
-    world.until(|dump| dump.associations.iter().any(|user| user.over == Over::Tcp));
     let mut user = User::connect(REGISTRAR);
     let Message::RegistrationResponse { rejected: true, error: Some(causes), .. } =
         user.ask(&registration("p", 9, "10.0.0.2"))
