@@ -38,10 +38,7 @@ fn a_host_that_loses_its_address_keeps_its_association_to_the_registrar() {
     let registrar = mobile(&world, FIRST);
     let one = world.arrive(1);
     run(async {
-        let (client, mut events) = client(&[FIRST]);
-        client.register(element(9));
-        client.set_local_addresses(vec![one]);
-        registered(&mut events).await;
+        let (client, mut events) = client_at(&[FIRST], one).await;
         let (old, _) = registrar.hear_registration();
         world.leave(1);
         client.set_local_addresses(vec![]);
@@ -65,10 +62,7 @@ fn it_gains_and_loses_addresses_with_its_host() {
     let registrar = mobile(&world, FIRST);
     let one = world.arrive(1);
     run(async {
-        let (client, mut events) = client(&[FIRST]);
-        client.register(element(9));
-        client.set_local_addresses(vec![one]);
-        registered(&mut events).await;
+        let (client, mut events) = client_at(&[FIRST], one).await;
         let (old, _) = registrar.hear_registration();
         let two = world.arrive(2);
         client.set_local_addresses(vec![two, one]);
@@ -87,10 +81,7 @@ fn it_is_kept_over_ipv6_too() {
     let registrar = mobile(&world, six);
     let one = world.arrive6(1);
     run(async {
-        let (client, mut events) = client(&[six]);
-        client.register(element(9));
-        client.set_local_addresses(vec![one]);
-        registered(&mut events).await;
+        let (client, mut events) = client_at(&[six], one).await;
         let (old, _) = registrar.hear_registration();
         world.leave(1);
         let two = world.arrive6(2);

@@ -51,10 +51,7 @@ fn a_host_that_moves_is_registered_at_its_new_address_and_hears_of_its_peers_the
     let registrar = Registrar::start(&world, FIRST);
     let here = world.arrive(1);
     run(async {
-        let (client, mut events) = client(&[FIRST]);
-        client.register(element(9));
-        client.set_local_addresses(vec![here]);
-        registered(&mut events).await;
+        let (client, mut events) = client_at(&[FIRST], here).await;
         registrar.put(pool("PeerPool"), peer(1));
         client.subscribe(pool("PeerPool"));
         assert_eq!(located(&mut events).await, [other(1)]);
@@ -83,10 +80,7 @@ fn a_second_address_is_added_and_the_old_association_ends_without_taking_the_ele
     let registrar = Registrar::start(&world, FIRST);
     let one = world.arrive(1);
     run(async {
-        let (client, mut events) = client(&[FIRST]);
-        client.register(element(9));
-        client.set_local_addresses(vec![one]);
-        registered(&mut events).await;
+        let (client, mut events) = client_at(&[FIRST], one).await;
         let (old, _) = registrar.hear_registration();
         let two = world.arrive(2);
         client.set_local_addresses(vec![two, one]);
@@ -106,10 +100,7 @@ fn a_registrar_that_dies_and_comes_back_is_found_again() {
     let registrar = Registrar::start(&world, FIRST);
     let here = world.arrive(1);
     run(async {
-        let (client, mut events) = client(&[FIRST]);
-        client.register(element(9));
-        client.set_local_addresses(vec![here]);
-        registered(&mut events).await;
+        let (_client, mut events) = client_at(&[FIRST], here).await;
         registrar.kill();
         until(&mut events, |event| matches!(event, Event::HomeLost).then_some(())).await;
         let _registrar = Registrar::start(&world, FIRST);
@@ -124,10 +115,7 @@ fn when_the_home_dies_the_next_of_the_list_is_registered_at() {
     let second = Registrar::start(&world, SECOND);
     let here = world.arrive(1);
     run(async {
-        let (client, mut events) = client(&[FIRST, SECOND]);
-        client.register(element(9));
-        client.set_local_addresses(vec![here]);
-        registered(&mut events).await;
+        let (_client, mut events) = client_at(&[FIRST, SECOND], here).await;
         first.kill();
         assert_eq!(registered(&mut events).await, [here]);
         assert_eq!(second.hear_registration().1.id, 9);
@@ -141,10 +129,7 @@ fn a_listed_registrar_that_takes_over_by_an_association_of_its_own_becomes_home(
     let second = Registrar::start(&world, SECOND);
     let here = world.arrive(1);
     run(async {
-        let (client, mut events) = client(&[FIRST, SECOND]);
-        client.register(element(9));
-        client.set_local_addresses(vec![here]);
-        registered(&mut events).await;
+        let (_client, mut events) = client_at(&[FIRST, SECOND], here).await;
         let (asap, _) = first.hear_registration();
         let keep_alive =
             Message::EndpointKeepAlive { home: true, server: 2, handle: pool("EchoPool"), id: None };

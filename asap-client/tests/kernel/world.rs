@@ -128,6 +128,15 @@ pub(crate) fn client_with(registrars: &[&str], timers: Timers) -> (RegistrarClie
     RegistrarClient::spawn(Config { timers, ..Config::mobile(listed, None) })
 }
 
+/// One whose element 9 is registered from this address.
+pub(crate) async fn client_at(registrars: &[&str], local: IpAddr) -> (RegistrarClient, Events) {
+    let (client, mut events) = client(registrars);
+    client.register(element(9));
+    client.set_local_addresses(vec![local]);
+    assert_eq!(registered(&mut events).await, [local]);
+    (client, events)
+}
+
 pub(crate) fn pool(name: &str) -> PoolHandle {
     name.parse().unwrap()
 }
