@@ -1,10 +1,10 @@
 //! Who looks after the associations: the registrar and `roamd` on the hosts, or a setting of the kernel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -58,8 +58,17 @@ impl Plan {
     }
 }
 
-/// Over which association each pool element is registered: its number at the registrar, and the element's port there.
-pub(super) type Registrations = BTreeMap<(String, u32), (Association, u16)>;
+/// How each pool element is registered, by its pool and identifier.
+pub(super) type Registrations = BTreeMap<(String, u32), Registered>;
+
+/// How a pool element is registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Registered {
+    /// Over which association: its number at the registrar, and the element's port there.
+    pub(super) over: (Association, u16),
+    /// Where it serves.
+    pub(super) at: BTreeSet<IpAddr>,
+}
 
 /// The configuration of one host's daemon.
 pub(super) fn configuration(plan: &Plan, host: Host, runtime: &Path, registrar: SocketAddr) -> String {
@@ -214,7 +223,8 @@ impl<'a> Agents<'a> {
         elements
             .filter_map(|(pool, element)| {
                 let over = element.association?;
-                Some(((pool.handle.clone(), element.id), (over, port(over)?)))
+                let at = element.addresses.iter().copied().collect();
+                Some(((pool.handle.clone(), element.id), Registered { over: (over, port(over)?), at }))
             })
             .collect()
     }

@@ -1,5 +1,7 @@
 //! One round: a network, who looks after the associations, the programs, and what happens to their hosts.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -57,6 +59,8 @@ struct Play<'a> {
     running: Option<Running>,
     /// When the programs had started.
     registrations: Registrations,
+    /// The hosts' addresses of this moment.
+    up: BTreeSet<IpAddr>,
     outages: Outages,
     windows: Vec<Window>,
     /// The begin of a handover that has not yet recovered.
@@ -86,6 +90,7 @@ pub(super) fn play(stage: &Stage<'_>, scenario: &Scenario, round: &Round) -> Res
         agents,
         running: None,
         registrations: Registrations::new(),
+        up: BTreeSet::new(),
         outages: Outages::default(),
         windows: Vec::new(),
         moving: None,
@@ -199,24 +204,38 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// Waits until each element is registered from where its host is now, over the association of the beginning.
     fn same_at_registrar(&mut self) -> Result<()> {
-        let (agents, before) = (&self.agents, &self.registrations);
+        let (agents, before, up) = (&self.agents, &self.registrations, &self.up);
+        if before.is_empty() {
+            anyhow::bail!(
+                "no element was registered when the programs had started: there is nothing to compare"
+            );
+        }
+        let follows = |now: &Registrations| {
+            now.len() == before.len()
+                && now.iter().all(|(element, it)| {
+                    before.get(element).is_some_and(|then| then.over == it.over)
+                        && !it.at.is_empty()
+                        && it.at.is_subset(up)
+                })
+        };
         let mut now = Registrations::new();
         let waited =
             clock::until("the old associations to the registrar", patience(self.stage.agent), || {
                 now = agents.registrations();
-                if now != *before {
+                if !follows(&now) {
                     // Interrupted: the wait itself sees that, too.
                     let _ = clock::pass(Duration::from_millis(100));
                 }
-                (now == *before).then_some(())
+                follows(&now).then_some(())
             });
         match waited {
             Err(Waited::Interrupted) => Err(Waited::Interrupted.into()),
             Err(_) => anyhow::bail!("the daemons were registered over {before:?} and are over {now:?}"),
             Ok(()) => {
                 let list: Vec<_> =
-                    now.iter().map(|((pool, _), it)| format!("{pool} over {}", it.0)).collect();
+                    now.iter().map(|((pool, _), it)| format!("{pool} over {}", it.over.0)).collect();
                 self.story.note("G", "registrar", format!("as in the beginning: {}", list.join(", ")));
                 Ok(())
             }
@@ -236,6 +255,7 @@ impl Play<'_> {
             self.begin(at);
             self.outages.down(place, at);
             let address = place.address(self.network.family());
+            self.up.remove(&address);
             self.story.note_at(
                 at,
                 place.host.name(),
@@ -254,6 +274,7 @@ impl Play<'_> {
         for (at, place) in come {
             self.outages.up(place, at);
             let address = place.address(self.network.family());
+            self.up.insert(address);
             self.story.note_at(
                 at,
                 place.host.name(),
