@@ -26,7 +26,7 @@ impl std::fmt::Display for Agent {
 }
 
 /// The figures of one run. What a run cannot know, such as a foreign program's counts, is `None` (null).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunResult {
     /// The scenario's name.
     pub scenario: String,
@@ -95,7 +95,7 @@ pub struct Course {
 }
 
 /// A run: its figures and its course.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// The figures.
     pub result: RunResult,

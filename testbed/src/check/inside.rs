@@ -36,6 +36,8 @@ pub(super) struct Results {
     pub(super) outcomes: Vec<Outcome>,
     /// Scenarios that passed only when they were played once more.
     pub(super) repeated: Vec<Failure>,
+    /// How many test programs have run.
+    pub(super) programs: usize,
     /// What was begun last.
     pub(super) at: String,
     /// It came to the end of its plan.
@@ -65,9 +67,16 @@ impl Results {
         count
     }
 
-    /// Whether all test programs have run, and the scenarios were begun.
-    pub(super) fn is_at_scenarios(&self) -> bool {
-        !self.complete && self.at.starts_with("scenario ")
+    /// What of the plan is done, and what is left.
+    pub(super) fn split(&self, plan: &Plan) -> (Plan, Plan) {
+        let (programs, programs_left) = plan.programs.split_at(self.programs.min(plan.programs.len()));
+        let (scenarios, scenarios_left) =
+            plan.scenarios.split_at(self.outcomes.len().min(plan.scenarios.len()));
+        let plan = |programs: &[_], scenarios: &[_]| Plan {
+            programs: programs.to_vec(),
+            scenarios: scenarios.to_vec(),
+        };
+        (plan(programs, scenarios), plan(programs_left, scenarios_left))
     }
 
     fn write(&self, file: &Path) -> Result<()> {
@@ -92,6 +101,7 @@ pub(super) fn run(plan: &Path, results_file: &Path) -> Result<()> {
         results.write(results_file)?;
         println!("check: test program {name}");
         test(program, &results.kernel, &mut results.tests)?;
+        results.programs += 1;
     }
     for (index, name) in plan.scenarios.iter().enumerate() {
         results.at = format!("scenario {name}");

@@ -2,11 +2,13 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `crashes` | going on where a guest's kernel has crashed |
 //! | `inside` | what is done on a kernel with SCTP |
 //! | `rows` | what goes on side by side |
 //! | `stream` | running a program with a time limit |
 //! | `tally` | counting what the test harness says |
 
+mod crashes;
 mod inside;
 mod rows;
 mod stream;
@@ -27,6 +29,7 @@ use crate::result::{Outcome, RunResult};
 use crate::scenario;
 use crate::scenario::command::{stop_on_signals, write_json};
 use crate::sim::pools;
+use crashes::Attempt;
 use inside::{Plan, Results};
 use rows::{Row, Yield};
 use stream::stream;
@@ -82,6 +85,10 @@ pub struct Inside {
     /// What came of it.
     results: PathBuf,
 }
+
+/// The nice values of what gives way to the scenarios.
+const TESTS_IN_THE_GUEST: i32 = 5;
+const TESTS_HERE: i32 = 10;
 
 /// What passed, and what did not.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -182,10 +189,13 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
     if native {
         stop_on_signals()?;
     }
-    // The scenarios, in which times are measured, are alone with themselves; all else gives way to them.
-    let (mut tests, mut scenarios) = (Row::giving_way(), Row::default());
-    tests.then("clusters of registrars in a simulation", || Ok((simulated(arguments.all), Vec::new())));
-    tests.then("the tests that run on any kernel (cargo test --workspace)", || {
+    // The scenarios, in which times are measured, come before all else; tests mostly wait for time to pass, there
+    // for the processors.
+    let mut scenarios = Row::default();
+    let mut kernel_tests = Row::giving_way(TESTS_IN_THE_GUEST);
+    let mut host = Row::giving_way(TESTS_HERE);
+    host.then("clusters of registrars in a simulation", || Ok((simulated(arguments.all), Vec::new())));
+    host.then("the tests that run on any kernel (cargo test --workspace)", || {
         Ok((host_tests(checkout)?, Vec::new()))
     });
     for (series, everything) in [(MAIN_KERNEL, true), (OTHER_KERNEL, arguments.all)] {
@@ -194,7 +204,7 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
         let series = (!here).then_some(series);
         if everything {
             let plan = Plan { programs: programs.clone(), ..Plan::default() };
-            tests.then(format!("{} test programs {place}", plan.programs.len()), move || {
+            kernel_tests.then(format!("{} test programs {place}", plan.programs.len()), move || {
                 on_kernel(&plan, series)
             });
         }
@@ -210,7 +220,7 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
         scenarios
             .then(format!("{} scenarios {place}", plan.scenarios.len()), move || on_kernel(&plan, series));
     }
-    let mut all = rows::run(vec![tests, scenarios], begin)?;
+    let mut all = rows::run(vec![host, kernel_tests, scenarios], begin)?;
     let building = Duration::from_secs_f64(clock::ms_between(begin, built).max(0.0) / 1000.0);
     all.times.insert(0, ("building".to_owned(), building));
     Ok(all)
@@ -249,31 +259,17 @@ fn host_tests(checkout: &Checkout) -> Result<Count> {
     Ok(count)
 }
 
-/// Carries the plan out, here or in the guest. A guest that ends in the middle of a scenario (its kernel crashed, as
-/// kernels do) is started once more for that scenario and those after it.
+/// Carries the plan out, here or in the guest.
 fn on_kernel(plan: &Plan, series: Option<&str>) -> Result<(Count, Vec<Outcome>)> {
-    let (first, ended) = attempt(plan, series)?;
-    if !first.is_at_scenarios() {
-        return Ok((first.count(plan, &ended), first.outcomes));
-    }
-    let rest = Plan { programs: Vec::new(), scenarios: plan.scenarios[first.outcomes.len()..].to_vec() };
-    println!("check: the guest is started once more: {ended}");
-    let (second, ended_again) = attempt(&rest, series)?;
-    let done = Plan { scenarios: plan.scenarios[..first.outcomes.len()].to_vec(), ..plan.clone() };
-    let mut count = Results { complete: true, ..first.clone() }.count(&done, &ended);
-    count.add(second.count(&rest, &ended_again));
-    if second.outcomes.first().is_some_and(|outcome| outcome.result.passed) {
-        let why = tally::shortened(&ended);
-        count.repeated.push(Failure { name: format!("{} on {}", first.at, first.kernel), why });
-    }
-    Ok((count, [first.outcomes, second.outcomes].concat()))
+    crashes::outlive(plan, |left| attempt(left, series))
 }
 
-/// Carries the plan out as far as it goes; how it ended, in words.
-fn attempt(plan: &Plan, series: Option<&str>) -> Result<(Results, String)> {
+/// Carries the plan out as far as it goes.
+fn attempt(plan: &Plan, series: Option<&str>) -> Result<Attempt> {
     let share = tempfile::tempdir()?;
     let (plan_file, results_file) = (share.path().join("plan.json"), share.path().join("results.json"));
     std::fs::write(&plan_file, serde_json::to_vec(plan)?)?;
+    let mut too_long = false;
     let ended = match series {
         None => {
             inside::run(&plan_file, &results_file)?;
@@ -285,11 +281,16 @@ fn attempt(plan: &Plan, series: Option<&str>) -> Result<(Results, String)> {
                 share: Some(share.path().to_owned()),
                 limit: limit(plan),
                 beside_others: true,
+                // Tests are not measured; they leave the other processor to what is.
+                cpus: if plan.scenarios.is_empty() { 1 } else { guest::Options::default().cpus },
                 ..guest::Options::default()
             };
             let words = ["inside", "/share/plan.json", "/share/results.json"].map(Into::into);
             match guest::run_self(&options, &words) {
-                Ok(124) => "the guest took too long".to_owned(),
+                Ok(124) => {
+                    too_long = true;
+                    "the guest took too long".to_owned()
+                }
                 Ok(status) => format!("it ended with exit status {status}"),
                 Err(error) if error.downcast_ref() == Some(&clock::Waited::Interrupted) => return Err(error),
                 Err(error) => format!("{error:#}"),
@@ -300,7 +301,7 @@ fn attempt(plan: &Plan, series: Option<&str>) -> Result<(Results, String)> {
         Ok(bytes) => serde_json::from_slice(&bytes).context("the results")?,
         Err(_) => Results::default(),
     };
-    Ok((results, ended))
+    Ok(Attempt { results, ended, too_long })
 }
 
 /// How long the guest may take: much longer than it does.

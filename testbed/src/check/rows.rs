@@ -10,9 +10,6 @@ use super::{Count, tell};
 use crate::clock::{self, Nanos, Waited};
 use crate::result::Outcome;
 
-/// The nice value of a row that gives way.
-const NICE: i32 = 10;
-
 /// What came of some parts.
 #[derive(Debug, Default)]
 pub(super) struct Yield {
@@ -60,13 +57,13 @@ pub(super) struct Part<'a> {
 #[derive(Default)]
 pub(super) struct Row<'a> {
     parts: Vec<Part<'a>>,
-    gives_way: bool,
+    nice: i32,
 }
 
 impl<'a> Row<'a> {
-    /// One that leaves the processors to the others.
-    pub(super) fn giving_way() -> Self {
-        Self { gives_way: true, ..Self::default() }
+    /// One that leaves the processors to others, the more the higher its nice value (1 to 19).
+    pub(super) fn giving_way(nice: i32) -> Self {
+        Self { nice, ..Self::default() }
     }
 
     /// Adds a part.
@@ -79,9 +76,9 @@ impl<'a> Row<'a> {
     }
 
     fn run(self, since: Nanos) -> Result<Yield> {
-        if self.gives_way {
+        if self.nice > 0 {
             // For this thread and what it starts. Without it, it goes on all the same.
-            let _ = rustix::process::setpriority_process(None, NICE);
+            let _ = rustix::process::setpriority_process(None, self.nice);
         }
         let mut all = Yield::default();
         for part in self.parts {
@@ -122,7 +119,7 @@ mod tests {
     #[test]
     fn rows_go_on_side_by_side_and_everything_is_counted_and_timed() {
         let ((to_one, at_one), (to_other, at_other)) = (mpsc::channel(), mpsc::channel());
-        let (mut one, mut other) = (Row::giving_way(), Row::default());
+        let (mut one, mut other) = (Row::giving_way(1), Row::default());
         // Each waits for the other: one after the other they would never end.
         one.then("first", move || {
             to_other.send(())?;
