@@ -26,8 +26,8 @@ use crate::checkout::Checkout;
 use crate::clock::{self, Nanos};
 use crate::guest::{self, Series};
 use crate::result::{Outcome, RunResult};
-use crate::scenario;
 use crate::scenario::command::{stop_on_signals, write_json};
+use crate::scenario::{self, Play};
 use crate::sim::pools;
 use crashes::Attempt;
 use inside::{Plan, Results};
@@ -86,9 +86,9 @@ pub struct Inside {
     results: PathBuf,
 }
 
-/// The nice values of what gives way to the scenarios.
+/// The nice values of what gives way to the handovers.
 const TESTS_IN_THE_GUEST: i32 = 5;
-const TESTS_HERE: i32 = 10;
+const TESTS_HERE: i32 = 19;
 
 /// What passed, and what did not.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -177,7 +177,7 @@ fn tell(what: &str, since: Nanos) {
 }
 
 fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yield> {
-    let needed: Vec<_> = scenario::plays().iter().flat_map(scenario::Play::needed).copied().collect();
+    let needed: Vec<_> = scenario::plays().iter().flat_map(Play::needed).copied().collect();
     guest::require(&[&NEEDED[..], &needed].concat())?;
     tell("building the tests for the kernel and the programs", begin);
     let programs = checkout.kernel_tests()?;
@@ -189,11 +189,10 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
     if native {
         stop_on_signals()?;
     }
-    // The scenarios, in which times are measured, come before all else; tests mostly wait for time to pass, there
-    // for the processors.
-    let mut scenarios = Row::default();
-    let mut kernel_tests = Row::giving_way(TESTS_IN_THE_GUEST);
-    let mut host = Row::giving_way(TESTS_HERE);
+    // The handovers, in which milliseconds are measured, come before all else. What else is done on the kernels mostly
+    // waits for time to pass, and the tests here for the processors.
+    let (mut handovers, mut kernel, mut host) =
+        (Row::default(), Row::giving_way(TESTS_IN_THE_GUEST), Row::giving_way(TESTS_HERE));
     host.then("clusters of registrars in a simulation", || Ok((simulated(arguments.all), Vec::new())));
     host.then("the tests that run on any kernel (cargo test --workspace)", || {
         Ok((host_tests(checkout)?, Vec::new()))
@@ -202,25 +201,26 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
         let here = native && series == MAIN_KERNEL;
         let place = if here { "here".to_owned() } else { format!("in the guest, on kernel {series}") };
         let series = (!here).then_some(series);
-        if everything {
-            let plan = Plan { programs: programs.clone(), ..Plan::default() };
-            kernel_tests.then(format!("{} test programs {place}", plan.programs.len()), move || {
-                on_kernel(&plan, series)
-            });
-        }
-        let wanted = scenario::plays().into_iter().filter(|play| play.is_quick() || arguments.all);
-        let plan = Plan {
-            scenarios: if everything {
-                wanted.map(|play| play.name().to_owned()).collect()
-            } else {
-                scenario::MAIN_SIX.map(str::to_owned).into()
-            },
-            ..Plan::default()
+        let plays = scenario::plays();
+        let (moves, others): (Vec<_>, Vec<_>) = plays
+            .iter()
+            .filter(|play| if everything { play.is_quick() || arguments.all } else { play.is_of_main_six() })
+            .partition(|play| play.is_handover());
+        let names = |plays: Vec<&Play>| plays.iter().map(|play| play.name().to_owned()).collect();
+        let tests = if everything { programs.clone() } else { Vec::new() };
+        let on = |row: &mut Row<'_>, what: &str, plan: Plan| {
+            let number = plan.programs.len() + plan.scenarios.len();
+            if number > 0 {
+                row.then(format!("{number} {what} {place}"), move || on_kernel(&plan, series));
+            }
         };
-        scenarios
-            .then(format!("{} scenarios {place}", plan.scenarios.len()), move || on_kernel(&plan, series));
+        on(&mut kernel, "test programs", Plan { programs: tests, ..Plan::default() });
+        on(&mut handovers, "scenarios of handovers", Plan { scenarios: names(moves), ..Plan::default() });
+        // On one kernel, one scenario at a time.
+        let row = if here { &mut handovers } else { &mut kernel };
+        on(row, "scenarios of registrars", Plan { scenarios: names(others), ..Plan::default() });
     }
-    let mut all = rows::run(vec![host, kernel_tests, scenarios], begin)?;
+    let mut all = rows::run(vec![host, kernel, handovers], begin)?;
     let building = Duration::from_secs_f64(clock::ms_between(begin, built).max(0.0) / 1000.0);
     all.times.insert(0, ("building".to_owned(), building));
     Ok(all)

@@ -51,6 +51,16 @@ impl Play {
         }
     }
 
+    /// Whether hosts move: then milliseconds are what matters.
+    pub fn is_handover(&self) -> bool {
+        matches!(self, Self::Handover(_))
+    }
+
+    /// Whether it is one of [`table::MAIN_SIX`].
+    pub fn is_of_main_six(&self) -> bool {
+        table::MAIN_SIX.contains(&self.name())
+    }
+
     /// Programs that it needs, and Debian's packages that have them.
     pub fn needed(&self) -> &'static [(&'static str, &'static str)] {
         match self {
