@@ -11,6 +11,15 @@
 //! association, and when that has been answered the new one is ended. So registrations are never under way over two
 //! associations, and none ends that the registrar may take for an element's. An old association that does not answer
 //! is left as any home that does not.
+//!
+//! What is moved is the association over which the registrar has the elements, for it is that one's address that the
+//! registrar compares. So a host that moves on before the old association is home again has the newer one moved, and the
+//! older goes.
+//!
+//! Not everything can be moved (`sctp_sys::readdress::follow`): Linux takes leave of an address that is gone before another
+//! is accepted only where it is the association's only one, and of the same family as the new one. A host that loses
+//! several at once, or changes the family, is let in when the registrar has asked over the old association and waited
+//! (300 ms by default), as any host without Add-IP.
 
 use std::time::{Duration, Instant};
 

@@ -168,3 +168,17 @@ fn until_the_old_association_has_answered_the_new_one_answers_for_the_element() 
     assert!(matches!(world.hear(new, &keep_alive(false))[..], [Seen::Say(to, _)] if to == new));
     assert!(matches!(world.hear(old, &keep_alive(false))[..], [Seen::Say(to, _)] if to == old));
 }
+
+#[test]
+fn a_host_that_moves_on_has_the_association_moved_over_which_its_elements_are_registered() {
+    let (mut world, old, new) = bridged();
+    let seen = world.local(&[3]);
+    let carried: Vec<_> = seen.iter().filter(|seen| matches!(seen, Seen::Carry(..))).collect();
+    assert_eq!(carried, [&Seen::Carry(new, vec![ip(3)])]);
+    world.give(Input::Carried(new));
+    let newest = opened(&seen)[0];
+    world.give(Input::Up(newest));
+    let seen = world.hear(newest, &accepted());
+    assert!(seen.contains(&Seen::Close(old)) && !seen.contains(&Seen::Close(new)));
+    assert_eq!(registered(&said(&world.wait().1, new)), [[ip(3)]], "and it is home again");
+}
