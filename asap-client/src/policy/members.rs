@@ -12,8 +12,8 @@ use super::Circle;
 /// The most members of a run.
 const RUN: usize = 32;
 
-/// Places of a run: all those of its members.
-const PLACES: usize = RUN;
+/// Places of a run: those of its members, and as many beyond them, which are those of the next ones.
+const PLACES: usize = 2 * RUN;
 
 /// Members of a pool, each with what is known of it.
 #[derive(Clone, Debug)]
@@ -29,11 +29,18 @@ enum Kept<T> {
     Many(Box<Runs<T>>),
 }
 
+/// A run of many, and the one behind it; behind the last is the first.
+#[derive(Clone, Debug)]
+struct Run<T> {
+    members: Vec<Member<T>>,
+    next: usize,
+}
+
 /// Runs, and their places by a number that none of a run's members is below, and all of those in the runs before are.
-/// There is one for 0.
+/// The one for 0 is the first, at place 0; it alone may be empty.
 #[derive(Clone, Debug)]
 struct Runs<T> {
-    runs: Vec<Vec<Member<T>>>,
+    runs: Vec<Run<T>>,
     order: BTreeMap<u32, usize>,
     /// Places of runs that are not used.
     free: Vec<usize>,
@@ -71,6 +78,7 @@ impl<T> Runs<T> {
     /// Of one run that has become too long.
     fn new(run: Vec<Member<T>>) -> Self {
         let members = run.len();
+        let run = Run { members: run, next: 0 };
         let mut runs = Self { runs: vec![run], order: BTreeMap::from([(0, 0)]), free: Vec::new(), members };
         runs.divide(0);
         runs
@@ -78,17 +86,18 @@ impl<T> Runs<T> {
 
     /// Makes two runs of one that has become too long.
     fn divide(&mut self, place: usize) {
-        let Some(run) = self.runs.get_mut(place).filter(|run| run.len() > RUN) else { return };
-        let upper = run.split_off(RUN / 2);
-        run.shrink_to_fit();
-        let Some((bound, _)) = upper.first() else { return };
-        let bound = *bound;
-        let place = self.free.pop().unwrap_or(self.runs.len());
-        match self.runs.get_mut(place) {
+        let above = self.free.last().copied().unwrap_or(self.runs.len());
+        let Some(run) = self.runs.get_mut(place).filter(|run| run.members.len() > RUN) else { return };
+        let upper = Run { members: run.members.split_off(RUN / 2), next: run.next };
+        run.members.shrink_to_fit();
+        run.next = above;
+        let bound = upper.members.first().map_or(0, |(bound, _)| *bound);
+        match self.runs.get_mut(above) {
             Some(free) => *free = upper,
             None => self.runs.push(upper),
         }
-        self.order.insert(bound, place);
+        self.free.pop();
+        self.order.insert(bound, above);
     }
 
     /// The bound and the place of the run in which this member is or would be.
@@ -97,18 +106,35 @@ impl<T> Runs<T> {
     }
 
     fn run(&self, place: usize) -> &[Member<T>] {
-        self.runs.get(place).map_or(&[], Vec::as_slice)
+        self.runs.get(place).map_or(&[], |run| run.members.as_slice())
+    }
+
+    fn next(&self, place: usize) -> usize {
+        self.runs.get(place).map_or(0, |run| run.next)
+    }
+
+    /// The run in which the one is that is so far from the beginning of this run, and how far it is from that one's.
+    fn go(&self, mut place: usize, mut at: usize) -> (usize, usize) {
+        // No run is empty but one.
+        for _ in 0..PLACES {
+            let length = self.run(place).len();
+            if at < length {
+                return (place, at);
+            }
+            (place, at) = (self.next(place), at - length);
+        }
+        (0, 0)
     }
 
     fn run_mut(&mut self, id: u32) -> Option<&mut Vec<Member<T>>> {
         let (_, place) = self.place(id);
-        self.runs.get_mut(place)
+        self.runs.get_mut(place).map(|run| &mut run.members)
     }
 
     fn insert(&mut self, id: u32, value: T) -> Option<T> {
         let (_, place) = self.place(id);
         let run = self.runs.get_mut(place)?;
-        let before = set(run, id, value);
+        let before = set(&mut run.members, id, value);
         if before.is_some() {
             return before;
         }
@@ -119,11 +145,15 @@ impl<T> Runs<T> {
 
     fn remove(&mut self, id: u32) -> Option<T> {
         let (bound, place) = self.place(id);
-        let run = self.runs.get_mut(place)?;
-        let value = take(run, find(run, id).ok()?);
+        let Run { members: run, next } = self.runs.get_mut(place)?;
+        let (value, next) = (take(run, find(run, id).ok()?), *next);
         if run.is_empty() && bound != 0 {
             self.order.remove(&bound);
             self.free.push(place);
+            let (_, before) = self.place(bound);
+            if let Some(before) = self.runs.get_mut(before) {
+                before.next = next;
+            }
         }
         self.members -= 1;
         Some(value)
@@ -133,7 +163,7 @@ impl<T> Runs<T> {
     fn into_run(mut self) -> Vec<Member<T>> {
         let mut all = Vec::with_capacity(self.members);
         for place in self.order.into_values() {
-            all.append(self.runs.get_mut(place).unwrap_or(&mut Vec::new()));
+            all.append(self.runs.get_mut(place).map_or(&mut Vec::new(), |run| &mut run.members));
         }
         all
     }
@@ -183,46 +213,53 @@ impl<T> Members<T> {
 
     /// Those that are at a place and behind it, as far as they are found without a search.
     pub fn at(&self, place: usize, count: usize) -> impl Iterator<Item = (u32, &T)> {
-        let (run, at) = self.run_at(place);
-        let (before, after) = run.split_at(at);
-        let before = if self.few().is_some() { before } else { &[] };
-        after.iter().chain(before).take(count).map(|(id, value)| (*id, value))
+        let places = place..place + count.min(self.len());
+        places.filter_map(|place| self.member(place)).map(|(id, value)| (*id, value))
     }
 
-    /// The one that is so far behind a place, in its run, which is once round: found by arithmetic alone, so that a
-    /// processor can go on to the next while it waits for this one.
+    /// The one that is so far behind a place, at most once round and not beyond the run behind that place's: found by
+    /// arithmetic alone, so that a processor can go on to the next while it waits for this one.
     pub fn behind(&self, place: usize, distance: usize) -> Option<&T> {
+        self.member(place + distance).map(|(_, value)| value)
+    }
+
+    fn member(&self, place: usize) -> Option<&Member<T>> {
         let (run, at) = self.run_at(place);
-        let at = at + distance;
-        let at = if at < run.len() { at } else { at - run.len() };
-        run.get(at).map(|(_, value)| value)
+        run.get(at)
     }
 
-    /// The run that a place is in, and where in it.
+    /// The run that a place is in, and where in it. A place that is none is that of anybody.
     fn run_at(&self, place: usize) -> (&[Member<T>], usize) {
-        let (run, at) = match &self.0 {
-            Kept::One(one) => (slice::from_ref(one), place),
-            Kept::Few(run) => (run.as_slice(), place),
-            Kept::Many(runs) => (runs.run(place / PLACES), place % PLACES),
+        let run: &[Member<T>] = match &self.0 {
+            Kept::One(one) => slice::from_ref(one),
+            Kept::Few(run) => run,
+            Kept::Many(runs) => {
+                let (place, at) = runs.go(place / PLACES, place % PLACES);
+                return (runs.run(place), at);
+            }
         };
-        (run, if at < run.len() { at } else { 0 })
+        let round = place.checked_sub(run.len());
+        (run, round.map_or(place, |beyond| if beyond < run.len() { beyond } else { 0 }))
     }
 
-    /// The place of the member that is at an index of the run in which this one is or would be.
-    fn place_of(&self, id: u32, at: usize) -> usize {
+    /// The same place, as that of a member.
+    fn settled(&self, place: usize) -> usize {
         match &self.0 {
+            Kept::Many(runs) => {
+                let (place, at) = runs.go(place / PLACES, place % PLACES);
+                place * PLACES + at
+            }
+            Kept::One(_) | Kept::Few(_) => self.run_at(place).1,
+        }
+    }
+
+    /// The place of the first that is not below this one.
+    fn place_of(&self, id: u32) -> usize {
+        let at = find(self.run(id), id).unwrap_or_else(|at| at);
+        self.settled(match &self.0 {
             Kept::One(_) | Kept::Few(_) => at,
             Kept::Many(runs) => runs.place(id).1 * PLACES + at,
-        }
-    }
-
-    /// All of them, unless they are many.
-    fn few(&self) -> Option<&[Member<T>]> {
-        match &self.0 {
-            Kept::One(one) => Some(slice::from_ref(one)),
-            Kept::Few(run) => Some(run),
-            Kept::Many(_) => None,
-        }
+        })
     }
 
     /// What is known of a member, to be changed.
@@ -328,26 +365,22 @@ impl<'a, T> Iterator for Range<'a, T> {
 impl<T> Circle for Members<T> {
     fn once_round(&self, head: u32, place: &mut u32, count: usize) -> Vec<u32> {
         let count = count.min(self.len());
-        let (mut run, mut at) = self.run_at(usize::try_from(*place).unwrap_or(0));
-        let is = |at: usize, of: fn(u32, u32) -> bool| run.get(at).is_some_and(|(id, _)| of(*id, head));
-        let known = is(at, |id, head| id == head)
-            || (at > 0 && is(at - 1, |id, head| id < head) && is(at, |id, head| id > head));
-        if !known {
-            run = self.run(head);
-            at = find(run, head).unwrap_or_else(|at| at);
-            *place = u32::try_from(self.place_of(head, at)).unwrap_or(0);
-        }
+        let at = self.settled(usize::try_from(*place).unwrap_or(0));
+        let (run, index) = self.run_at(at);
+        let is = |index: usize, of: fn(u32, u32) -> bool| run.get(index).is_some_and(|(id, _)| of(*id, head));
+        let known = is(index, |id, head| id == head)
+            || (index > 0 && is(index - 1, |id, head| id < head) && is(index, |id, head| id > head));
+        let mut at = if known { at } else { self.place_of(head) };
+        *place = u32::try_from(at).unwrap_or(0);
         let mut round = Vec::with_capacity(count);
-        let here = run.get(at..).unwrap_or(&[]).iter().take(count);
-        round.extend(here.map(|(id, _)| *id));
-        if let Some(missing) = count.checked_sub(round.len()).filter(|missing| *missing > 0) {
-            if self.few().is_some() {
-                round.extend(run.iter().take(missing).map(|(id, _)| *id));
-                return round;
+        while round.len() < count {
+            let (run, index) = self.run_at(at);
+            let here = run.get(index..).unwrap_or(&[]);
+            if here.is_empty() {
+                break;
             }
-            let next = round.last().map_or(Some(head), |last| last.checked_add(1));
-            let rest = next.into_iter().flat_map(|next| self.range(next)).chain(self.range(0));
-            round.extend(rest.take(missing).map(|(id, _)| id));
+            round.extend(here.iter().take(count - round.len()).map(|(id, _)| *id));
+            at = self.settled(at + here.len());
         }
         round
     }
@@ -369,10 +402,12 @@ mod tests {
                 }
                 Kept::Many(runs) => {
                     assert!(runs.order.contains_key(&0) && runs.members > RUN / 2);
-                    assert_eq!(runs.runs.iter().map(Vec::len).sum::<usize>(), runs.members);
+                    assert_eq!(runs.runs.iter().map(|run| run.members.len()).sum::<usize>(), runs.members);
                     assert_eq!(runs.order.len() + runs.free.len(), runs.runs.len());
-                    for (bound, place) in &runs.order {
-                        let run = &runs.runs[*place];
+                    let next = runs.order.values().cycle().skip(1);
+                    for ((bound, place), next) in runs.order.iter().zip(next) {
+                        let Run { members: run, next: behind } = &runs.runs[*place];
+                        assert_eq!(behind, next);
                         assert!(run.len() <= RUN && (!run.is_empty() || *bound == 0));
                         assert!(run.capacity() <= 2 * run.len() + 4, "{} of {}", run.len(), run.capacity());
                         assert!(run.first().is_none_or(|(id, _)| id >= bound));
@@ -435,7 +470,13 @@ mod tests {
             let round: Vec<u32> = map.range(head..).chain(map.range(..head)).take(count).map(|(id, _)| *id).collect();
             let mut guess = place;
             prop_assert_eq!(members.once_round(head, &mut guess, count), &*round);
-            prop_assert_eq!(members.once_round(head, &mut guess, count), round, "where it was found");
+            prop_assert_eq!(members.once_round(head, &mut guess, count), &*round, "where it was found");
+            // Behind that place they lie as they are named.
+            let guess = usize::try_from(guess).unwrap();
+            for (distance, id) in round.iter().enumerate().take(3) {
+                prop_assert_eq!(members.behind(guess, distance), map.get(id));
+                prop_assert!(members.at(guess + distance, 1).eq([(*id, &map[id])]));
+            }
         }
     }
 }
