@@ -2,9 +2,9 @@
 //! rather not keep (RFC 5353 §3.5.2; KEEP_ALIVE with H set, RFC 5352 §3.4). And what ENRP wants of elements else.
 
 use asap_client::wire::Transport;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use super::event::Why;
 use super::keepalive::Timer;
@@ -17,8 +17,12 @@ use crate::handlespace::{Element, ElementKey, Life};
 /// How often an element is told that we are its home now.
 const ATTEMPTS: u32 = 2;
 
-/// To how many elements associations are opened at a time.
-const AT_A_TIME: usize = 256;
+/// An element that has not answered for so long holds up no others, beside which it goes on being waited for: of those
+/// whose registrar has died many may have died with it.
+const HOLDS_UP: Duration = Duration::from_millis(100);
+
+/// So often it is in a second.
+const PARTS: u32 = 10;
 
 /// One element.
 #[derive(Clone, Debug)]
@@ -33,13 +37,56 @@ struct Adoption {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Adoptions {
     under_way: BTreeMap<ElementKey, Adoption>,
+    /// Those under way by where they are.
+    places: BTreeSet<(SocketAddr, ElementKey)>,
     waiting: BTreeSet<ElementKey>,
+    /// When those were begun with that hold others up.
+    asked: VecDeque<Instant>,
 }
 
 impl Adoptions {
     pub(super) fn forget(&mut self, key: ElementKey) {
-        self.under_way.remove(&key);
+        if let Some(adoption) = self.under_way.remove(&key) {
+            for at in adoption.remote {
+                self.places.remove(&(at, key));
+            }
+        }
         self.waiting.remove(&key);
+    }
+
+    fn begin(&mut self, now: Instant, key: ElementKey, remote: Vec<SocketAddr>) {
+        self.places.extend(remote.iter().map(|at| (*at, key)));
+        self.under_way.insert(key, Adoption { remote, attempts: 0, told: None });
+        self.asked.push_back(now);
+    }
+
+    /// One is answered: the next may be asked.
+    fn answered(&mut self) {
+        self.asked.pop_front();
+    }
+
+    /// The next to begin with, if no more are asked than these, and no more under way.
+    fn next(&mut self, now: Instant, at_a_time: usize, most: usize) -> Option<ElementKey> {
+        while self.asked.front().is_some_and(|at| now - *at >= HOLDS_UP) {
+            self.asked.pop_front();
+        }
+        let free = self.asked.len() < at_a_time && self.under_way.len() < most;
+        free.then(|| self.waiting.pop_first()).flatten()
+    }
+
+    /// When those that wait are held up no more.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.asked.front().filter(|_| !self.waiting.is_empty()).map(|at| *at + HOLDS_UP)
+    }
+
+    /// Those under way at one of these addresses, that have not been told.
+    fn at(&self, port: u16, addresses: &[IpAddr]) -> BTreeSet<ElementKey> {
+        let here = addresses.iter().flat_map(|address| {
+            let at = SocketAddr::new(*address, port);
+            self.places.range((at, ElementKey::MIN)..=(at, ElementKey::MAX))
+        });
+        let untold = |key: &ElementKey| self.under_way.get(key).is_some_and(|it| it.told.is_none());
+        here.map(|(_, key)| *key).filter(untold).collect()
     }
 }
 
@@ -100,10 +147,11 @@ impl Registrar {
         leaving
     }
 
-    fn adopt_waiting(&mut self, now: Instant) {
-        while self.adoptions.under_way.len() < AT_A_TIME
-            && let Some(key) = self.adoptions.waiting.pop_first()
-        {
+    /// Begins with those that wait, at the pace of keep-alives.
+    pub(super) fn adopt_waiting(&mut self, now: Instant) {
+        let at_a_time = usize::try_from(self.settings.keep_alives_per_second / PARTS).unwrap_or(usize::MAX);
+        let most = self.settings.limits.associations;
+        while let Some(key) = self.adoptions.next(now, at_a_time.max(1), most) {
             self.adopt(now, key);
         }
     }
@@ -114,8 +162,7 @@ impl Registrar {
             return;
         }
         let remote = remote(&element.asap);
-        let adoption = Adoption { remote, attempts: 0, told: None };
-        self.adoptions.under_way.insert(key, adoption);
+        self.adoptions.begin(now, key, remote);
         self.try_to_adopt(now, key);
     }
 
@@ -145,9 +192,8 @@ impl Registrar {
     /// An association is up: perhaps it is one to elements that have to be told.
     pub(super) fn greet(&mut self, now: Instant, association: Association) {
         let Some(client) = self.clients.get(&association) else { return };
-        let here = |adoption: &Adoption| adoption.told.is_none() && client.is_at(&adoption.remote);
-        let keys: Vec<_> =
-            self.adoptions.under_way.iter().filter(|(_, a)| here(a)).map(|(key, _)| *key).collect();
+        let keys =
+            if client.tcp { BTreeSet::new() } else { self.adoptions.at(client.port, &client.addresses) };
         for key in keys {
             self.tell_home(now, association, key);
         }
@@ -179,9 +225,11 @@ impl Registrar {
         let (home, owner) = (self.settings.server, Some(association));
         let element = Element { home, owner, expires, ..element.clone() };
         self.adoptions.forget(key);
+        self.adoptions.answered();
         self.timers.clear((Timer::Adopt, key));
         self.counters.keep_alives_answered += 1;
         self.space.insert(handle.clone(), element);
+        self.space.set_adopted(key);
         self.plan_keep_alive(now, key);
         self.change(Change::Updated(key));
         self.event(Event::Registered { handle, id, owner: association });

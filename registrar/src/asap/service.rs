@@ -3,7 +3,7 @@
 use asap_client::random::SplitMix64;
 use asap_client::wire::{self, Cause, DecodeError, Decoded, Message, PoolHandle};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,13 +32,6 @@ pub(crate) struct Client {
     pub(crate) heard: Instant,
     /// It is a TCP connection, which only users have.
     pub(crate) tcp: bool,
-}
-
-impl Client {
-    /// Whether its other end is at one of these addresses.
-    pub(super) fn is_at(&self, remote: &[SocketAddr]) -> bool {
-        !self.tcp && remote.iter().any(|at| at.port() == self.port && self.addresses.contains(&at.ip()))
-    }
 }
 
 /// The ASAP service of a registrar. See the module's text for what it decides where the RFC does not.
@@ -183,6 +176,7 @@ impl Registrar {
         while let Some((due, (timer, key))) = self.timers.pop_due_since(now) {
             self.timer(now, due, timer, key);
         }
+        self.adopt_waiting(now);
         self.register_freed(now);
         self.push(now);
     }
@@ -194,8 +188,9 @@ impl Registrar {
 
     /// When to call [`Self::handle_timeout`]; `None` while nothing is due ever.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let due = [self.space.next_expiry(), self.timers.next(), self.subscriptions.next_push()];
-        due.into_iter().flatten().min()
+        let asap = [self.adoptions.poll_timeout(), self.subscriptions.next_push()];
+        let due = [self.space.next_expiry(), self.timers.next()].into_iter().chain(asap);
+        due.flatten().min()
     }
 
     /// What ENRP has to be told, if anything. It goes before the outputs: peers hear of a registration before the

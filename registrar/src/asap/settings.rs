@@ -19,8 +19,8 @@ pub struct Settings {
     pub keep_alive_interval: Option<Duration>,
     /// How long an element may take to answer one. 1 s.
     pub keep_alive_timeout: Duration,
-    /// Elements that are asked in a second. Where there are more than can be asked in time, each is asked less often.
-    /// 5000.
+    /// Elements that are asked in a second. Where there are more than can be asked in time, each is asked less often. As
+    /// many of a dead registrar's elements are told that we are their home now; more, if they answer at once. 5000.
     pub keep_alives_per_second: u32,
     /// How long an element whose registrar has died may take to answer us, each of two times. 5 s: it may be some time
     /// until it can be reached.

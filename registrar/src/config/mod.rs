@@ -92,7 +92,8 @@ pub struct Asap {
     #[serde(deserialize_with = "value::duration::<_, 100, 600_000>")]
     pub keep_alive_timeout: Duration,
     /// Elements that are asked in a second, 1 to 1000000; where there are more than can be asked in time, each is asked
-    /// less often. Default 5000.
+    /// less often. The elements of a dead registrar are asked at this pace, too, whether they follow this one. Default
+    /// 5000.
     #[serde(deserialize_with = "value::number::<_, 1, 1_000_000>")]
     pub keep_alives_per_second: u32,
     /// How long an element whose registrar has died may take to answer this one, each of two times, 100ms to 10m.

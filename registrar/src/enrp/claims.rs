@@ -27,6 +27,9 @@ const ROUND: Duration = Duration::from_secs(1);
 const FORGIVEN: u32 = 3;
 const LONGEST_DISTRUST: u32 = 4;
 
+/// A claim that comes again after so many refutations is not one that crossed the first of them.
+const INSISTS: u32 = 2;
+
 /// From where a claim comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -299,6 +302,11 @@ impl Enrp {
             }
             return true;
         }
+        if space.is_adopted(key) && self.yields(now, by, key) {
+            self.effect(Effect::Gone(key));
+            self.concede(by, handle, element, space);
+            return true;
+        }
         self.hold(now, by, key, handle, element);
         let Some(claim) = self.claims.held.get_mut(&key) else { return false };
         if !claim.verifying {
@@ -306,6 +314,16 @@ impl Enrp {
             self.effect(Effect::Verify(key));
         }
         false
+    }
+
+    /// Whether an element that has answered us, and has not registered here, is left to a claimant. Who answers need not
+    /// follow, and where it registered it is at home. If it has only answered both, one of them keeps it: the larger
+    /// identifier gives it up only to somebody who goes on claiming it when it was announced again.
+    fn yields(&self, now: Instant, by: u32, key: ElementKey) -> bool {
+        let peer = self.peers.get(&by).filter(|peer| peer.is_active());
+        let trusted = peer.is_some_and(|peer| peer.distrusted_until.is_none_or(|until| until <= now));
+        let insists = |claim: &Claim| claim.by == by && claim.refutations >= INSISTS;
+        trusted && (by > self.settings.server || self.claims.held.get(&key).is_some_and(insists))
     }
 
     fn concede(&mut self, by: u32, handle: &PoolHandle, element: Element, space: &mut Handlespace) {

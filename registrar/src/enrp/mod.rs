@@ -16,6 +16,7 @@
 //!   a table, by the larger identifier, while it is being told that we are its home. If it has one, it is asked over
 //!   it: no answer, and it has moved; an answer, and it is announced again (less and less often, if the claims go on),
 //!   while the claim is kept: when the element leaves us, it is the claimant's, and nobody is told that it is gone.
+//!   An element that has answered us, and never registered here, is left to the claimant: it stays where it registered.
 //! - **A table entry** is second-hand where the peer that sends it is not the element's home: it fills gaps only. A
 //!   home's own entry is believed against another registrar unless that one's checksum shows that it claims the
 //!   element too.

@@ -20,6 +20,8 @@ struct Rest {
     element: Element,
     look: Moment,
     answered: Option<Instant>,
+    /// It is ours by an answer, and has not registered here.
+    adopted: bool,
 }
 
 /// What a response says of an element behind its identifier, as octets of the wire. With the identifier, where it lives
@@ -62,7 +64,7 @@ impl Told {
 impl Kept {
     pub(super) fn new(element: Element) -> Self {
         let told = Told::new(&element);
-        Self { told, rest: Box::new(Rest { element, look: Moment::NEVER, answered: None }) }
+        Self { told, rest: Box::new(Rest { element, look: Moment::NEVER, answered: None, adopted: false }) }
     }
 
     pub(super) fn element(&self) -> &Element {
@@ -75,6 +77,7 @@ impl Kept {
 
     /// Puts another element in its place; gives back the one that was there, and whether pool users see a difference.
     pub(super) fn replace(&mut self, element: Element) -> (Element, bool) {
+        self.rest.adopted = false;
         let before = &self.rest.element;
         let changed = before.differs_for_users(&element);
         if changed || (before.home, before.life) != (element.home, element.life) {
@@ -113,6 +116,15 @@ impl Kept {
 
     pub(super) fn set_answered(&mut self, at: Instant) {
         self.rest.answered = Some(at);
+    }
+
+    /// Whether it is ours by an answer alone.
+    pub(super) fn is_adopted(&self) -> bool {
+        self.rest.adopted
+    }
+
+    pub(super) fn set_adopted(&mut self) {
+        self.rest.adopted = true;
     }
 
     /// Writes what a response says of it.

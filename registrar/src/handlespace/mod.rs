@@ -330,6 +330,18 @@ impl Handlespace {
         }
     }
 
+    /// An element is ours since it has answered us, not since it has registered here. That holds until it registers.
+    pub fn set_adopted(&mut self, key: ElementKey) {
+        if let Some(kept) = self.kept_mut(key) {
+            kept.set_adopted();
+        }
+    }
+
+    /// Whether an element has answered us and has not registered here.
+    pub fn is_adopted(&self, key: ElementKey) -> bool {
+        self.pools.get(key.pool).and_then(|pool| pool.kept(key.id)).is_some_and(Kept::is_adopted)
+    }
+
     fn kept_mut(&mut self, key: ElementKey) -> Option<&mut Kept> {
         self.pools.get_mut(key.pool)?.kept_mut(key.id)
     }

@@ -88,3 +88,37 @@ fn of_elements_that_share_an_association_one_decides_which_registrar_is_suggeste
         assert_eq!([0, 1].map(|at| kept(&cluster, at, id).map(|kept| kept.home)), [Some(0x1001); 2]);
     }
 }
+
+#[test]
+fn an_element_that_answers_another_registrar_too_stays_at_the_one_where_it_registered() {
+    for home in [0, 1] {
+        let other = 1 - home;
+        let mut cluster = Cluster::of(2, 4);
+        cluster.crash(home, false);
+        cluster.nodes[home].settings.suggest_takeovers = true;
+        cluster.boot(home);
+        cluster.pass(3 * SECOND);
+        // The other one would be the better home, is told so, and asks the element.
+        let ids = cluster.nodes.iter().map(|node| node.id).collect::<Vec<_>>();
+        let element = loop {
+            let element = cluster.element(home);
+            cluster.elements[element].stays = true;
+            let id = cluster.elements[element].id;
+            if id ^ ids[other] > id ^ ids[home] {
+                break element;
+            }
+        };
+        let id = cluster.elements[element].id;
+        let homes = |cluster: &Cluster| [home, other].map(|at| kept(cluster, at, id).map(|kept| kept.home));
+        let mut disagreed = false;
+        for _ in 0..100 {
+            cluster.pass(SECOND / 100);
+            disagreed |= kept(&cluster, other, id).is_some_and(|kept| kept.owner.is_some());
+        }
+        assert!(disagreed, "it has answered the other");
+        cluster.pass(2 * SECOND);
+        assert_eq!(homes(&cluster), [Some(ids[home]); 2]);
+        assert!(kept(&cluster, home, id).unwrap().owner.is_some());
+        assert_eq!(kept(&cluster, other, id).unwrap().owner, None);
+    }
+}

@@ -27,6 +27,8 @@ pub(super) struct Element {
     pub(super) alive: bool,
     /// It does not want to be registered any more.
     pub(super) left: bool,
+    /// It answers whoever asks, and stays where it registered.
+    pub(super) stays: bool,
     /// Its home registrar, and the association with it.
     pub(super) home: Option<(usize, u64)>,
     trying: Option<usize>,
@@ -58,7 +60,8 @@ impl Cluster {
     pub(super) fn element(&mut self, at: usize) -> usize {
         let number = self.elements.len();
         let id = 0xe0 + u32::try_from(number).unwrap();
-        let element = Element { id, alive: true, left: false, home: None, trying: None, wait: None };
+        let element =
+            Element { id, alive: true, left: false, stays: false, home: None, trying: None, wait: None };
         self.elements.push(element);
         self.try_registrar(number, at);
         number
@@ -161,7 +164,7 @@ impl Cluster {
             Message::EndpointKeepAlive { .. } if element.left => {}
             Message::EndpointKeepAlive { home, server, handle, .. } => {
                 let ack = Message::EndpointKeepAliveAck { handle, id: element.id }.encode();
-                if home && !element.is_home(link) {
+                if home && !element.stays && !element.is_home(link) {
                     let registrar = self.nodes.iter().position(|node| node.id == server).unwrap();
                     let before = element.home.replace((registrar, link));
                     (element.trying, element.wait) = (None, Some((renewal, Wait::Renewal)));
