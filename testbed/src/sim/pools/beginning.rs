@@ -18,6 +18,9 @@ use super::shape::{Acquaintance, Dice, Shape};
 use super::watch::Watch;
 use super::world::{Node, Station, World, origin};
 
+/// Has lists drawn from other numbers than all else, which is the same with and without them.
+const LISTS: u64 = 0x6c69_7374;
+
 /// A policy of the pool's type, with other values.
 pub(super) fn policy(pool: usize, value: u64) -> Policy {
     let value = u32::try_from(value).unwrap_or(0);
@@ -52,7 +55,8 @@ pub(super) fn world(seed: u64, shape: &Shape, trace: bool) -> World {
     world.net.mischief = Mischief::of(shape.trick);
     world.pools = (0..shape.pools).filter_map(|pool| PoolHandle::new(format!("pool {pool}")).ok()).collect();
     let patience = world.one_of(&[2, 5]);
-    let suggest_takeovers = world.draw(4) == 0;
+    // Whoever does not follow the suggested one is suggested again with each registration.
+    let suggest_takeovers = world.draw(4) == 0 && !shape.some_listed;
     for node in 0..shape.registrars {
         let known: Vec<usize> = match shape.acquaintance {
             Acquaintance::All => (0..shape.registrars).filter(|other| *other != node).collect(),
@@ -86,9 +90,12 @@ pub(super) fn world(seed: u64, shape: &Shape, trace: bool) -> World {
         let (clock, links) = (Clock::new(origin, 1_000_000), Default::default());
         world.nodes.push(Node { machine: None, asap, enrp, clock, due: None, links });
     }
+    let mut lists = Dice(SplitMix64::new(seed ^ LISTS));
     for _ in shape.registrars..hosts {
+        let mut is_listed = |node: &usize| *node == 0 || !shape.some_listed || lists.below(2) == 0;
         world.stations.push(Station {
             machine: None,
+            listed: (0..shape.registrars).filter(&mut is_listed).collect(),
             elements: Vec::new(),
             subscribed: BTreeSet::new(),
             clock: Clock::new(origin, 1_000_000),

@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Then play the large ones, and a crowd of subscribers.
     #[arg(long, conflicts_with = "seed")]
     large: bool,
-    /// Play one large cluster alone, of so many registrars and elements.
+    /// Play one large cluster alone, of so many registrars and elements; with a seed, tell all that happens.
     #[arg(long, value_name = "REGISTRARSxELEMENTS", value_parser = size)]
     size: Option<(usize, usize)>,
     /// Play a crowd of so many subscribers alone.
@@ -113,13 +113,22 @@ fn crowd(crowd: &Crowd) -> Shown {
     Shown { name, failed: result.err() }
 }
 
+/// One large cluster.
+fn large((registrars, elements): (usize, usize)) -> Shown {
+    let (begin, name) = (clock::now(), format!("{registrars} registrars, {elements} elements"));
+    let result = guarded(|| run(0, &Shape::large(registrars, elements)));
+    told(&name, begin, &result);
+    let again = format!("again: cargo testbed simulate --seed 0 --size {registrars}x{elements}");
+    Shown { name, failed: result.err().map(|what| format!("{what}; {again}")) }
+}
+
 fn told(name: &str, begin: u64, result: &dyn std::fmt::Debug) {
     println!("simulate: {name}: {result:?}, {:.1} s", clock::ms_between(begin, clock::now()) / 1000.0);
 }
 
 /// Plays so many small clusters and, if they are wanted, the large ones; says what was shown.
 #[must_use]
-pub fn all(seeds: u64, large: bool) -> Vec<Shown> {
+pub fn all(seeds: u64, with_large: bool) -> Vec<Shown> {
     let mut shown = Vec::new();
     let begin = clock::now();
     let (seen, failed) = small(0..seeds);
@@ -135,16 +144,10 @@ pub fn all(seeds: u64, large: bool) -> Vec<Shown> {
         told(&name, begin, &result);
         shown.push(Shown { name, failed: result.err() });
     }
-    if !large {
+    if !with_large {
         return shown;
     }
-    for (registrars, elements) in LARGE {
-        let (begin, name) = (clock::now(), format!("{registrars} registrars, {elements} elements"));
-        let result = guarded(|| run(0, &Shape::large(registrars, elements)));
-        told(&name, begin, &result);
-        let again = format!("again: cargo testbed simulate --seed 0 --size {registrars}x{elements}");
-        shown.push(Shown { name, failed: result.err().map(|what| format!("{what}; {again}")) });
-    }
+    shown.extend(LARGE.map(large));
     shown.push(crowd(&Crowd::default()));
     shown
 }
@@ -160,8 +163,8 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
             vec![crowd(&Crowd { subscribers, ..Crowd::default() })]
         }
         (None, None) => all(arguments.seeds, arguments.large),
-        (seed, size) => {
-            let seed = seed.unwrap_or(0);
+        (None, Some(size)) => vec![large(size)],
+        (Some(seed), size) => {
             let shape = size.map_or_else(|| Shape::small(seed), |(r, e)| Shape::large(r, e));
             let (begin, name) = (clock::now(), format!("seed {seed}"));
             let (result, trace) = replay(seed, &shape);

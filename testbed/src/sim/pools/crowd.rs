@@ -57,6 +57,7 @@ pub fn serve(seed: u64, crowd: &Crowd) -> Result<Served, String> {
         steps: 0,
         ramp: 5 * SECOND,
         acquaintance: Acquaintance::All,
+        some_listed: false,
         trick: Trick::None,
     };
     let mut world = world(seed, &shape, false);

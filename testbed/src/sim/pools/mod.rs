@@ -6,7 +6,8 @@
 //! |---|---|
 //! | `shape` | how large a run is, and what it came to |
 //! | `clock`, `timeline`, `place` | a host's own clock; what is to happen; where hosts are |
-//! | `network` | associations as SCTP shows them to its users, and who reaches whom |
+//! | `network` | associations as SCTP shows them to its users |
+//! | `reach` | what is the case with hosts, and who reaches whom by that |
 //! | `mischief` | networks that do what SCTP never does, and registrars with a defect, to show that it is noticed |
 //! | `world` | all of it, and the passing of time |
 //! | `node`, `station` | what a registrar's driver does, and a client's |
@@ -26,6 +27,7 @@ mod mischief;
 mod network;
 mod node;
 mod place;
+mod reach;
 mod rest;
 mod scenario;
 mod shape;

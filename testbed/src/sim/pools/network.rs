@@ -9,7 +9,7 @@ use asap_client::random::{SplitMix64, below};
 
 use super::super::{MS, Time};
 use super::mischief::Mischief;
-use super::place::host_at;
+use super::reach::Condition;
 use super::timeline::Timeline;
 
 /// How long a kernel tries before it gives an association up.
@@ -50,7 +50,7 @@ pub(super) struct Delivery {
 }
 
 #[derive(Clone, Debug)]
-enum Happening {
+pub(super) enum Happening {
     /// The head of a queue may have arrived.
     Arrive(LinkNumber, usize),
     /// A connection is there, or not.
@@ -65,23 +65,23 @@ enum Happening {
 
 /// One end of an association.
 #[derive(Debug)]
-struct End {
-    host: Host,
-    at: SocketAddr,
-    open: bool,
+pub(super) struct End {
+    pub(super) host: Host,
+    pub(super) at: SocketAddr,
+    pub(super) open: bool,
     /// The program's incarnation: one that was started anew has none of its old associations.
     born: u32,
     /// What is on its way to here, in order, and when it arrives at the earliest.
-    queue: VecDeque<(Time, Arc<[u8]>)>,
+    pub(super) queue: VecDeque<(Time, Arc<[u8]>)>,
     /// Until then the program is busy with what it read last.
     busy: Time,
 }
 
 #[derive(Debug)]
-struct Link {
-    ends: [End; 2],
+pub(super) struct Link {
+    pub(super) ends: [End; 2],
     /// Since when nothing comes through.
-    blocked: Option<Time>,
+    pub(super) blocked: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -91,22 +91,6 @@ struct Attempt {
     own: SocketAddr,
     remote: Vec<SocketAddr>,
     queue: Vec<(Time, Arc<[u8]>)>,
-}
-
-/// What is the case with a host.
-#[derive(Clone, Copy, Debug, Default)]
-struct Condition {
-    /// It has power.
-    up: bool,
-    born: u32,
-    /// Hosts of different groups do not reach each other.
-    group: u8,
-    /// The network that it is in; `None`: in none.
-    place: Option<u8>,
-    /// Its program does not run before this.
-    stalled: Time,
-    /// So long it takes to read one message.
-    slow: Time,
 }
 
 pub(super) struct Network {
@@ -119,14 +103,14 @@ pub(super) struct Network {
     pub(super) sent: u64,
     pub(super) happened: u64,
     pub(super) mischief: Mischief,
-    hosts: Vec<Condition>,
-    links: HashMap<LinkNumber, Link>,
+    pub(super) hosts: Vec<Condition>,
+    pub(super) links: HashMap<LinkNumber, Link>,
     attempts: HashMap<LinkNumber, Attempt>,
     by_ends: HashMap<(SocketAddr, SocketAddr), LinkNumber>,
-    of_host: Vec<BTreeSet<LinkNumber>>,
-    listening: HashMap<SocketAddr, Host>,
+    pub(super) of_host: Vec<BTreeSet<LinkNumber>>,
+    pub(super) listening: HashMap<SocketAddr, Host>,
     /// Where each host listens.
-    ports: Vec<Vec<SocketAddr>>,
+    pub(super) ports: Vec<Vec<SocketAddr>>,
     timeline: Timeline<Happening>,
     next_link: LinkNumber,
     ready: VecDeque<Delivery>,
@@ -164,7 +148,7 @@ impl Network {
         below(self.random.draw(), bound)
     }
 
-    fn later(&mut self, delay: Time, what: Happening) {
+    pub(super) fn later(&mut self, delay: Time, what: Happening) {
         self.timeline.add(self.now + delay, what);
     }
 
@@ -172,27 +156,6 @@ impl Network {
     pub(super) fn wake(&mut self, host: Host, at: Time) {
         let born = self.hosts[host].born;
         self.later(at.saturating_sub(self.now).max(1), Happening::Wake(host, born));
-    }
-
-    pub(super) fn group(&self, host: Host) -> u8 {
-        self.hosts[host].group
-    }
-
-    pub(super) fn place(&self, host: Host) -> Option<u8> {
-        self.hosts[host].place
-    }
-
-    pub(super) fn is_stalled(&self, host: Host) -> bool {
-        self.hosts[host].stalled > self.now
-    }
-
-    fn reaches(&self, one: SocketAddr, other: SocketAddr) -> bool {
-        let there = |at: SocketAddr| {
-            let (host, place) = host_at(at.ip())?;
-            let condition = self.hosts.get(host)?;
-            (condition.up && condition.place == Some(place)).then_some(condition.group)
-        };
-        there(one).is_some_and(|group| there(other) == Some(group))
     }
 
     /// Whether an association is open at both ends, and something comes through.
@@ -210,107 +173,6 @@ impl Network {
                 .is_some_and(|link| link.ends.iter().any(|end| end.host == host && end.open))
         };
         self.of_host[host].iter().filter(open).count()
-    }
-
-    pub(super) fn listen(&mut self, host: Host, at: SocketAddr) {
-        self.listening.insert(at, host);
-        self.ports[host].push(at);
-    }
-
-    pub(super) fn close_port(&mut self, at: SocketAddr) {
-        if let Some(host) = self.listening.remove(&at) {
-            self.ports[host].retain(|port| *port != at);
-        }
-    }
-
-    /// Puts a host into a group.
-    pub(super) fn set_group(&mut self, host: Host, group: u8) {
-        if std::mem::replace(&mut self.hosts[host].group, group) != group {
-            self.changed(host);
-        }
-    }
-
-    /// Puts a host into a network, or into none.
-    pub(super) fn set_place(&mut self, host: Host, place: Option<u8>) {
-        if std::mem::replace(&mut self.hosts[host].place, place) != place {
-            self.changed(host);
-        }
-    }
-
-    /// The host's program stands still for so long; its kernel does not. If it stands still for longer already, that stays:
-    /// what came meanwhile would come after what comes later.
-    pub(super) fn stall(&mut self, host: Host, time: Time) {
-        let until = self.now + time;
-        self.hosts[host].stalled = self.hosts[host].stalled.max(until);
-    }
-
-    pub(super) fn stalled_until(&self, host: Host) -> Time {
-        self.hosts[host].stalled
-    }
-
-    /// So long the host's program takes to read one message.
-    pub(super) fn slow_down(&mut self, host: Host, time: Time) {
-        self.hosts[host].slow = time;
-    }
-
-    /// The program at a host ends: its kernel tells those who have associations with it, or, without `power`, nothing
-    /// is ever heard of it again.
-    pub(super) fn end(&mut self, host: Host, power: bool) {
-        let links: Vec<_> = self.of_host[host].iter().copied().collect();
-        if power {
-            for link in &links {
-                self.close(*link, host);
-            }
-        }
-        self.hosts[host].up = power;
-        self.hosts[host].born += 1;
-        self.hosts[host].stalled = 0;
-        for at in std::mem::take(&mut self.ports[host]) {
-            self.listening.remove(&at);
-        }
-        for number in links {
-            if let Some(end) =
-                self.links.get_mut(&number).and_then(|link| link.ends.iter_mut().find(|end| end.host == host))
-            {
-                (end.open, end.queue) = (false, VecDeque::new());
-                self.sweep(number);
-            }
-        }
-        self.changed(host);
-    }
-
-    /// A host has power.
-    pub(super) fn begin(&mut self, host: Host) {
-        self.hosts[host].up = true;
-        self.changed(host);
-    }
-
-    /// Whom a host reaches is another matter now.
-    fn changed(&mut self, host: Host) {
-        let links: Vec<_> = self.of_host[host].iter().copied().collect();
-        for number in links {
-            let Some(ends) = self.links.get(&number).map(|link| link.ends.each_ref().map(|end| end.at))
-            else {
-                continue;
-            };
-            let through = self.reaches(ends[0], ends[1]);
-            let now = self.now;
-            let Some(link) = self.links.get_mut(&number) else { continue };
-            if through && link.blocked.take().is_some() {
-                let open = link.ends.each_ref().map(|end| end.open);
-                // What was not acknowledged is sent again; an end that has given up answers with an ABORT.
-                for side in [0, 1] {
-                    let pause = 200 * MS + self.draw(800 * MS);
-                    self.later(pause, Happening::Arrive(number, side));
-                    if !open[1 - side] {
-                        self.later(pause, Happening::Down(number, side));
-                    }
-                }
-            } else if !through && link.blocked.is_none() {
-                link.blocked = Some(now);
-                self.later(LOSS, Happening::Lost(number));
-            }
-        }
     }
 
     /// How long a packet takes now.
@@ -408,7 +270,7 @@ impl Network {
     }
 
     /// Forgets an association that no end has any more.
-    fn sweep(&mut self, number: LinkNumber) {
+    pub(super) fn sweep(&mut self, number: LinkNumber) {
         let Some(link) = self.links.get(&number) else { return };
         if link.ends.iter().any(|end| end.open) {
             return;

@@ -35,6 +35,8 @@ pub struct Shape {
     pub ramp: Time,
     /// How registrars find each other.
     pub acquaintance: Acquaintance,
+    /// Hosts have some of the registrars in their lists, the first among them. They do not follow others.
+    pub some_listed: bool,
     /// What is not as it should be.
     pub trick: Trick,
 }
@@ -54,6 +56,7 @@ impl Shape {
             steps: 10 + world.below(25),
             ramp: [0, SECOND, 5 * SECOND][world.below(3)],
             acquaintance: [Acquaintance::All, Acquaintance::First, Acquaintance::Multicast][world.below(3)],
+            some_listed: false,
             trick: Trick::None,
         }
     }
@@ -65,11 +68,12 @@ impl Shape {
             registrars,
             elements,
             elements_per_host: 1,
-            pools: elements.div_ceil(500).max(1),
+            pools: elements.div_ceil(200).max(1),
             users: 20,
             steps: 12,
             ramp: 10 * SECOND,
             acquaintance: Acquaintance::All,
+            some_listed: false,
             trick: Trick::None,
         }
     }

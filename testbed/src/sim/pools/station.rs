@@ -18,7 +18,10 @@ impl World {
         let (seed, clock, host) = (self.random.draw(), self.any_clock(), self.host(station));
         // Every fourth follows the list of registrars in its order.
         let seed = (seed % 4 > 0).then_some(seed);
-        let config = Config { registrars: self.registrar_list(), timers: self.timers.clone(), seed };
+        let all = self.registrar_list();
+        let listed = self.stations[station].listed.iter();
+        let registrars = listed.filter_map(|node| all.get(*node).cloned()).collect();
+        let config = Config { registrars, timers: self.timers.clone(), seed };
         let it = &mut self.stations[station];
         it.machine = Some(Client::new(config));
         (it.clock, it.due, it.home) = (clock, None, None);

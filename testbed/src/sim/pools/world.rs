@@ -42,6 +42,8 @@ pub(super) struct Station {
     pub(super) machine: Option<Client>,
     /// Its elements, by their numbers in [`World::facts`].
     pub(super) elements: Vec<usize>,
+    /// The registrars in its list.
+    pub(super) listed: Vec<usize>,
     /// The pools that it subscribes to.
     pub(super) subscribed: BTreeSet<usize>,
     pub(super) clock: Clock,
