@@ -162,6 +162,19 @@ impl Inbox {
         }
     }
 
+    /// What has begun of an association, for the socket that reads it from now on.
+    pub(crate) fn split_off(&mut self, assoc: AssocId) -> Self {
+        let mut other = Self::default();
+        let keys: Vec<Key> = self.open.keys().filter(|key| key.assoc == assoc).copied().collect();
+        for key in keys {
+            if let Some(open) = self.close(key) {
+                other.held += open.bytes.len() + OVERHEAD;
+                other.open.insert(key, open);
+            }
+        }
+        other
+    }
+
     fn close_all(&mut self, which: impl Fn(&Key, &Open) -> bool) {
         let keys: Vec<Key> =
             self.open.iter().filter(|(key, open)| which(key, open)).map(|(key, _)| *key).collect();

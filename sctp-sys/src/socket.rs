@@ -259,17 +259,24 @@ impl Socket {
         Ok((Self::ours(fd)?, from))
     }
 
-    /// Takes one association out of a one-to-many socket into a socket of its own (RFC 6458, 9.2).
+    /// Takes one association out of a one-to-many socket into a socket of its own (RFC 6458, 9.2), with all that is to
+    /// be read of it, the limit for messages, and the options of this socket. The association keeps its number. The
+    /// new socket waits until it is told not to.
     ///
     /// # Errors
-    /// EINVAL: no such association, or a one-to-one socket.
+    /// EINVAL: no such association, or a one-to-one socket. EMFILE, ENFILE: no descriptor is left.
     pub fn peel_off(&self, assoc: AssocId) -> io::Result<Self> {
+        // Nobody reads meanwhile: what the kernel hands over next of a message that has begun comes to the new socket.
+        let mut inbox = self.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut arg = abi::PeelOffFlags {
             arg: abi::PeelOff { assoc_id: assoc, sd: -1 },
             flags: libc::SOCK_CLOEXEC as u32,
         };
         sockopt::get(self.as_fd(), IPPROTO_SCTP, abi::SCTP_SOCKOPT_PEELOFF_FLAGS, &mut arg)?;
-        Self::ours(own(arg.arg.sd)?)
+        let mut peeled = Self::ours(own(arg.arg.sd)?)?;
+        peeled.limit = AtomicUsize::new(self.limit.load(Ordering::Relaxed));
+        peeled.inbox = Mutex::new(inbox.split_off(assoc));
+        Ok(peeled)
     }
 
     /// Ends the association of a one-to-one socket once all is sent; what the peer still sends can be read.

@@ -39,6 +39,21 @@ fn lost(assoc: AssocId) -> Notification {
 }
 
 #[test]
+fn what_has_begun_of_an_association_goes_with_it_to_another_socket() {
+    let mut inbox = Inbox::default();
+    for (assoc, stream) in [(3, 0), (3, 1), (4, 0)] {
+        assert_eq!(data(&mut inbox, info(assoc, stream, 0), false, b"ab"), None);
+    }
+    let mut other = inbox.split_off(3);
+    for (assoc, stream) in [(3, 1), (4, 0), (3, 0)] {
+        let inbox = if assoc == 3 { &mut other } else { &mut inbox };
+        let whole = (Whole::Message(info(assoc, stream, 0)), b"abc".to_vec());
+        assert_eq!(data(inbox, info(assoc, stream, 0), true, b"c"), Some(whole));
+    }
+    assert_eq!((inbox.held, other.held), (0, 0));
+}
+
+#[test]
 fn a_message_in_one_piece_is_whole() {
     let mut inbox = Inbox::default();
     assert_eq!(

@@ -96,6 +96,29 @@ pub fn receive_buffer(fd: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(v)
 }
 
+/// How many messages and notifications wait to be read at a socket, at most; those that the kernel has received and not
+/// yet sorted among them. Reckoned from the octets that it says they take: there are far fewer as a rule.
+///
+/// # Errors
+/// The system's.
+pub fn unread_at_most(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    /// What the kernel counts for a message beside its own octets (its `sk_buff`), and for a notification, at least.
+    const READABLE: u64 = 160;
+    /// The shortest DATA chunk.
+    const CHUNK: u64 = 20;
+    let mut v = MemInfo([0; 9]);
+    get(fd, libc::SOL_SOCKET, libc::SO_MEMINFO, &mut v)?;
+    let octets = |index: i32| u64::from(v.0[usize::try_from(index).unwrap_or(0)]);
+    Ok(octets(libc::SK_MEMINFO_RMEM_ALLOC).div_ceil(READABLE)
+        + octets(libc::SK_MEMINFO_BACKLOG).div_ceil(CHUNK))
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct MemInfo([u32; 9]);
+// SAFETY: nine integers.
+unsafe impl Plain for MemInfo {}
+
 /// Asks for a receive buffer of so many octets; the kernel doubles and bounds it.
 ///
 /// # Errors

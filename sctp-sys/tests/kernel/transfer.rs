@@ -199,6 +199,7 @@ fn an_association_is_peeled_off_with_its_messages_and_notifications() {
         let [own, peer, _] = addresses(Family::V4);
         let server = listener(Style::OneToMany, peer);
         sockopt::set_events(server.as_fd(), &[EventType::AssocChange, EventType::Shutdown]).unwrap();
+        server.set_message_limit(100);
         let client = socket(Style::OneToOne, Family::V4);
         client.bind(own).unwrap();
         client.connect(peer).unwrap();
@@ -206,13 +207,36 @@ fn an_association_is_peeled_off_with_its_messages_and_notifications() {
         let assoc = only_association(&server);
         let peeled = server.peel_off(assoc).unwrap();
         impatient(&peeled);
+        assert_eq!(only_association(&peeled), assoc);
         assert!(sockopt::assoc_ids(server.as_fd()).unwrap().is_empty());
         let (info, bytes) = message(&peeled);
         assert_eq!((info.ppid, &bytes[..]), (4, &b"before"[..]));
         peeled.send(&SendInfo { assoc: info.assoc, ..SendInfo::default() }, b"after").unwrap();
         assert_eq!(message(&client).1, b"after");
+        client.send(&SendInfo::default(), &[0; 101]).unwrap();
+        assert!(matches!(peeled.recv(&mut Vec::new()).unwrap(), Some(Received::TooLong { length: 101, .. })));
         drop(client);
         notification(&peeled, |n| matches!(n, Notification::Shutdown { .. }).then_some(()));
+    });
+}
+
+#[test]
+fn no_more_messages_are_unread_than_the_kernel_lets_reckon() {
+    in_namespace(|| {
+        let (client, server) = pair(Family::V4);
+        let unread = || sockopt::unread_at_most(server.as_fd()).unwrap();
+        assert_eq!(unread(), 0);
+        sockopt::set_nodelay(client.as_fd(), true).unwrap();
+        for _ in 0..300 {
+            client.send(&SendInfo::default(), b"x").unwrap();
+        }
+        // With nothing under way the kernel sends what it has.
+        until("all are there", || sockopt::status(client.as_fd(), 0).unwrap().unacked == 0);
+        for read in 0..300 {
+            assert!(unread() >= 300 - read, "{} after {read}", unread());
+            message(&server);
+        }
+        assert_eq!(unread(), 0);
     });
 }
 
