@@ -31,6 +31,9 @@ pub struct Arguments {
     /// How many small clusters are played.
     #[arg(long, default_value_t = SEEDS, conflicts_with = "seed")]
     seeds: u64,
+    /// Small clusters whose hosts list only some of the registrars. Not all of these become whole yet.
+    #[arg(long, conflicts_with_all = ["large", "size", "crowd"])]
+    some_listed: bool,
     /// Then play the large ones, and a crowd of subscribers.
     #[arg(long, conflicts_with = "seed")]
     large: bool,
@@ -67,7 +70,7 @@ fn guarded<T>(play: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 
 /// Plays small clusters on all processors; what they came to, and those that failed, in order.
 #[must_use]
-pub fn small(seeds: Range<u64>) -> (Seen, Vec<(u64, String)>) {
+pub fn small(seeds: Range<u64>, some_listed: bool) -> (Seen, Vec<(u64, String)>) {
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     let next = AtomicU64::new(seeds.start);
     let all = Mutex::new((Seen::default(), Vec::new()));
@@ -79,7 +82,8 @@ pub fn small(seeds: Range<u64>) -> (Seen, Vec<(u64, String)>) {
                     if seed >= seeds.end {
                         return;
                     }
-                    let result = guarded(|| run(seed, &Shape::small(seed)));
+                    let shape = Shape { some_listed, ..Shape::small(seed) };
+                    let result = guarded(|| run(seed, &shape));
                     let mut all = all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     match result {
                         Ok(seen) => all.0.add(&seen),
@@ -126,18 +130,23 @@ fn told(name: &str, begin: u64, result: &dyn std::fmt::Debug) {
     println!("simulate: {name}: {result:?}, {:.1} s", clock::ms_between(begin, clock::now()) / 1000.0);
 }
 
+fn many(seeds: u64, some_listed: bool) -> Shown {
+    let begin = clock::now();
+    let (seen, failed) = small(0..seeds, some_listed);
+    let name = format!("{seeds} small clusters");
+    told(&name, begin, &seen);
+    let option = if some_listed { " --some-listed" } else { "" };
+    let failed = failed.first().map(|(seed, what)| {
+        let again = format!("again: cargo testbed simulate --seed {seed}{option}");
+        format!("{} failed; seed {seed}: {what}; {again}", failed.len())
+    });
+    Shown { name, failed }
+}
+
 /// Plays so many small clusters and, if they are wanted, the large ones; says what was shown.
 #[must_use]
 pub fn all(seeds: u64, with_large: bool) -> Vec<Shown> {
-    let mut shown = Vec::new();
-    let begin = clock::now();
-    let (seen, failed) = small(0..seeds);
-    let name = format!("{seeds} small clusters");
-    told(&name, begin, &seen);
-    let failed = failed.first().map(|(seed, what)| {
-        format!("{} failed; seed {seed}: {what}; again: cargo testbed simulate --seed {seed}", failed.len())
-    });
-    shown.push(Shown { name, failed });
+    let mut shown = vec![many(seeds, false)];
     for (trick, why) in TRICKS {
         let (begin, name) = (clock::now(), format!("what is noticed of {trick:?}"));
         let result = noticed(trick, why);
@@ -162,10 +171,12 @@ pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
             let subscribers = arguments.crowd.unwrap_or_default();
             vec![crowd(&Crowd { subscribers, ..Crowd::default() })]
         }
+        (None, None) if arguments.some_listed => vec![many(arguments.seeds, true)],
         (None, None) => all(arguments.seeds, arguments.large),
         (None, Some(size)) => vec![large(size)],
         (Some(seed), size) => {
-            let shape = size.map_or_else(|| Shape::small(seed), |(r, e)| Shape::large(r, e));
+            let small = || Shape { some_listed: arguments.some_listed, ..Shape::small(seed) };
+            let shape = size.map_or_else(small, |(r, e)| Shape::large(r, e));
             let (begin, name) = (clock::now(), format!("seed {seed}"));
             let (result, trace) = replay(seed, &shape);
             for line in trace {
