@@ -43,6 +43,8 @@ pub struct Found {
     pub local: Vec<IpAddr>,
     /// The peer's addresses.
     pub peer: Vec<IpAddr>,
+    /// It looks as if it could not send any more: see [`Jam`](super::Jam).
+    pub jammed: bool,
 }
 
 /// A listening socket.
@@ -106,6 +108,7 @@ impl Survey {
                     peer_port: entry.peer_port,
                     local: entry.local,
                     peer: entry.peer,
+                    jammed: entry.detail.is_some_and(|detail| detail.is_jammed()),
                 });
             }
         }

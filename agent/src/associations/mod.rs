@@ -3,9 +3,11 @@
 pub mod act;
 pub mod facts;
 mod find;
+mod jam;
 mod process;
 
 pub use find::{Endpoint, Found, Key, Survey};
+pub use jam::Jam;
 pub use process::executable;
 
 use std::net::IpAddr;
@@ -82,4 +84,6 @@ pub struct Managed {
     pub moving_since: Option<Instant>,
     /// How long the last move took, in milliseconds.
     pub last_move_ms: Option<u64>,
+    /// Whether the kernel still sends its data.
+    pub jam: Jam,
 }

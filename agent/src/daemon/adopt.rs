@@ -8,7 +8,7 @@ use sctp_sys::readdress;
 use sctp_sys::sockopt::{self, AssocId, AssocState};
 
 use super::Daemon;
-use crate::associations::{Found, Handle, Key, Managed, act, facts};
+use crate::associations::{Found, Handle, Jam, Key, Managed, act, facts};
 use crate::config::SocketFacts;
 use crate::handover::{Binding, Facts, Identity, Input, Planner, Tuning, may_mute};
 use crate::translate::Pair;
@@ -34,7 +34,12 @@ impl Daemon {
             {
                 continue;
             }
-            alive.extend(self.take(association));
+            let jammed = association.jammed;
+            let keys = self.take(association);
+            for key in &keys {
+                self.look_at_jam(*key, jammed);
+            }
+            alive.extend(keys);
         }
         // A listing is no snapshot: the kernel may pass over an association whose addresses change meanwhile.
         let ended: Vec<Key> = self
@@ -67,6 +72,15 @@ impl Daemon {
         match self.by_hand.get(&handle.pid) {
             Some(&adopted) => adopted,
             None => self.config.manages(&SocketFacts { local_port, pid: handle.pid, uid, executable }),
+        }
+    }
+
+    /// Tells of an association whose data the kernel never sends again.
+    fn look_at_jam(&mut self, key: Key, jammed: bool) {
+        if let Some(managed) = self.associations.get_mut(&key)
+            && managed.jam.look(Instant::now(), jammed)
+        {
+            self.story.jammed(managed);
         }
     }
 
@@ -176,6 +190,7 @@ impl Daemon {
                 moves: 0,
                 moving_since: None,
                 last_move_ms: None,
+                jam: Jam::default(),
             },
         );
         self.story.adopted(&self.associations[&key]);

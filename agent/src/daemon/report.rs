@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Daemon;
-use super::story::CAME_TOO_EARLY;
+use super::story::{CAME_TOO_EARLY, JAMMED};
 use crate::associations::{Key, Managed};
 use crate::control::{
     AddressReport, AssociationReport, AssociationState, Binding, NetworkReport, SCHEMA, StatusReport,
@@ -76,6 +76,7 @@ fn report(managed: &Managed) -> AssociationReport {
     let facts = managed.planner.facts();
     let (state, why) = match managed.planner.state() {
         _ if !managed.add_ip => (AssociationState::Unmanageable, CAME_TOO_EARLY),
+        _ if managed.jam.is_certain() => (AssociationState::Unmanageable, JAMMED),
         State::Settled => (AssociationState::Settled, ""),
         State::Changing => (AssociationState::Moving, "a usable path remains and a change is under way"),
         State::Stranded => (AssociationState::Stranded, "none of its addresses is usable"),

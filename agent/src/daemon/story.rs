@@ -36,6 +36,12 @@ impl Story {
         self.0.note(subject, "cannot be managed", why);
     }
 
+    /// The kernel sends no data of an association any more.
+    pub(super) fn jammed(&self, managed: &Managed) {
+        tracing::warn!(target: "assoc", association = %name(managed), pid = managed.handle.pid, "{JAMMED}");
+        self.0.note(subject(managed), JAMMED, "");
+    }
+
     /// An association is no longer managed.
     pub(super) fn let_go(&self, managed: &Managed, why: &str) {
         tracing::info!(target: "assoc", association = %name(managed), "let go: {why}");
@@ -79,6 +85,10 @@ impl Story {
 /// Why an association without Add-IP cannot be moved.
 pub(super) const CAME_TOO_EARLY: &str =
     "cannot be moved: it began while Add-IP or AUTH was off at one of its ends; it can only be watched";
+
+/// What is said of an association whose data the kernel never sends again.
+pub(super) const JAMMED: &str =
+    "sends nothing any more: the kernel has lost count of what is under way; only a new association helps";
 
 fn subject(managed: &Managed) -> Subject {
     Subject::Association {

@@ -96,6 +96,8 @@ pub struct Detail {
     pub out_queue: u32,
     /// Chunks received and not yet read by the program.
     pub in_queue: u32,
+    /// Octets that the peer has room for beyond those under way, as this end reckons.
+    pub peer_rwnd: u32,
     /// Errors in a row, against the association's limit.
     pub overall_errors: u32,
     /// Chunks sent again since it began.
@@ -112,6 +114,19 @@ pub struct Detail {
     pub rto: u32,
     /// Errors in a row on the primary path.
     pub primary_errors: u16,
+}
+
+impl Detail {
+    /// Whether data waits though nothing is under way that would have to be acknowledged first, and the peer is taken
+    /// for full: even to a full one the kernel sends one chunk at a time (RFC 9260, section 6.1, A). For a moment that
+    /// is nothing; if it lasts, the kernel has lost count of the octets under way, for good: a chunk that was under
+    /// way on a path that was then removed is taken off the count each time it is reported received, again and again
+    /// when SACKs overtake each other (`migrate_bytes` in `sctp_check_transmitted`), until the count is below zero
+    /// and no window is wide enough.
+    #[must_use]
+    pub fn is_jammed(&self) -> bool {
+        self.out_queue > 0 && self.unacked == 0 && self.peer_rwnd == 0
+    }
 }
 
 /// A socket.

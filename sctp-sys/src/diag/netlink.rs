@@ -206,6 +206,7 @@ fn detail(info: &[u8; size_of::<Info>()]) -> Detail {
         unacked: u16_at(offset_of!(Info, unackdata)),
         out_queue: u32_at(info, offset_of!(Info, outqueue)),
         in_queue: u32_at(info, offset_of!(Info, inqueue)),
+        peer_rwnd: u32_at(info, offset_of!(Info, peer_rwnd)),
         overall_errors: u32_at(info, offset_of!(Info, overall_error)),
         retransmitted: u64_at(offset_of!(Info, rtxchunks)),
         packets_out: u64_at(offset_of!(Info, opackets)),

@@ -42,6 +42,7 @@ fn a_dump_of_the_kernel_is_understood() {
     let detail = client.detail.unwrap();
     assert!(detail.addip && detail.auth);
     assert_eq!((detail.unacked, detail.overall_errors), (0, 0));
+    assert!(detail.peer_rwnd > 0 && !detail.is_jammed());
     assert_eq!(detail.primary_state, PathState::Active);
     assert!(detail.rto >= 1000 && detail.packets_out > 0 && detail.packets_in > 0);
 
@@ -50,6 +51,15 @@ fn a_dump_of_the_kernel_is_understood() {
     assert!(endpoint.listening && !endpoint.wildcard);
     assert_eq!(endpoint.local_port, 5000);
     assert!(!snapshot.endpoint(client.inode).unwrap().listening);
+}
+
+#[test]
+fn an_association_is_jammed_if_data_waits_for_a_full_peer_and_nothing_is_under_way() {
+    let calm = dump(DIAG4).associations[0].detail.unwrap();
+    let stands = |out_queue, unacked, peer_rwnd| Detail { out_queue, unacked, peer_rwnd, ..calm }.is_jammed();
+    assert!(stands(135, 0, 0));
+    // A chunk that asks whether the peer still is full; a peer with room; nothing to send.
+    assert!(!stands(135, 1, 0) && !stands(135, 0, 1) && !stands(0, 0, 0));
 }
 
 #[test]

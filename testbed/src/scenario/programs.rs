@@ -135,6 +135,9 @@ impl Running {
                 };
                 let mut client = traffic("client", &client_local, CLIENT_PORT);
                 client.args(["--peer", &peer.to_string(), "--peer-port", &SERVER_PORT.to_string()]);
+                // An emulated processor that is busy with messages would be measured, not the handover.
+                let interval = if *count > 1 { 100 } else { 20 };
+                client.args(["--interval", &interval.to_string()]);
                 client.args(["--count", &count.to_string(), "--patience", &patience.as_secs().to_string()]);
                 (server, client, usize::from(*count))
             }
