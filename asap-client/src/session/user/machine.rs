@@ -298,11 +298,14 @@ impl User {
         let State::At(here) = &mut self.state else { return None };
         let message = self.ledger.send()?;
         here.track.sent();
+        let link = here.link;
         if message.number <= self.newest {
             self.counters.resent += 1;
         }
         self.newest = self.newest.max(message.number);
-        Some(Output::Data { link: here.link, message })
+        // What a stream has sent is not kept.
+        self.tell_of_room();
+        Some(Output::Data { link, message })
     }
 
     fn up(&mut self, now: Instant, link: u64) {
@@ -425,6 +428,10 @@ impl User {
 
     fn settle(&mut self, now: Instant) {
         self.await_answer(now, false);
+        self.tell_of_room();
+    }
+
+    fn tell_of_room(&mut self) {
         if self.ledger.has_room_again() && !self.is_over() {
             self.event(Event::Room);
         }

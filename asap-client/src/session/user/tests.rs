@@ -497,6 +497,18 @@ fn a_full_queue_refuses_with_a_typed_error_and_tells_when_there_is_room() {
 }
 
 #[test]
+fn a_stream_has_room_again_when_its_messages_have_left_though_nothing_comes() {
+    let mut world = World::begun(Exchange::Stream, |config| config.limits.messages = 2);
+    let default = SendOptions::default();
+    assert_eq!([world.try_send(1, default), world.try_send(1, default)], [Ok(()), Ok(())]);
+    assert_eq!(world.try_send(1, default), Err(Refused::Full));
+    let outputs = world.outputs();
+    assert_eq!(sent(&outputs), [1, 2]);
+    assert!(outputs.contains(&Output::Event(Event::Room)), "{outputs:?}");
+    assert_eq!(world.try_send(1, default), Ok(()));
+}
+
+#[test]
 fn what_cannot_be_sent_is_refused_and_changes_nothing() {
     let mut world = World::begun(Exchange::Requests, |config| config.limits.octets = 100);
     let default = SendOptions::default();
