@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -69,6 +70,40 @@ impl AsyncSocket {
     /// See there.
     pub async fn recv(&self, buf: &mut Vec<u8>) -> io::Result<Option<Received>> {
         self.inner.async_io(READ, |socket| socket.recv(buf)).await
+    }
+
+    /// Acts if the socket is ready as far as the reactor knows. `AsyncFd::try_io` is of no use here: for several
+    /// interests at once it never takes a descriptor for ready.
+    fn now<T>(&self, interest: Interest, act: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> {
+        let ready = std::pin::pin!(self.inner.ready(interest));
+        let Poll::Ready(guard) = ready.poll(&mut Context::from_waker(Waker::noop())) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        guard?.try_io(|inner| act(inner.get_ref())).unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
+    }
+
+    /// Receives one whole message or notification if it is there; see [`Socket::recv`].
+    ///
+    /// # Errors
+    /// See there; `WouldBlock`: wait until it is [`readable`](Self::readable).
+    pub fn try_recv(&self, buf: &mut Vec<u8>) -> io::Result<Option<Received>> {
+        self.now(READ, |socket| socket.recv(buf))
+    }
+
+    /// Sends one message if there is room; see [`Socket::send`].
+    ///
+    /// # Errors
+    /// See there; `WouldBlock`: wait until it is [`writable`](Self::writable).
+    pub fn try_send(&self, info: &SendInfo, data: &[u8]) -> io::Result<usize> {
+        self.now(WRITE, |socket| socket.send(info, data))
+    }
+
+    /// Waits until there may be room for a message. It may turn out that there is none.
+    ///
+    /// # Errors
+    /// The reactor's.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.inner.ready(WRITE).await.map(|mut guard| guard.retain_ready())
     }
 
     /// Waits until a message may be there. It is not taken, and may turn out not to be there.

@@ -127,6 +127,16 @@ pub fn set_receive_buffer(fd: BorrowedFd<'_>, octets: u32) -> io::Result<()> {
     set(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &octets)
 }
 
+/// Size of the send buffer in octets as the kernel counts (twice what was asked for).
+///
+/// # Errors
+/// The system's.
+pub fn send_buffer(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut v = 0u32;
+    get(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &mut v)?;
+    Ok(v)
+}
+
 /// Asks for a send buffer of so many octets; the kernel doubles and bounds it.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! The same over tokio.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,48 @@ fn client_and_server_talk() {
             drop(client);
             assert_eq!(accepted.recv(&mut Vec::new()).await.unwrap(), None);
         }
+    });
+}
+
+#[test]
+fn what_is_only_tried_says_that_it_would_have_to_wait_and_can_be_waited_for() {
+    in_runtime(|| async {
+        let waits = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        let [_, peer, _] = addresses(Family::V4);
+        let server = wrap(listener(Style::OneToOne, peer));
+        let client = wrap(socket(Style::OneToOne, Family::V4));
+        let (connected, accepted) = tokio::join!(client.connect(peer), server.accept());
+        connected.unwrap();
+        let accepted = accepted.unwrap().0;
+        let mut octets = Vec::new();
+        assert!(accepted.try_recv(&mut octets).is_err_and(|error| waits(&error)), "nothing was sent");
+
+        let send = |number: u32| client.try_send(&SendInfo::default(), &number.to_be_bytes().repeat(500));
+        let full = (0..).find(|number| match send(*number) {
+            Ok(_) => false,
+            Err(error) => waits(&error) || panic!("{error}"),
+        });
+        let full = full.unwrap();
+        let sending = async {
+            for number in full..2 * full {
+                while send(number).is_err() {
+                    client.writable().await.unwrap();
+                }
+            }
+        };
+        let receiving = async {
+            for number in 0..2 * full {
+                loop {
+                    match accepted.try_recv(&mut octets) {
+                        Ok(Some(Received::Message(_))) => break,
+                        Err(error) if waits(&error) => accepted.readable().await.unwrap(),
+                        other => panic!("{other:?}"),
+                    }
+                }
+                assert_eq!(octets[..4], number.to_be_bytes());
+            }
+        };
+        tokio::join!(sending, receiving);
     });
 }
 
