@@ -1,18 +1,24 @@
 //! The client's machine over kernel SCTP, or TCP, and tokio.
 //!
 //! [`RegistrarClient`] is a host's RSerPool client: a handle to a task that owns the machine and its sockets.
-//! What happens comes out of [`Events`].
+//! What happens comes out of [`Events`]. With it, [`session::Session`] is a program's session with a pool, and
+//! [`service::Service`] serves the sessions of a pool's users.
 
 #![expect(clippy::disallowed_methods, reason = "the driver owns the clock")]
 
 mod endpoint;
 mod groups;
+mod line;
 mod port;
+pub mod service;
+pub mod session;
 mod streams;
 mod task;
 mod tuning;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -90,6 +96,8 @@ enum Command {
 #[derive(Clone, Debug)]
 pub struct RegistrarClient {
     commands: mpsc::UnboundedSender<Command>,
+    /// Sessions that were begun: they take turns.
+    turns: Arc<AtomicUsize>,
 }
 
 /// What happens to a [`RegistrarClient`]. Read it, or drop it: when too much is unread, the client waits.
@@ -119,7 +127,12 @@ impl RegistrarClient {
         tokio::spawn(
             task::Task::new(machine, config.over, config.groups, config.tuning, events).run(commanded),
         );
-        (Self { commands }, Events(happened))
+        (Self { commands, turns: Arc::default() }, Events(happened))
+    }
+
+    /// How many sessions were begun before.
+    fn next_turn(&self) -> usize {
+        self.turns.fetch_add(1, Ordering::Relaxed)
     }
 
     fn command(&self, command: Command) {
@@ -187,4 +200,21 @@ impl RegistrarClient {
         // An error means the same: the task is gone.
         let _gone = closed.await;
     }
+}
+
+/// Octets from the system's source of random numbers.
+///
+/// # Panics
+/// The system has none.
+fn random<const N: usize>() -> [u8; N] {
+    let mut octets = [0; N];
+    let mut filled = 0;
+    while filled < N {
+        match rustix::rand::getrandom(&mut octets[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => panic!("the system gives no random numbers: {error}"),
+        }
+    }
+    octets
 }

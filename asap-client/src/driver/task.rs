@@ -315,7 +315,8 @@ impl Task {
     }
 }
 
-async fn until(at: Option<Instant>) {
+/// Waits until then; `None`: for ever.
+pub(super) async fn until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,

@@ -6,8 +6,8 @@ use std::os::fd::BorrowedFd;
 use sctp_sys::FUTURE_ASSOC;
 use sctp_sys::sockopt::{self, AssocParams, InitMsg, PeerAddrParams, RtoInfo, SackInfo};
 
-/// Retransmission and liveliness of ASAP associations. The defaults make a lost packet cost little, and a registrar
-/// that is gone known within ten seconds.
+/// Retransmission and liveliness of associations. The defaults are for those to registrars: a lost packet costs little,
+/// and a registrar that is gone is known within ten seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tuning {
     /// Before a round trip was measured, for INIT too: milliseconds. 250.
@@ -24,6 +24,8 @@ pub struct Tuning {
     pub association_retransmissions: u16,
     /// Between heartbeats on an idle path: milliseconds. 2000.
     pub heartbeat: u32,
+    /// How long the acknowledgement of a message may wait for a second one: milliseconds, at most 500; 0: not at all. 0.
+    pub ack_delay: u32,
 }
 
 impl Default for Tuning {
@@ -36,15 +38,23 @@ impl Default for Tuning {
             path_retransmissions: 4,
             association_retransmissions: 8,
             heartbeat: 2000,
+            ack_delay: 0,
         }
     }
 }
 
 impl Tuning {
+    /// For the associations of sessions: an element whose host is gone is known as such within about a second, also where
+    /// nothing is being said, and acknowledgements do not cost a packet for each message.
+    pub fn session() -> Self {
+        Self { rto_max: 500, path_retransmissions: 2, heartbeat: 500, ack_delay: 20, ..Self::default() }
+    }
+
     /// Sets a socket's defaults for its future associations.
     pub(super) fn apply(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         sockopt::set_nodelay(socket, true)?;
-        sockopt::set_sack_info(socket, FUTURE_ASSOC, SackInfo { delay: 0, frequency: 1 })?;
+        let frequency = if self.ack_delay == 0 { 1 } else { 2 };
+        sockopt::set_sack_info(socket, FUTURE_ASSOC, SackInfo { delay: self.ack_delay, frequency })?;
         let rto = RtoInfo { initial: self.rto_initial, max: self.rto_max, min: self.rto_min };
         sockopt::set_rto_info(socket, FUTURE_ASSOC, rto)?;
         let init = InitMsg {

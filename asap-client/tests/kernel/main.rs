@@ -5,6 +5,9 @@
 
 mod carried;
 mod client;
+mod cookies;
+mod element;
 mod registrar;
 mod rsplib;
+mod sessions;
 mod world;
