@@ -150,6 +150,30 @@ fn a_session_goes_on_elsewhere_when_its_elements_host_is_gone_and_the_registrar_
 }
 
 #[test]
+fn a_session_of_a_host_that_has_moved_goes_on_from_the_addresses_that_it_is_told() {
+    let world = World::new(0);
+    let _registrar = Registrar::start(&world, FIRST);
+    let mut elements = elements(&world, 2, DIGEST);
+    run(async {
+        let before = world.arrive(1);
+        let (client, _) = client(&[FIRST]);
+        client.set_local_addresses(vec![before]);
+        let config = Config { local: vec![before], ..patient(Exchange::Transactions) };
+        let session = Session::connect(&client, config).await.unwrap();
+        let first = here(&session);
+        world.leave(1);
+        let now = world.arrive(2);
+        client.set_local_addresses(vec![now]);
+        session.set_local_addresses(vec![now]);
+        // Its last word does not reach a host that has moved.
+        elements.remove(&first).unwrap().kill();
+        ask_all(&session, |_| {}).await;
+        assert_ne!(here(&session), first);
+        session.close().await;
+    });
+}
+
+#[test]
 fn what_was_not_delivered_goes_to_the_next_element_in_order() {
     let world = World::new(0);
     let _registrar = Registrar::start(&world, FIRST);

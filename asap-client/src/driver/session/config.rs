@@ -45,7 +45,8 @@ pub struct Config {
     pub on_loss: Option<OnLoss>,
     /// What is asked of the kernel: how soon an element that is gone is known as such. [`Tuning::session`].
     pub tuning: Tuning,
-    /// The host's addresses that associations are made from; none: all that it has, which can change then.
+    /// The host's addresses that associations are made from; none: all that it has, which can change then. On a host
+    /// that moves, [`Session::set_local_addresses`](super::Session::set_local_addresses) tells the new ones.
     pub local: Vec<IpAddr>,
     /// The longest message, either way, in octets; at most twice `net.core.wmem_max`. An element that sends a longer one
     /// is left. 128 KiB.

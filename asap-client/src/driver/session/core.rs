@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -213,6 +214,11 @@ impl Shared {
                 core.give(Input::Down(id, Down::Lost));
             }
         });
+    }
+
+    /// What associations are made from, from now on.
+    pub(super) fn set_local(&self, local: Vec<IpAddr>) {
+        self.lock().means.local = local;
     }
 
     /// Aborts an association, of which the kernel gives back what it has not delivered.

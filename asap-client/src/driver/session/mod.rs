@@ -9,6 +9,7 @@ mod core;
 mod link;
 mod task;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -158,6 +159,13 @@ impl Session {
     /// reached (RFC 5352 §3.5).
     pub fn leave(&self, to: Option<u32>, report: bool) {
         self.shared.give(Input::Leave { to, report });
+    }
+
+    /// The host's addresses that associations are made from, from now on, as [`Config::local`]. The present association
+    /// stays as it is: moving it is for the agent of the host, or for
+    /// [`readdress`](sctp_sys::readdress).
+    pub fn set_local_addresses(&self, local: Vec<IpAddr>) {
+        self.shared.set_local(local);
     }
 
     /// Nothing more will be sent: the session ends by itself once all is sent, and answered where each message has an
