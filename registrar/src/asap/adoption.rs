@@ -117,6 +117,7 @@ impl Registrar {
                     self.timers.clear((timer, key));
                 }
                 self.displaced.remove(&key);
+                self.earlier.remove(&key);
                 self.newcomers.release(key);
                 self.adoptions.forget(key);
                 self.verifying.remove(&key);
@@ -141,6 +142,7 @@ impl Registrar {
                 self.timers.clear((timer, key));
             }
             self.displaced.remove(&key);
+            self.earlier.remove(&key);
             self.verifying.remove(&key);
             self.space.set_home(key, self.settings.server, None);
         }

@@ -5,7 +5,7 @@ use asap_client::wire::{Message, PoolHandle};
 use std::time::{Duration, Instant};
 
 use super::event::{Event, Reason, Why};
-use super::service::Registrar;
+use super::service::{Client, Registrar};
 use crate::Association;
 use crate::enrp::Change;
 use crate::handlespace::ElementKey;
@@ -116,14 +116,37 @@ impl Registrar {
     }
 
     /// The element moved from one association to another. If those have no address in common, the older one was
-    /// asked, and did not answer in time: it may still do so before it is taken for dead.
+    /// asked, and did not answer in time: it may still do so before it is taken for dead. Else it is the same host's.
     pub(super) fn displace(&mut self, now: Instant, key: ElementKey, older: Association, owner: Association) {
         self.displaced.remove(&key);
+        self.earlier.remove(&key);
         self.timers.clear((Timer::Probe, key));
-        if self.clients.contains_key(&older) && self.are_apart(older, owner) {
+        if !self.clients.contains_key(&older) {
+            return;
+        }
+        if self.are_apart(older, owner) {
             self.displaced.insert(key, older);
             self.timers.set((Timer::Probe, key), now + self.settings.keep_alive_timeout);
+        } else {
+            self.earlier.insert(key, older);
         }
+    }
+
+    /// The association of an element has ended: if its host still has the one that the element was registered over before,
+    /// it is asked there. What comes over two associations may come in any order; the registration that came last may be
+    /// the one that was sent first, and then its host takes the element for registered over the other.
+    pub(super) fn goes_back(&mut self, now: Instant, key: ElementKey, ended: Association) -> bool {
+        let Some(earlier) = self.earlier.remove(&key) else { return false };
+        let Some(asap) = self.clients.get(&earlier).map(Client::asap_transport) else { return false };
+        let Some((pool, element)) = self.space.get(key) else { return false };
+        let (handle, id) = (pool.handle().clone(), element.id);
+        self.space.set_home(key, self.settings.server, Some(earlier));
+        self.space.set_asap(key, asap);
+        self.timers.clear((Timer::Answer, key));
+        self.ask(now, key);
+        self.change(Change::Updated(key));
+        self.event(Event::Reregistered { handle, id, owner: earlier, from: Some(ended) });
+        true
     }
 
     /// ENDPOINT_KEEP_ALIVE_ACK.

@@ -48,6 +48,8 @@ pub struct Registrar {
     pub(super) timers: Deadlines<(Timer, ElementKey)>,
     /// The associations that owned an element before and were silent when they were asked.
     pub(super) displaced: BTreeMap<ElementKey, Association>,
+    /// Other associations of an element's host that it was registered over before; they may have ended.
+    pub(super) earlier: BTreeMap<ElementKey, Association>,
     pub(super) newcomers: Newcomers,
     pub(super) random: SplitMix64,
     pub(super) counters: Counters,
@@ -75,6 +77,7 @@ impl Registrar {
             subscriptions: Subscriptions::default(),
             timers: Deadlines::default(),
             displaced: BTreeMap::new(),
+            earlier: BTreeMap::new(),
             newcomers: Newcomers::default(),
             random: SplitMix64::new(seed),
             counters: Counters::default(),
@@ -268,6 +271,7 @@ impl Registrar {
             self.let_in(now, key);
             if self.space.get(key).is_some_and(|(_, element)| element.owner == Some(association))
                 && !self.has_left(key)
+                && !self.goes_back(now, key, association)
             {
                 self.remove(key, Why::OwnerLost);
             }
@@ -414,6 +418,7 @@ impl Registrar {
             self.timers.clear((timer, key));
         }
         self.displaced.remove(&key);
+        self.earlier.remove(&key);
         self.newcomers.release(key);
         self.adoptions.forget(key);
         self.verifying.remove(&key);

@@ -196,6 +196,38 @@ fn the_end_of_the_old_association_does_not_remove_the_element_that_moved() {
     assert!(w.seen("p").is_empty());
 }
 
+/// An element that its host registered over A and then over B; the registrar has them in the wrong order.
+fn confused() -> World {
+    let mut w = World::new();
+    w.up(A, &["10.0.0.1"]);
+    w.up(B, &["10.0.0.1"]);
+    w.registered(B, "p", element(1, "10.0.0.1"));
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    w.down(A);
+    w
+}
+
+#[test]
+fn an_element_whose_association_ends_is_asked_over_the_one_that_its_host_registered_it_over_before() {
+    let mut w = confused();
+    assert_eq!(w.seen("p"), here());
+    assert!(matches!(w.one(B), Message::EndpointKeepAlive { home: false, id: Some(1), .. }));
+    w.say(B, &ack(1));
+    w.pass(Duration::from_millis(1));
+    assert_eq!(w.seen("p"), here());
+    assert!(!w.events.iter().any(|e| matches!(e, Event::Removed { .. })));
+    w.down(B);
+    assert!(w.seen("p").is_empty());
+}
+
+#[test]
+fn an_element_that_does_not_answer_where_its_host_registered_it_before_is_removed() {
+    let mut w = confused();
+    w.pass(Settings::default().keep_alive_timeout);
+    assert!(w.seen("p").is_empty());
+    assert!(w.events.iter().any(|e| matches!(e, Event::Removed { why: crate::asap::Why::NoAnswer, .. })));
+}
+
 #[test]
 fn an_old_association_that_stays_silent_is_closed() {
     let mut w = moved();
