@@ -203,6 +203,22 @@ impl RegistrarClient {
     }
 }
 
+/// Why a message of a session was not taken, at either side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SendError<R> {
+    /// It is longer than the session's configuration allows.
+    #[error("a message of {octets} octets, where {longest} are allowed")]
+    TooLong {
+        /// Its octets.
+        octets: usize,
+        /// How many there may be.
+        longest: usize,
+    },
+    /// The machine does not take it.
+    #[error(transparent)]
+    Refused(#[from] R),
+}
+
 /// Octets from the system's source of random numbers.
 ///
 /// # Panics

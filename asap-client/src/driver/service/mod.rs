@@ -20,7 +20,6 @@ use sctp_sys::event::{AssocChange, EventType, Notification};
 use sctp_sys::sockopt;
 use sctp_sys::tokio::AsyncSocket;
 use sctp_sys::{FUTURE_ASSOC, Family, Received, Socket, Style};
-use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -53,21 +52,8 @@ pub struct Message {
     pub octets: Bytes,
 }
 
-/// Why a message was not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum SendError {
-    /// It is longer than [`Config::longest`].
-    #[error("a message of {octets} octets, where {longest} are allowed")]
-    TooLong {
-        /// Its octets.
-        octets: usize,
-        /// How many there may be.
-        longest: usize,
-    },
-    /// The session is not here any more, or does not allow it.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-}
+/// Why a message was not sent: it is too long, or the session is not here any more, or does not allow it.
+pub type SendError = super::SendError<Refused>;
 
 /// An element's service. Dropped, it leaves its pool and accepts nobody any more; sessions that were accepted go on.
 #[derive(Debug)]

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use thiserror::Error;
 
 use self::core::Shared;
 use super::RegistrarClient;
@@ -34,21 +33,8 @@ pub struct Message {
     pub octets: Bytes,
 }
 
-/// Why a message was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum SendError {
-    /// It is longer than [`Config::longest`].
-    #[error("a message of {octets} octets, where {longest} are allowed")]
-    TooLong {
-        /// Its octets.
-        octets: usize,
-        /// How many there may be.
-        longest: usize,
-    },
-    /// It is none for this session, or the session is over.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-}
+/// Why a message was not taken: it is too long, or none for this session, or the session is over.
+pub type SendError = super::SendError<Refused>;
 
 /// A session with a pool. Dropped, it ends at once; [`Session::close`] ends it in good order.
 ///
