@@ -11,6 +11,8 @@
 //!   the owner's association ends or gets an address of the newcomer's, the host has moved: the newcomer is let in.
 //!   With no time for the answer it is let in without asking.
 //!   An owner that stays silent for a whole keep-alive's time and owns nothing else is aborted then.
+//! - **Registrations over two associations of one host** may come in another order than they were sent. If the one that owns
+//!   the element ends, and the one before it is still there, the element is asked over that and stays if it answers.
 //! - **Policies** that are not known here are refused with cause 0x3 and the policy parameter: an element that
 //!   asks for shares by some measure should not seem to get them. All of [`asap_client::policy`] are known. A pool has
 //!   the type of its first element's; another is refused with cause 0x5 and the pool's policy parameter.
