@@ -33,6 +33,7 @@ fn rules() -> BTreeSet<Rule> {
     BTreeSet::from([
         Rule::Guard(pair),
         Rule::NoAbortIn(pair),
+        Rule::NoGapsIn(pair),
         Rule::NoHeartbeatAckOut(pair),
         Rule::Restrict { pair, source: v4(1), destination: v4(2) },
         Rule::Restrict { pair, source: v6(1), destination: v6(2) },
@@ -53,7 +54,7 @@ fn rules() -> BTreeSet<Rule> {
 fn elements_changed_by_netlink_are_what_nft_lists() {
     in_own_namespace(|| {
         let mut translator = Translator::install(BTreeSet::new()).expect("the table");
-        translator.reconcile(&rules()).expect("elements");
+        translator.change(&BTreeSet::new(), &rules()).expect("elements");
         let by_netlink = listed();
         assert!(by_netlink.contains("7001 . 7000 . 10.1.0.4 : 10.1.0.5"), "{by_netlink}");
         // The same rules, written by nft itself at the start.
@@ -68,10 +69,26 @@ fn rules_that_are_no_longer_wanted_are_gone_and_others_stay() {
     in_own_namespace(|| {
         let mut translator = Translator::install(rules()).expect("the table");
         let kept: BTreeSet<Rule> = rules().into_iter().take(1).collect();
-        translator.reconcile(&kept).expect("elements");
+        translator.change(&rules(), &kept).expect("elements");
         let listing = listed();
         assert!(listing.contains("elements = { 7001 . 7000 }") && !listing.contains("10.1.0."), "{listing}");
-        assert_eq!(translator.installed(), &kept);
+        assert!(translator.installed().eq(&kept));
+    });
+}
+
+#[test]
+fn a_rule_that_two_associations_want_goes_with_the_second() {
+    in_own_namespace(|| {
+        let (none, wanted) = (BTreeSet::new(), rules());
+        let mut translator = Translator::install(wanted.iter().copied().chain(rules())).expect("the table");
+        let full = listed();
+        translator.change(&wanted, &none).expect("one no longer wants them");
+        assert_eq!(listed(), full);
+        translator.change(&wanted, &none).expect("nobody does");
+        assert!(!listed().contains("elements"), "{}", listed());
+        translator.change(&none, &wanted).expect("one does");
+        translator.change(&none, &wanted).expect("and another");
+        assert_eq!(listed(), full);
     });
 }
 
@@ -80,8 +97,8 @@ fn a_batch_that_the_kernel_refuses_changes_nothing_and_says_so() {
     in_own_namespace(|| {
         let mut translator = Translator::install(BTreeSet::new()).expect("the table");
         remove_leftovers().expect("the table is taken away behind its back");
-        translator.reconcile(&rules()).expect_err("there is no such set");
-        assert!(translator.installed().is_empty());
+        translator.change(&BTreeSet::new(), &rules()).expect_err("there is no such set");
+        assert_eq!(translator.installed().count(), 0);
     });
 }
 

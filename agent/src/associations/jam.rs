@@ -3,8 +3,9 @@
 //! Linux loses count of the octets under way when an address of the peer is deleted while data is under way to it, some
 //! of that data is reported received out of order, and an older SACK arrives after that report. From then on the peer is
 //! taken for full ([`sctp_sys::diag::Detail::is_jammed`]). Nothing that a program or a daemon may do mends it; seen in
-//! some of twenty associations that moved at once, with their peers, on a host with too little processor. So it is told,
-//! for people to begin anew.
+//! some of twenty associations that moved at once, with their peers, on a host with too little processor.
+//! [`Rule::NoGapsIn`](crate::translate::Rule::NoGapsIn) prevents it, but for data in large packets both ways, and where
+//! addresses cannot be translated. So it is told, for people to begin anew.
 
 use std::time::{Duration, Instant};
 

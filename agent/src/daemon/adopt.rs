@@ -167,6 +167,9 @@ impl Daemon {
         act::tune(fd, assoc, &before, self.config.agent.offline.as_secs())
             .map_err(|error| format!("its retransmission limits cannot be set: {error}"))?;
         drop(socket);
+        if add_ip {
+            self.host.rules(key, saved.as_ref().map(|saved| saved.rules.clone()).unwrap_or_default())?;
+        }
         let now = Instant::now();
         let planner = match saved {
             Some(saved) => Planner::resume(now, identity, facts, tuning, saved),

@@ -14,7 +14,7 @@ use crate::handover::{Facts, Saved};
 use crate::journal::{Entry, EntryId, Journal};
 use crate::net::View;
 use crate::routing::{Holder, Routing};
-use crate::translate::{Rule, TranslateError, Translator};
+use crate::translate::{Pair, Rule, TranslateError, Translator};
 
 /// How long the kernel gathers address events before it acts on them, and how late its timer may be on a busy host.
 const TICK: Duration = Duration::from_millis(700);
@@ -65,6 +65,12 @@ struct Wants {
     rules: BTreeSet<Rule>,
 }
 
+/// What an association wants, and what each one gets that can be moved.
+fn and_always(key: Key, mut rules: BTreeSet<Rule>) -> BTreeSet<Rule> {
+    rules.insert(Rule::NoGapsIn(Pair { local_port: key.local_port, peer_port: key.peer_port }));
+    rules
+}
+
 impl Host {
     /// Takes over what an earlier daemon left, and puts the translation table in place. Without nftables it goes on:
     /// the planners then use what is left without it.
@@ -88,18 +94,19 @@ impl Host {
             .into_iter()
             .find_map(|(id, entry)| matches!(entry, Entry::Nftables { .. }).then_some(id))
             .or_else(|| journal.record(Entry::Nftables { family: "inet".into(), name: "roam".into() }).ok());
-        let rules = inherited.values().flat_map(|(_, record)| record.saved.rules.iter().copied()).collect();
+        let wants: BTreeMap<Key, Wants> = inherited
+            .iter()
+            .map(|(key, (_, record))| {
+                let held = record.saved.held.iter().map(|&address| (address, None)).collect();
+                let rules = and_always(*key, record.saved.rules.clone());
+                (*key, Wants { held, rules, ..Wants::default() })
+            })
+            .collect();
+        let rules = wants.values().flat_map(|wants| wants.rules.iter().copied());
         let (translator, error) = match Translator::install(rules) {
             Ok(translator) => (Some(translator), None),
             Err(error) => (None, Some(error)),
         };
-        let wants = inherited
-            .iter()
-            .map(|(key, (_, record))| {
-                let held = record.saved.held.iter().map(|&address| (address, None)).collect();
-                (*key, Wants { held, rules: record.saved.rules.clone(), ..Wants::default() })
-            })
-            .collect();
         let host = Self {
             journal,
             holder,
@@ -226,19 +233,19 @@ impl Host {
         self.events_rest_until.is_some_and(|until| now < until)
     }
 
-    /// The rules that an association wants.
+    /// The rules that an association wants, beside those that each one gets.
     pub(super) fn rules(&mut self, key: Key, rules: BTreeSet<Rule>) -> Result<(), String> {
-        self.wants.entry(key).or_default().rules = rules;
-        self.translate()
-    }
-
-    fn translate(&mut self) -> Result<(), String> {
-        let desired = self.wants.values().flat_map(|wants| wants.rules.iter().copied()).collect();
-        match &mut self.translator {
-            Some(translator) => translator.reconcile(&desired).map_err(|error| error.to_string()),
-            None if desired.is_empty() => Ok(()),
-            None => Err("addresses cannot be translated on this host".into()),
-        }
+        let Some(translator) = &mut self.translator else {
+            return match rules.is_empty() {
+                true => Ok(()),
+                false => Err("addresses cannot be translated on this host".into()),
+            };
+        };
+        let rules = and_always(key, rules);
+        let wants = self.wants.entry(key).or_default();
+        translator.change(&wants.rules, &rules).map_err(|error| error.to_string())?;
+        wants.rules = rules;
+        Ok(())
     }
 
     /// What an earlier daemon found before it changed the association.
@@ -291,7 +298,9 @@ impl Host {
     /// An association is no longer managed: what was added for it goes.
     pub(super) fn forget(&mut self, key: Key) {
         let wants = self.wants.remove(&key).unwrap_or_default();
-        let mut failures: Vec<String> = self.translate().err().into_iter().collect();
+        let translator = self.translator.as_mut();
+        let changed = translator.map_or(Ok(()), |it| it.change(&wants.rules, &BTreeSet::new()));
+        let mut failures: Vec<String> = changed.err().map(|error| error.to_string()).into_iter().collect();
         for address in wants.held.into_keys() {
             failures.extend(self.drop_unwanted(address).err());
         }

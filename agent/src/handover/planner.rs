@@ -74,6 +74,8 @@ pub struct Planner {
     rules: BTreeSet<Rule>,
     /// What is installed is known.
     rules_shown: bool,
+    /// When rules that the host did not take are given to it again.
+    rules_due: Option<Instant>,
     released: bool,
     outputs: VecDeque<Planned>,
     wake: Option<Instant>,
@@ -118,6 +120,7 @@ impl Planner {
             heartbeat: None,
             rules: BTreeSet::new(),
             rules_shown: true,
+            rules_due: None,
             released: false,
             outputs: VecDeque::new(),
             wake: None,
@@ -325,6 +328,10 @@ impl Planner {
                 self.deleted.insert(*address, now);
             }
             Action::Swap { .. } => self.swapping = None,
+            Action::Rules(_) => {
+                self.rules_shown = false;
+                self.rules_due = Some(now + self.tuning.retry);
+            }
             Action::Hold { address, .. } | Action::Prepare(address) => {
                 self.held.remove(address);
             }
@@ -405,7 +412,10 @@ impl Planner {
     }
 
     pub(super) fn show_rules(&mut self, now: Instant, rules: BTreeSet<Rule>, reason: &str) {
-        if rules != self.rules || !self.rules_shown {
+        if let Some(due) = self.rules_due.filter(|&due| !self.rules_shown && now < due && rules == self.rules)
+        {
+            self.wake_at(due);
+        } else if rules != self.rules || !self.rules_shown {
             self.rules_shown = true;
             if self.rules.contains(&Rule::Guard(self.identity.pair)) {
                 self.guarded = Some(now);

@@ -20,6 +20,7 @@ fn parts(rule: &Rule) -> (&'static str, &'static str, Pair, Vec<IpAddr>, Option<
     match *rule {
         Rule::Guard(pair) => ("guard", "guard", pair, vec![], None),
         Rule::NoAbortIn(pair) => ("no_abort_in", "no_abort_in", pair, vec![], None),
+        Rule::NoGapsIn(pair) => ("no_gaps_in", "no_gaps_in", pair, vec![], None),
         Rule::NoHeartbeatAckOut(pair) => ("no_heartbeat_ack_out", "no_heartbeat_ack_out", pair, vec![], None),
         Rule::Restrict { pair, source, destination } => {
             ("restrict4", "restrict6", pair, vec![source, destination], None)

@@ -8,7 +8,7 @@ mod element;
 mod netlink;
 mod rule;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
@@ -37,53 +37,69 @@ pub enum TranslateError {
     Io(#[from] io::Error),
 }
 
-/// The table, and the rules in it.
+/// The table, and the rules in it. Several associations may want the same rule (they may have the same ports): it is
+/// in force while one of them does.
 #[derive(Debug)]
 pub struct Translator {
     netlink: netlink::Socket,
-    installed: BTreeSet<Rule>,
+    /// The rules in force, and how many want each.
+    wanted: BTreeMap<Rule, usize>,
 }
 
 impl Translator {
-    /// Makes the table with these rules in it. A table that an earlier daemon left is replaced in the same
-    /// transaction, so that packets of a handover in progress find no gap.
+    /// Makes the table with these rules in it, each as often as somebody wants it. A table that an earlier daemon left
+    /// is replaced in the same transaction, so that packets of a handover in progress find no gap.
     ///
     /// # Errors
     /// See [`TranslateError`].
-    pub fn install(rules: BTreeSet<Rule>) -> Result<Self, TranslateError> {
+    pub fn install(rules: impl IntoIterator<Item = Rule>) -> Result<Self, TranslateError> {
+        let mut wanted = BTreeMap::new();
+        for rule in rules {
+            *wanted.entry(rule).or_default() += 1;
+        }
         let mut script = String::from("add table inet roam\ndelete table inet roam\n");
         script.push_str(TABLE);
-        for rule in &rules {
+        for rule in wanted.keys() {
             let (set, text) = element::text(rule);
             script.push_str(&format!("add element inet roam {set} {{ {text} }}\n"));
         }
         run_nft(&script)?;
-        Ok(Self { netlink: netlink::Socket::open()?, installed: rules })
+        Ok(Self { netlink: netlink::Socket::open()?, wanted })
     }
 
     /// The rules in force.
-    #[must_use]
-    pub fn installed(&self) -> &BTreeSet<Rule> {
-        &self.installed
+    pub fn installed(&self) -> impl Iterator<Item = &Rule> {
+        self.wanted.keys()
     }
 
-    /// Makes `desired` the rules in force. What changes does so in one atomic step.
+    /// One who wanted the rules `before` wants `now` from now on. What changes in the table does so in one atomic step,
+    /// and costs what changes, however many rules others want.
     ///
     /// # Errors
     /// [`TranslateError::Elements`]; then nothing has changed.
-    pub fn reconcile(&mut self, desired: &BTreeSet<Rule>) -> Result<(), TranslateError> {
-        if *desired == self.installed {
-            return Ok(());
-        }
+    pub fn change(&mut self, before: &BTreeSet<Rule>, now: &BTreeSet<Rule>) -> Result<(), TranslateError> {
+        let wants = |rule: &Rule| self.wanted.get(rule).copied().unwrap_or_default();
         let mut batch = Batch::new();
-        for rule in self.installed.difference(desired) {
+        for rule in before.difference(now).filter(|rule| wants(rule) == 1) {
             batch.element(false, &element::Element::of(rule));
         }
-        for rule in desired.difference(&self.installed) {
+        for rule in now.difference(before).filter(|rule| wants(rule) == 0) {
             batch.element(true, &element::Element::of(rule));
         }
-        self.netlink.commit(batch).map_err(TranslateError::Elements)?;
-        self.installed.clone_from(desired);
+        if !batch.is_empty() {
+            self.netlink.commit(batch).map_err(TranslateError::Elements)?;
+        }
+        for rule in before.difference(now) {
+            if let Some(others) = self.wanted.get_mut(rule) {
+                *others -= 1;
+                if *others == 0 {
+                    self.wanted.remove(rule);
+                }
+            }
+        }
+        for rule in now.difference(before) {
+            *self.wanted.entry(*rule).or_default() += 1;
+        }
         Ok(())
     }
 

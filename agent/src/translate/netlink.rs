@@ -36,6 +36,11 @@ impl Batch {
         batch
     }
 
+    /// Whether it would change nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.last == 0
+    }
+
     /// Adds or deletes an element.
     pub(super) fn element(&mut self, add: bool, element: &Element) {
         let (kind, flags) = if add { (NEW_ELEMENT, REQUEST | CREATE) } else { (DELETE_ELEMENT, REQUEST) };

@@ -23,6 +23,15 @@ pub enum Rule {
     Guard(Pair),
     /// No packet with an ABORT chunk enters.
     NoAbortIn(Pair),
+    /// From each ASCONF of the peer on, for two seconds, the kernel sees no SACK that tells of gaps: it becomes a chunk
+    /// that the kernel skips (PAD, RFC 4820), and the rest of its packet enters. What the kernel has not taken for
+    /// received out of order, it cannot lose count of when an older SACK arrives after that: Linux does, with data that
+    /// was under way to an address that the peer then deletes (`sctp_assoc_rm_peer`, `sctp_check_transmitted`), and never
+    /// sends again. The retransmission timer fills the gaps meanwhile. The packet itself starts the time, so that no
+    /// deletion comes too early for it. Packets of more than 512 octets pass as they are: from a host on the same
+    /// machine one may come that is still to be cut for the wire (none is that small, as SCTP takes no path's MTU for
+    /// smaller), and the kernel does not survive that nftables writes into it.
+    NoGapsIn(Pair),
     /// No answer to a heartbeat leaves: the peer's path to a new address shall be confirmed only after the deletion of
     /// the old one, since it is then that its kernel sends again at once what has not arrived.
     NoHeartbeatAckOut(Pair),
@@ -98,6 +107,7 @@ impl Rule {
         match *self {
             Self::Guard(pair)
             | Self::NoAbortIn(pair)
+            | Self::NoGapsIn(pair)
             | Self::NoHeartbeatAckOut(pair)
             | Self::Restrict { pair, .. }
             | Self::Block { pair, .. }

@@ -15,24 +15,25 @@ use sctp_sys::{Family, Received, SendInfo, Socket, Style, sockopt};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A host: its network namespace, and what it translates.
-struct Host {
+pub(super) struct Host {
     namespace: std::fs::File,
     translator: Translator,
 }
 
 impl Host {
     /// Makes this thread one of this host.
-    fn enter(&self) {
+    pub(super) fn enter(&self) {
         setns(self.namespace.as_fd(), CloneFlags::CLONE_NEWNET).unwrap();
     }
 
-    fn rules(&mut self, rules: &[Rule]) {
+    pub(super) fn rules(&mut self, rules: &[Rule]) {
         self.enter();
-        self.translator.reconcile(&rules.iter().copied().collect()).unwrap();
+        let before = self.translator.installed().copied().collect();
+        self.translator.change(&before, &rules.iter().copied().collect()).unwrap();
     }
 
     /// How often a packet from `from` to `to` was seen by this host's counter `set`.
-    fn seen(&self, set: &str, from: IpAddr, to: IpAddr) -> u64 {
+    pub(super) fn seen(&self, set: &str, from: IpAddr, to: IpAddr) -> u64 {
         self.enter();
         let family = if from.is_ipv4() { 4 } else { 6 };
         let listing = run("nft", &format!("list set inet seen {set}{family}"));
@@ -45,17 +46,17 @@ impl Host {
 }
 
 /// The two hosts and an association between them, the client on A.
-struct World {
-    a: Host,
-    b: Host,
-    client: Socket,
-    server: Socket,
+pub(super) struct World {
+    pub(super) a: Host,
+    pub(super) b: Host,
+    pub(super) client: Socket,
+    pub(super) server: Socket,
     family: Family,
 }
 
-const CLIENT: u16 = 7001;
-const SERVER: u16 = 7000;
-const AT_A: Pair = Pair { local_port: CLIENT, peer_port: SERVER };
+pub(super) const CLIENT: u16 = 7001;
+pub(super) const SERVER: u16 = 7000;
+pub(super) const AT_A: Pair = Pair { local_port: CLIENT, peer_port: SERVER };
 const AT_B: Pair = Pair { local_port: SERVER, peer_port: CLIENT };
 
 /// Counts SCTP packets on the wire, before anything of ours sees what enters and after all of ours saw what leaves,
@@ -109,11 +110,12 @@ pub(super) fn namespace() -> std::fs::File {
     std::fs::File::open("/proc/thread-self/ns/net").unwrap()
 }
 
-fn count() {
+/// Gives nftables a script.
+pub(super) fn nft(script: &str) {
     use std::io::Write;
     let mut nft = Command::new("nft").args(["-f", "-"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
-    nft.stdin.take().unwrap().write_all(COUNTERS.as_bytes()).unwrap();
-    assert!(nft.wait().unwrap().success());
+    nft.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(nft.wait().unwrap().success(), "{script}");
 }
 
 /// Waits until `done` finds what it looks for.
@@ -130,7 +132,7 @@ pub(super) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
 
 impl World {
     /// Address `n` of this world's family; A starts with 1, B with 3, and 2 and 4 are on their links too.
-    fn address(&self, n: u8) -> IpAddr {
+    pub(super) fn address(&self, n: u8) -> IpAddr {
         address(self.family, n)
     }
 
@@ -140,11 +142,11 @@ impl World {
             translator: Translator::install(std::collections::BTreeSet::new()).unwrap(),
         };
         let b = make(namespace());
-        count();
+        nft(COUNTERS);
         // A process whose number stands for B's namespace; it ends with its standard input.
         let mut other = Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let a = make(namespace());
-        count();
+        nft(COUNTERS);
         run("ip", &format!("link add wire type veth peer name wire netns {}", other.id()));
         drop(other.stdin.take());
         other.wait().unwrap();
@@ -194,12 +196,12 @@ fn address(family: Family, n: u8) -> IpAddr {
     }
 }
 
-fn send(socket: &Socket, text: &str) {
+pub(super) fn send(socket: &Socket, text: &str) {
     socket.send(&SendInfo::default(), text.as_bytes()).unwrap();
 }
 
 /// The message that has arrived.
-fn arrived(socket: &Socket) -> Option<String> {
+pub(super) fn arrived(socket: &Socket) -> Option<String> {
     let mut bytes = Vec::new();
     match socket.recv(&mut bytes) {
         Ok(Some(Received::Message(_))) => Some(String::from_utf8(bytes).unwrap()),
@@ -207,12 +209,12 @@ fn arrived(socket: &Socket) -> Option<String> {
     }
 }
 
-fn receive(socket: &Socket) -> String {
+pub(super) fn receive(socket: &Socket) -> String {
     until("a message", || arrived(socket))
 }
 
 /// Runs a test with each family, on a thread of its own for the namespaces' sake.
-fn in_both_families(test: fn(World)) {
+pub(super) fn in_both_families(test: fn(World)) {
     for family in [Family::V4, Family::V6] {
         let thread = std::thread::spawn(move || test(World::new(family)));
         if let Err(panic) = thread.join() {

@@ -23,6 +23,22 @@ fn what_the_network_took_away_is_held_before_anything_else() {
 }
 
 #[test]
+fn rules_that_the_host_did_not_take_are_given_to_it_again_and_not_at_once() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.usable(&[]);
+    let rules = Action::Rules(host.rules.clone());
+    host.take();
+    host.tell(Input::Failed { action: rules.clone(), error: "no memory".into() });
+    host.usable(&[]);
+    assert!(!host.did(&rules));
+    host.wait(Tuning::default().retry);
+    assert!(host.did(&rules));
+    host.take();
+    host.wait(Duration::from_secs(1));
+    assert!(!host.did(&rules), "once it has taken them");
+}
+
+#[test]
 fn the_way_out_is_laid_before_a_new_address_is_asked_for_and_the_way_in_opens_after_it() {
     let mut host = Host::at(&[old()], Binding::Explicit);
     host.usable(&[]);
