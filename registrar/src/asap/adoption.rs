@@ -1,7 +1,7 @@
 //! Elements that become ours without registering: those of a dead registrar, and those that another registrar would
 //! rather not keep (RFC 5353 §3.5.2; KEEP_ALIVE with H set, RFC 5352 §3.4). And what ENRP wants of elements else.
 
-use asap_client::wire::Transport;
+use asap_client::wire::{PoolHandle, Transport};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -119,10 +119,16 @@ impl Registrar {
                 self.displaced.remove(&key);
                 self.earlier.remove(&key);
                 self.newcomers.release(key);
+                self.yield_told(key);
                 self.adoptions.forget(key);
                 self.verifying.remove(&key);
             }
-            Effect::Dropped { handle, element } => self.tell_gone(&handle, &element),
+            Effect::Dropped { handle, element } => {
+                if !self.takes_back(now, &handle, &element) {
+                    self.tell_gone(&handle, &element);
+                }
+            }
+            Effect::Yielded { handle, id, owner } => self.yielded_to_another(handle, id, owner),
             Effect::Adopt(key) => {
                 self.adoptions.waiting.insert(key);
                 self.adopt_waiting(now);
@@ -147,6 +153,44 @@ impl Registrar {
             self.space.set_home(key, self.settings.server, None);
         }
         leaving
+    }
+
+    fn yielded_to_another(&mut self, handle: PoolHandle, id: u32, owner: Association) {
+        if self.clients.contains_key(&owner) {
+            self.yielded.entry(owner).or_default().insert((handle, id));
+        }
+    }
+
+    /// An element is another registrar's now: if it has just been told that it is ours, it may follow that.
+    fn yield_told(&mut self, key: ElementKey) {
+        let told = self.adoptions.under_way.get(&key).and_then(|adoption| adoption.told);
+        if let Some(owner) = told
+            && let Some((pool, element)) = self.space.get(key)
+            && element.home != self.settings.server
+        {
+            let (handle, id) = (pool.handle().clone(), element.id);
+            self.yielded_to_another(handle, id, owner);
+        }
+    }
+
+    /// An element that was left to another registrar is gone, says that one. If it was told that it is ours,
+    /// and still has the association over which it was, it is ours again, and asked. Says whether it is.
+    fn takes_back(&mut self, now: Instant, handle: &PoolHandle, element: &Element) -> bool {
+        let Some(to) = self.places.at(&remote(&element.asap)) else { return false };
+        let had = self.yielded.get_mut(&to).is_some_and(|ids| ids.remove(&(handle.clone(), element.id)));
+        let fits = self.space.pool(handle).is_none_or(|pool| {
+            pool.element(element.id).is_none() && pool.takes(&element.policy, &element.user)
+        });
+        if !had || !fits {
+            return false;
+        }
+        let element = Element { home: self.settings.server, owner: None, expires: None, ..element.clone() };
+        let (key, _) = self.space.insert(handle.clone(), element);
+        self.changed.insert(handle.clone());
+        self.change(Change::Updated(key));
+        self.adoptions.waiting.insert(key);
+        self.adopt_waiting(now);
+        true
     }
 
     /// Begins with those that wait, at the pace of keep-alives.

@@ -59,6 +59,8 @@ pub struct Registrar {
     pub(super) adoptions: Adoptions,
     /// Elements that are asked whether they are still there, for ENRP.
     pub(super) verifying: BTreeSet<ElementKey>,
+    /// Elements that were left to other registrars, by the association over which they had been told that they are ours.
+    pub(super) yielded: BTreeMap<Association, BTreeSet<(PoolHandle, u32)>>,
     /// Elements that were offered to other registrars.
     pub(super) leaving: BTreeSet<ElementKey>,
     changes: VecDeque<Change>,
@@ -84,6 +86,7 @@ impl Registrar {
             changed: BTreeSet::new(),
             adoptions: Adoptions::default(),
             verifying: BTreeSet::new(),
+            yielded: BTreeMap::new(),
             leaving: BTreeSet::new(),
             changes: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -265,6 +268,7 @@ impl Registrar {
         self.over_tcp -= usize::from(client.tcp);
         self.subscriptions.remove_all(association);
         self.forget_newcomer(association);
+        self.yielded.remove(&association);
         let owned: Vec<_> = self.space.owned_by(association).collect();
         for key in owned {
             // Whoever waits for it has it without that it seems gone for a moment.

@@ -304,6 +304,9 @@ impl Enrp {
         }
         if space.is_adopted(key) && self.yields(now, by, key) {
             self.effect(Effect::Gone(key));
+            if let Some(owner) = space.get(key).and_then(|(_, ours)| ours.owner) {
+                self.effect(Effect::Yielded { handle: handle.clone(), id: element.id, owner });
+            }
             self.concede(by, handle, element, space);
             return true;
         }

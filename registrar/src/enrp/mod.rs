@@ -17,6 +17,8 @@
 //!   it: no answer, and it has moved; an answer, and it is announced again (less and less often, if the claims go on),
 //!   while the claim is kept: when the element leaves us, it is the claimant's, and nobody is told that it is gone.
 //!   An element that has answered us, and never registered here, is left to the claimant: it stays where it registered.
+//! - **An element that we told that it is ours**, and then left to another registrar, is asked once more if that one says
+//!   that it is gone: it may have followed us, and ended its association with the other.
 //! - **A table entry** is second-hand where the peer that sends it is not the element's home: it fills gaps only. A
 //!   home's own entry is believed against another registrar unless that one's checksum shows that it claims the
 //!   element too.
@@ -163,6 +165,16 @@ pub enum Effect {
         handle: PoolHandle,
         /// The element as it was.
         element: Box<Element>,
+    },
+    /// An element that has answered us, and never registered here, is left to another registrar. If that one says that
+    /// it is gone, it may have followed us all the same.
+    Yielded {
+        /// Its pool.
+        handle: PoolHandle,
+        /// Its identifier.
+        id: u32,
+        /// Over which it has answered us.
+        owner: Association,
     },
     /// An element is to become ours, or is already, but has no association with us: open one, and tell it.
     Adopt(ElementKey),

@@ -1,5 +1,6 @@
 //! Elements that become ours without registering.
 
+use super::elsewhere::at_another;
 use super::*;
 use crate::enrp::Effect;
 use crate::handlespace::Element;
@@ -34,6 +35,77 @@ fn an_element_that_is_reached_late_has_its_whole_time_to_answer() {
     w.say(B, &Message::EndpointKeepAliveAck { handle: handle("p"), id: 1 });
     let (_, kept) = w.registrar.handlespace().get(key).unwrap();
     assert_eq!((kept.home, kept.owner), (server, Some(B)));
+}
+
+/// Element 1 of pool "p" has answered over A that we are its home, was left to another registrar, and is gone there.
+fn yielded_and_dropped() -> World {
+    let mut w = World::new();
+    w.up(A, &["10.0.0.3"]);
+    let yielded = Effect::Yielded { handle: handle("p"), id: 1, owner: A };
+    w.registrar.effect(w.now, yielded);
+    let port = w.registrar.client(A).unwrap().port;
+    let element = Element { asap: sctp(port, &["10.0.0.3"]), ..at_another(1) };
+    w.registrar.effect(w.now, Effect::Dropped { handle: handle("p"), element: Box::new(element) });
+    w.drain();
+    w
+}
+
+#[test]
+fn an_element_that_was_left_to_a_registrar_which_then_has_it_no_more_is_asked_and_ours_if_it_answers() {
+    let mut w = yielded_and_dropped();
+    let server = w.registrar.settings().server;
+    let asked = |message: &Message| matches!(message, Message::EndpointKeepAlive { home: true, .. });
+    assert!(w.heard(A).iter().any(asked));
+    assert_eq!(w.seen("p").len(), 1, "it is found meanwhile");
+    w.say(A, &Message::EndpointKeepAliveAck { handle: handle("p"), id: 1 });
+    let space = w.registrar.handlespace();
+    let kept = space.pool(&handle("p")).and_then(|pool| pool.element(1)).unwrap();
+    assert_eq!((kept.home, kept.owner), (server, Some(A)));
+}
+
+#[test]
+fn an_element_that_was_told_to_be_ours_and_then_left_to_another_is_asked_when_that_one_has_it_no_more() {
+    let mut w = World::new();
+    w.up(A, &["10.0.0.3"]);
+    let server = w.registrar.settings().server;
+    let port = w.registrar.client(A).unwrap().port;
+    let ours = Element { home: server, asap: sctp(port, &["10.0.0.3"]), ..at_another(1) };
+    let (key, _) = w.registrar.handlespace_mut().insert(handle("p"), ours);
+    w.registrar.effect(w.now, Effect::Adopt(key));
+    // Another registrar claims it before it has answered.
+    let other = at_another(1).home;
+    w.registrar.handlespace_mut().set_home(key, other, None);
+    w.registrar.effect(w.now, Effect::Gone(key));
+    w.say(A, &Message::EndpointKeepAliveAck { handle: handle("p"), id: 1 });
+    let gone = w.registrar.handlespace_mut().remove(key).unwrap();
+    w.registrar.effect(w.now, Effect::Dropped { handle: gone.handle, element: Box::new(gone.element) });
+    w.drain();
+    w.say(A, &Message::EndpointKeepAliveAck { handle: handle("p"), id: 1 });
+    let space = w.registrar.handlespace();
+    let kept = space.pool(&handle("p")).and_then(|pool| pool.element(1)).unwrap();
+    assert_eq!((kept.home, kept.owner), (server, Some(A)));
+}
+
+#[test]
+fn an_element_that_was_left_to_another_registrar_and_does_not_answer_is_gone() {
+    let mut w = yielded_and_dropped();
+    assert_eq!(w.seen("p").len(), 1);
+    w.pass(w.registrar.settings().adoption_timeout * (2 + 1));
+    assert!(w.seen("p").is_empty());
+}
+
+#[test]
+fn an_element_that_was_left_to_another_registrar_is_not_asked_for_when_its_association_has_ended() {
+    let mut w = World::new();
+    w.up(A, &["10.0.0.3"]);
+    w.registrar.effect(w.now, Effect::Yielded { handle: handle("p"), id: 1, owner: A });
+    let port = w.registrar.client(A).unwrap().port;
+    w.down(A);
+    w.up(B, &["10.0.0.3"]);
+    let element = Element { asap: sctp(port, &["10.0.0.3"]), ..at_another(1) };
+    w.registrar.effect(w.now, Effect::Dropped { handle: handle("p"), element: Box::new(element) });
+    assert!(w.seen("p").is_empty());
+    assert!(w.registrar.yielded.is_empty());
 }
 
 #[test]
