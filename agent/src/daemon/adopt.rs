@@ -16,6 +16,7 @@ use crate::translate::Pair;
 impl Daemon {
     /// Looks for new sockets, adopts what the configuration names, and lets go of what has ended.
     pub(super) fn look_around(&mut self) {
+        self.look_due = None;
         let (found, endpoints) = match self.survey.look() {
             Ok(lists) => lists,
             Err(error) => {

@@ -60,6 +60,8 @@ struct Daemon {
     /// When gathered events are to be looked at, while usable paths remain.
     window: Option<Instant>,
     tick: tick::Tick,
+    /// When new associations are to be looked for, before it is time anyway.
+    look_due: Option<Instant>,
     /// Where the peers of the configured pool handles are.
     located: HashMap<String, (Vec<IpAddr>, Option<u16>)>,
     story: Story,

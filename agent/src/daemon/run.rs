@@ -96,6 +96,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         arrival: 0,
         window: None,
         tick: Tick::default(),
+        look_due: None,
         located: HashMap::new(),
         story: Story(decisions),
         monitor,
@@ -231,6 +232,7 @@ impl Daemon {
             .values()
             .filter_map(|managed| managed.planner.poll_timeout())
             .chain(self.window)
+            .chain(self.look_due)
             .chain(self.tick_due())
             .min()
     }
@@ -246,6 +248,10 @@ impl Daemon {
             }
         }
         self.keep_ticking(now);
+        if self.look_due.is_some_and(|due| due <= now) {
+            self.look_around();
+            self.follow();
+        }
         let due: Vec<Key> = self
             .associations
             .iter()

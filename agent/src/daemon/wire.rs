@@ -1,6 +1,7 @@
 //! Which association a sighting on the wire belongs to, and what it means to its planner.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use sctp_sys::watch::{AsconfParam, Seen, Sighting};
 
@@ -9,12 +10,15 @@ use crate::associations::Key;
 use crate::handover::{Change, Input};
 use crate::translate::Rule;
 
+/// How long new associations are gathered before they are looked for: a look reads what every process has open.
+const GATHER: Duration = Duration::from_millis(10);
+
 impl Daemon {
     /// Tells the association that the packet belongs to.
     pub(super) fn sighted(&mut self, sighting: &Sighting) {
         if sighting.chunks.contains(&Seen::CookieAck) {
-            // An association is made here or there: no need to wait for the next look.
-            self.look_around();
+            // An association is made here or there: no need to wait for the next look. Of many at once one look finds all.
+            self.look_due.get_or_insert_with(|| Instant::now() + GATHER);
         }
         let Some(key) = self.whose(sighting) else { return };
         for chunk in &sighting.chunks {
