@@ -17,6 +17,8 @@ pub const MOST_OF_A_CARD: usize = 64;
 enum Standing {
     /// It served and was lost: it is taken if there is no other.
     Lost,
+    /// The same, and none was lost after it: the others have had longer to come back.
+    LostLast,
     /// It could not be reached.
     Failed,
 }
@@ -24,8 +26,8 @@ enum Standing {
 /// The elements of one pool, for one user.
 ///
 /// Who is next: the element that was asked for; then those of the last business card, in its order; then the others,
-/// by the pool's policy. What has failed is left out, and what was lost comes last. With a randomised policy the next is
-/// drawn. With any other the registrar's order is the order; for the two Round Robins it is walked in turn.
+/// by the pool's policy. What has failed is left out, and what was lost comes last, the last one at the very end. With a
+/// randomised policy the next is drawn. With any other the registrar's order is the order; for the two Round Robins it is walked in turn.
 #[derive(Clone, Debug)]
 pub struct Candidates {
     policy: Policy,
@@ -97,7 +99,12 @@ impl Candidates {
 
     /// This element served and was lost.
     pub fn lose(&mut self, id: u32) {
-        self.stand(id, Standing::Lost);
+        for (standing, _) in
+            self.standing.values_mut().filter(|(standing, _)| *standing == Standing::LostLast)
+        {
+            *standing = Standing::Lost;
+        }
+        self.stand(id, Standing::LostLast);
     }
 
     /// This element serves.
@@ -128,7 +135,7 @@ impl Candidates {
     /// The next element, if there is one left.
     pub fn choose(&mut self) -> Option<PoolElement> {
         let wanted = self.wanted.take();
-        let id = [None, Some(Standing::Lost)].into_iter().find_map(|standing| {
+        let id = [None, Some(Standing::Lost), Some(Standing::LostLast)].into_iter().find_map(|standing| {
             let preferred = wanted.into_iter().chain(self.card.iter().copied());
             let is_next = |id: &u32| self.get(*id).is_some() && self.standing_of(*id) == standing;
             let preferred = preferred.clone().find(is_next);
@@ -269,6 +276,21 @@ mod tests {
         assert_eq!(next(&mut candidates), None);
         candidates.forgive();
         assert!(next(&mut candidates).is_some());
+    }
+
+    #[test]
+    fn what_was_lost_last_comes_at_the_very_end() {
+        let mut candidates = of(Policy::RoundRobin, &[1, 2]);
+        assert_eq!(next(&mut candidates), Some(1));
+        candidates.lose(2);
+        candidates.lose(1);
+        candidates.turn = 0;
+        assert_eq!(next(&mut candidates), Some(2), "it has had longer to come back");
+        candidates.reached(2);
+        candidates.lose(2);
+        assert_eq!(next(&mut candidates), Some(1));
+        candidates.fail(1);
+        assert_eq!(next(&mut candidates), Some(2), "there is no other");
     }
 
     #[test]
