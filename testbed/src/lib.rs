@@ -16,6 +16,7 @@ pub mod report;
 pub mod result;
 pub mod rtnl;
 pub mod scenario;
+pub mod session;
 pub mod sim;
 pub mod topology;
 pub mod traffic;

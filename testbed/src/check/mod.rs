@@ -220,7 +220,7 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
         on(row, "scenarios of handovers", Plan { scenarios: names(moves), ..Plan::default() });
         // On one kernel, one scenario at a time.
         let row = if here { &mut handovers } else { &mut kernel };
-        on(row, "scenarios of registrars", Plan { scenarios: names(others), ..Plan::default() });
+        on(row, "scenarios of registrars and sessions", Plan { scenarios: names(others), ..Plan::default() });
     }
     let mut all = rows::run(vec![host, kernel, handovers], begin)?;
     let building = Duration::from_secs_f64(clock::ms_between(begin, built).max(0.0) / 1000.0);

@@ -25,36 +25,36 @@ const ENRP_PORT: u16 = 9901;
 
 /// Whose program it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Ours,
     Rsplib,
 }
 
 /// A registrar. Its number is its host's, and its identifier.
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) number: u8,
-    pub(super) kind: Kind,
+pub(crate) struct Member {
+    pub(crate) number: u8,
+    pub(crate) kind: Kind,
     others: Vec<u8>,
     /// More words of its command line (rsplib's), or lines of its configuration (ours).
-    pub(super) more: &'static [&'static str],
+    pub(crate) more: &'static [&'static str],
     program: Option<Program>,
     /// It runs, and its host reaches nobody.
     is_cut_off: bool,
 }
 
 /// Where registrars speak ENRP, as command lines have it.
-pub(super) fn enrp(number: u8) -> String {
+pub(crate) fn enrp(number: u8) -> String {
     SocketAddr::new(address(number), ENRP_PORT).to_string()
 }
 
 /// Where registrars serve elements and users.
-pub(super) fn asap(number: u8) -> String {
+pub(crate) fn asap(number: u8) -> String {
     SocketAddr::new(address(number), asap_client::wire::PORT).to_string()
 }
 
 /// Registrars 1, 2, ... of these kinds, each knowing the others' addresses; not started.
-pub(super) fn members(kinds: &[Kind]) -> Vec<Member> {
+pub(crate) fn members(kinds: &[Kind]) -> Vec<Member> {
     let numbers: Vec<u8> = (1..).take(kinds.len()).collect();
     let others = |own: u8| numbers.iter().copied().filter(|number| *number != own).collect();
     let member = |(&number, &kind)| {
@@ -66,7 +66,7 @@ pub(super) fn members(kinds: &[Kind]) -> Vec<Member> {
 
 impl Member {
     /// For people.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let whose = match self.kind {
             Kind::Ours => "ours",
             Kind::Rsplib => "rsplib's",
@@ -74,7 +74,7 @@ impl Member {
         format!("registrar {} ({whose})", self.number)
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.number.into()
     }
 
@@ -83,7 +83,7 @@ impl Member {
     }
 
     /// Starts it, and waits until it serves elements and users.
-    pub(super) fn start(&mut self, stage: &mut Stage) -> Result<()> {
+    pub(crate) fn start(&mut self, stage: &mut Stage) -> Result<()> {
         let mut command = match self.kind {
             Kind::Ours => {
                 let mut command = Command::new(beside("roam-registrar")?);
@@ -138,12 +138,12 @@ impl Member {
     }
 
     /// It runs, and can be asked.
-    pub(super) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         self.program.is_some() && !self.is_cut_off
     }
 
     /// Cuts its host off; says when.
-    pub(super) fn cut_off(&mut self, stage: &Stage) -> Result<Nanos> {
+    pub(crate) fn cut_off(&mut self, stage: &Stage) -> Result<Nanos> {
         stage.link(self.number, false)?;
         let at = clock::now();
         self.is_cut_off = true;
@@ -152,7 +152,7 @@ impl Member {
     }
 
     /// Connects its host again.
-    pub(super) fn reconnect(&mut self, stage: &Stage) -> Result<()> {
+    pub(crate) fn reconnect(&mut self, stage: &Stage) -> Result<()> {
         stage.link(self.number, true)?;
         self.is_cut_off = false;
         stage.note(format!("{} is connected again", self.name()));
@@ -161,7 +161,7 @@ impl Member {
 
     /// Ours: has it hand its elements to others and stop, for so many seconds at most. The program ends when that is
     /// over.
-    pub(super) fn drain(&self, stage: &mut Stage, seconds: u32) -> Result<Program> {
+    pub(crate) fn drain(&self, stage: &mut Stage, seconds: u32) -> Result<Program> {
         let mut command = Command::new(beside("roam-registrar")?);
         command.arg("--runtime-dir").arg(self.runtime(stage)).arg("drain");
         command.arg(format!("--timeout={seconds}s"));
@@ -171,7 +171,7 @@ impl Member {
     }
 
     /// Waits until it has ended as it was told to.
-    pub(super) fn until_ended(&mut self, stage: &Stage) -> Result<()> {
+    pub(crate) fn until_ended(&mut self, stage: &Stage) -> Result<()> {
         let name = self.name();
         if let Some(mut program) = self.program.take() {
             let status = program.wait(super::PATIENCE)?;
@@ -184,7 +184,7 @@ impl Member {
     }
 
     /// Sends it SIGTERM.
-    pub(super) fn terminate(&mut self, stage: &Stage) {
+    pub(crate) fn terminate(&mut self, stage: &Stage) {
         if let Some(program) = &mut self.program {
             program.signal(Signal::SIGTERM);
         }
@@ -192,7 +192,7 @@ impl Member {
     }
 
     /// Kills it with SIGKILL; says when.
-    pub(super) fn kill(&mut self, stage: &Stage) -> Nanos {
+    pub(crate) fn kill(&mut self, stage: &Stage) -> Nanos {
         let at = clock::now();
         if let Some(mut program) = self.program.take() {
             program.kill();
@@ -202,7 +202,7 @@ impl Member {
     }
 
     /// Fails if it has ended by itself.
-    pub(super) fn check(&mut self) -> Result<()> {
+    pub(crate) fn check(&mut self) -> Result<()> {
         let name = self.name();
         match self.program.as_mut().and_then(Program::ended) {
             Some(status) => bail!("{name} ended by itself: {status}"),
@@ -211,12 +211,12 @@ impl Member {
     }
 
     /// What it has logged.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.program.as_ref().map(Program::output).unwrap_or_default()
     }
 
     /// Ours: what it knows.
-    pub(super) fn dump(&self, stage: &Stage) -> Option<Dump> {
+    pub(crate) fn dump(&self, stage: &Stage) -> Option<Dump> {
         (self.kind == Kind::Ours).then(|| fetch_dump(&self.runtime(stage)).ok()).flatten()
     }
 
@@ -225,7 +225,7 @@ impl Member {
     ///
     /// # Errors
     /// The tool cannot be started, or somebody interrupts.
-    pub(super) fn homes(&self, stage: &mut Stage, pool: &str) -> Result<BTreeMap<u32, u32>> {
+    pub(crate) fn homes(&self, stage: &mut Stage, pool: &str) -> Result<BTreeMap<u32, u32>> {
         let homes = match self.kind {
             Kind::Ours => {
                 let pools = self.dump(stage).map(|dump| dump.pools).unwrap_or_default();
@@ -245,7 +245,7 @@ impl Member {
     ///
     /// # Errors
     /// It does not, or somebody interrupts.
-    pub(super) fn until_told(
+    pub(crate) fn until_told(
         &self,
         stage: &mut Stage,
         pool: &str,

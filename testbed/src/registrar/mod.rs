@@ -35,12 +35,16 @@ use anyhow::Result;
 use crate::clock::{self, Waited};
 use crate::result::{Agent, Course, Happening, Outcome, RunResult};
 use crate::scenario::kernel;
-use stage::Stage;
+
+pub(crate) use member::{Kind, Member, asap, members};
+pub(crate) use stage::{Stage, address};
+pub(crate) use user::USER;
 
 /// What plays a round, and says what was seen; and what distinguishes the round from others.
-type Round = (&'static str, fn(&mut Stage) -> Result<String>);
+pub(crate) type Round = (&'static str, fn(&mut Stage) -> Result<String>);
 
-/// A scenario of registrars. What it shows is shown on a switched network, without agents and without handovers.
+/// A scenario of registrars, or of sessions. What it shows is shown on a switched network, without agents and without
+/// handovers.
 #[derive(Debug)]
 pub struct Scenario {
     /// Its name, as `run` takes it.
@@ -52,11 +56,11 @@ pub struct Scenario {
     /// It is played by every `check`, not only by `check --all`.
     pub quick: bool,
     /// Each on a stage of its own.
-    rounds: &'static [Round],
+    pub(crate) rounds: &'static [Round],
 }
 
 /// Longer than anything here takes on a slow emulated machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two looks at what costs the machine much to look at.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -68,10 +72,10 @@ const ATTEMPTS: u32 = 3;
 /// but what the round is to show cannot be seen then.
 #[derive(Debug, thiserror::Error)]
 #[error("the machine is too slow: {0}")]
-struct TooSlow(String);
+pub(crate) struct TooSlow(pub(crate) String);
 
 /// Looks from time to time until `condition` gives something.
-fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> Result<T, Waited> {
+pub(crate) fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> Result<T, Waited> {
     clock::until(what, PATIENCE, || {
         let found = condition();
         if found.is_none() {

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::link::batch;
+use crate::link::{Conditions, batch};
 use crate::netns::Namespace;
 use crate::process::Program;
 use crate::scenario::Story;
@@ -19,7 +19,7 @@ const LINES: usize = 60;
 
 /// The stage, until dropped.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(crate) struct Stage {
     switch: Namespace,
     hosts: BTreeMap<u8, Namespace>,
     directory: tempfile::TempDir,
@@ -28,12 +28,12 @@ pub(super) struct Stage {
 }
 
 /// The address of a host.
-pub(super) fn address(host: u8) -> IpAddr {
+pub(crate) fn address(host: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, host).into()
 }
 
 impl Stage {
-    pub(super) fn new(tell: bool) -> Result<Self> {
+    pub(crate) fn new(tell: bool) -> Result<Self> {
         let switch = Namespace::create("switch").context("the switch")?;
         let lines = ["link add br0 type bridge", "link set br0 up", "link set lo up"].map(str::to_owned);
         batch(&switch, "ip", &lines).context("the switch")?;
@@ -42,23 +42,23 @@ impl Stage {
         Ok(Self { switch, hosts, directory, logs, story: Story::new(tell) })
     }
 
-    pub(super) fn story(&self) -> &Story {
+    pub(crate) fn story(&self) -> &Story {
         &self.story
     }
 
     /// Where programs may have files.
-    pub(super) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
     /// Notes what happens.
-    pub(super) fn note(&self, what: impl Into<String>) {
+    pub(crate) fn note(&self, what: impl Into<String>) {
         self.story.note("-", "testbed", what.into());
         self.story.tell();
     }
 
     /// Makes sure that a host is there.
-    pub(super) fn add_host(&mut self, number: u8) -> io::Result<()> {
+    pub(crate) fn add_host(&mut self, number: u8) -> io::Result<()> {
         if self.hosts.contains_key(&number) {
             return Ok(());
         }
@@ -86,18 +86,26 @@ impl Stage {
     }
 
     /// Cuts a host off, or connects it again: its link at the switch.
-    pub(super) fn link(&self, number: u8, up: bool) -> io::Result<()> {
+    pub(crate) fn link(&self, number: u8, up: bool) -> io::Result<()> {
         let state = if up { "up" } else { "down" };
         batch(&self.switch, "ip", &[format!("link set p{number} {state}")])
     }
 
+    /// Has a host's packets take half of this round trip each way, from and to all others.
+    pub(crate) fn delay(&mut self, number: u8, rtt_ms: f64) -> Result<()> {
+        self.add_host(number)?;
+        let conditions = Conditions { rtt_ms, ..Conditions::default() };
+        batch(&self.switch, "tc", &[conditions.command(&format!("p{number}"))])?;
+        Ok(batch(self.host(number)?, "tc", &[conditions.command("e0")])?)
+    }
+
     /// A host's namespace.
-    pub(super) fn host(&self, number: u8) -> Result<&Namespace> {
+    pub(crate) fn host(&self, number: u8) -> Result<&Namespace> {
         self.hosts.get(&number).with_context(|| format!("host {number} is not there"))
     }
 
     /// Starts a program at a host; its output goes into a file of this name.
-    pub(super) fn start(&mut self, host: u8, name: &str, command: &mut Command) -> Result<Program> {
+    pub(crate) fn start(&mut self, host: u8, name: &str, command: &mut Command) -> Result<Program> {
         self.add_host(host)?;
         let log = self.directory().join(format!("{name}.log"));
         if !self.logs.contains(&log) {
@@ -108,7 +116,7 @@ impl Stage {
     }
 
     /// The last lines of what the programs said.
-    pub(super) fn print_logs(&self, why: &str) {
+    pub(crate) fn print_logs(&self, why: &str) {
         println!("  failed: {why}");
         for log in &self.logs {
             let text = fs::read(log).unwrap_or_default();

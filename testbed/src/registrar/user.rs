@@ -14,7 +14,7 @@ use sctp_sys::{Family, Received, SendInfo, Socket, Style};
 use super::stage::{Stage, address};
 
 /// The host that asks.
-pub(super) const USER: u8 = 90;
+pub(crate) const USER: u8 = 90;
 
 /// How long an answer may take, on a slow emulated machine.
 const ANSWER: Duration = Duration::from_secs(10);

@@ -1,24 +1,24 @@
-//! Whatever can be played by its name: handovers, and scenarios of registrars.
+//! Whatever can be played by its name: handovers, and scenarios of registrars and of sessions.
 
 use anyhow::Result;
 
 use super::{Options, Scenario, Stack, real, table, usrsctp};
-use crate::registrar;
 use crate::result::Outcome;
+use crate::{registrar, session};
 
 /// Something that `run` and `check` play.
 #[derive(Debug, Clone)]
 pub enum Play {
     /// Hosts move.
     Handover(Box<Scenario>),
-    /// Registrars, their elements and users.
+    /// Registrars, their elements and users, and what these do with one another.
     Registrars(&'static registrar::Scenario),
 }
 
 /// All of them.
 pub fn plays() -> Vec<Play> {
     let handovers = table::all().into_iter().map(|scenario| Play::Handover(Box::new(scenario)));
-    handovers.chain(registrar::ALL.iter().map(Play::Registrars)).collect()
+    handovers.chain(registrar::ALL.iter().chain(&session::ALL).map(Play::Registrars)).collect()
 }
 
 /// The one of this name.

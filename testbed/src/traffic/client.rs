@@ -151,7 +151,7 @@ async fn listen(line: Rc<Line>, record: Shared, index: usize) {
 }
 
 /// Until every echo has come, every association with a missing one is lost, or none came for so long.
-async fn drained(record: &Shared, patience: Duration) {
+pub(super) async fn drained(record: &Shared, patience: Duration) {
     let mut looks = tokio::time::interval(Duration::from_millis(10));
     let (mut last, mut since) = (0, Instant::now());
     loop {
@@ -171,7 +171,7 @@ async fn drained(record: &Shared, patience: Duration) {
 }
 
 /// Says how far it has come.
-async fn tell(record: &Shared) {
+pub(super) async fn tell(record: &Shared) {
     let mut looks = tokio::time::interval(Duration::from_millis(100));
     loop {
         looks.tick().await;

@@ -1,11 +1,15 @@
 //! The built-in traffic program: an ordinary SCTP program that knows nothing of Roam and tunes nothing. The
-//! client sends numbered messages, the server echoes them.
+//! client sends numbered messages, the server echoes them. And the same with sessions: the user of a pool sends numbered
+//! requests, its elements answer them.
 #![expect(clippy::disallowed_methods, reason = "a program that sends at a steady pace")]
 
 mod client;
+mod digest;
+mod element;
 mod message;
 mod record;
 mod server;
+mod user;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -14,6 +18,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use sctp_sys::{Family, Socket, Style};
+
+pub(crate) use user::elements;
 
 pub use record::{AssociationRecord, ClientRecord, Progress, ServerRecord};
 
@@ -24,7 +30,14 @@ pub enum Command {
     Client(client::Arguments),
     /// Echoes what it receives, until SIGTERM.
     Server(server::Arguments),
+    /// Answers the requests of sessions, as an element of the pool, until SIGTERM.
+    Element(element::Arguments),
+    /// Sends numbered requests in a session with the pool and counts their answers, until SIGTERM.
+    User(user::Arguments),
 }
+
+/// The pool of elements and users.
+const POOL: &str = "SessionPool";
 
 /// The shape of the program's sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -93,6 +106,8 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Client(arguments) => client::run(arguments).await,
             Command::Server(arguments) => server::run(arguments).await,
+            Command::Element(arguments) => element::run(arguments).await,
+            Command::User(arguments) => user::run(arguments).await,
         }
     })?;
     // Sockets close in good order, and whoever still waits for one is let go.

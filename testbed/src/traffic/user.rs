@@ -1,0 +1,145 @@
+//! A pool user: sends numbered requests in a session at a steady pace and keeps account of the answers, whatever becomes of
+//! the elements.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use asap_client::driver::session::{self, Session};
+use asap_client::driver::{Config, RegistrarClient};
+use asap_client::session::user::{Event, Exchange, SendOptions};
+use clap::Args;
+use tokio::time::MissedTickBehavior;
+
+use super::client::{drained, tell};
+use super::digest::Digest;
+use super::message::Message;
+use super::record::{AssociationRecord, ClientRecord};
+use super::{POOL, terminated};
+use crate::clock;
+
+/// What a line begins with that says at which element the session is.
+const AT: &str = "at ";
+
+/// The elements where a session was, by what the user has said so far.
+pub(crate) fn elements(output: &str) -> Vec<u32> {
+    let id = |line: &str| {
+        let id = line.strip_prefix(AT)?.strip_prefix("0x")?.split(',').next()?;
+        u32::from_str_radix(id, 16).ok()
+    };
+    output.lines().filter_map(id).collect()
+}
+
+/// The user's arguments.
+#[derive(Debug, Clone, Args)]
+pub struct Arguments {
+    /// The registrar.
+    #[arg(long)]
+    registrar: SocketAddr,
+    /// Own address.
+    #[arg(long)]
+    local: IpAddr,
+    /// Milliseconds from request to request.
+    #[arg(long, default_value_t = 20)]
+    interval: u64,
+    /// Seconds for an element to be found, and at the end for answers that are missing.
+    #[arg(long, default_value_t = 60)]
+    patience: u64,
+    /// Where the result goes, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+type Shared = Rc<RefCell<ClientRecord>>;
+
+pub(super) async fn run(arguments: &Arguments) -> Result<()> {
+    let (registrar, _) = RegistrarClient::spawn(Config::mobile(vec![vec![arguments.registrar]], None));
+    registrar.set_local_addresses(vec![arguments.local]);
+    let mut config = session::Config::new(POOL.parse()?, Exchange::Transactions);
+    let patience = Duration::from_secs(arguments.patience);
+    config.session.waits.patience = patience;
+    let session = Session::connect(&registrar, config).await.context("no session")?;
+    println!("{AT}{:#x}", session.element().unwrap_or_default());
+    let record = Shared::default();
+    record.borrow_mut().associations.push(AssociationRecord::default());
+    let account = async {
+        tokio::select! {
+            () = send(&session, &record, arguments.interval) => {}
+            () = tell(&record) => {}
+            signal = terminated() => signal?,
+        }
+        tokio::select! {
+            () = drained(&record, patience) => {}
+            () = tell(&record) => {}
+            signal = terminated() => signal?,
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        done = account => done?,
+        () = listen(&session, &record) => {}
+    }
+    println!("{:?}", session.counters());
+    if let Some(file) = &arguments.json {
+        std::fs::write(file, serde_json::to_vec(&*record.borrow())?)?;
+    }
+    if !record.borrow().associations[0].lost {
+        session.close().await;
+    }
+    Ok(())
+}
+
+/// Sends at a steady pace. Requests that the session has no room for are not made.
+async fn send(session: &Session, record: &Shared, interval: u64) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(interval));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let association = &mut record.borrow_mut().associations[0];
+        let number = association.send(clock::now());
+        let request = Message { association: 0, number }.encode();
+        if session.try_send_with(request.to_vec(), SendOptions::default()).is_err() {
+            association.unsend();
+        }
+    }
+}
+
+/// Takes the answers in, and says where the session is, until it is over.
+async fn listen(session: &Session, record: &Shared) {
+    let (mut digest, mut expected) = (Digest::default(), 0);
+    loop {
+        match session.next().await {
+            Event::Answer { octets, .. } => {
+                digest.take(expected);
+                expected += 1;
+                let association = &mut record.borrow_mut().associations[0];
+                match digest.answered(&octets) {
+                    Some(number) => association.echo(number, clock::now()),
+                    None => association.foreign += 1,
+                }
+            }
+            Event::At { id, restored } => println!("{AT}{id:#x}, restored: {restored}"),
+            Event::Lost { id, why, .. } => println!("lost {id:#x}: {why}"),
+            Event::Ended(why) => {
+                println!("the session is over: {why}");
+                record.borrow_mut().associations[0].lost = true;
+                return;
+            }
+            event => println!("{event:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_elements_where_a_session_was_are_read_from_what_the_user_says() {
+        let said = "at 0xa1\n{\"at\":1}\nlost 0xa1: the association is lost\nat 0xa2, restored: true\nat \n";
+        assert_eq!(elements(said), [0xa1, 0xa2]);
+    }
+}
