@@ -12,6 +12,8 @@ use serde_json::Value;
 pub const KERNEL_TESTS: &str = "kernel-tests";
 /// The packages whose programs the testbed runs, itself included: together they have the features that each has.
 const PACKAGES: [&str; 3] = ["roam-testbed", "roam-agent", "roam-registrar"];
+/// The package whose examples the testbed runs, unchanged.
+const EXAMPLES: &str = "asap-client";
 
 /// A checkout, and the cargo that started this program from it.
 #[derive(Debug, Clone)]
@@ -69,11 +71,13 @@ impl Checkout {
         Ok(())
     }
 
-    /// Builds all programs, beside this one.
+    /// Builds all programs, beside this one, and the examples that scenarios play.
     ///
     /// # Errors
     /// cargo fails.
     pub fn programs(&self) -> Result<()> {
+        // First, so that the programs are those without the features of the examples' own packages.
+        self.build("the examples", &["build", "--quiet", "--examples", "-p", EXAMPLES])?;
         let packages = PACKAGES.iter().flat_map(|package| ["-p", package]);
         let arguments: Vec<&str> = ["build", "--quiet", "--bins"].into_iter().chain(packages).collect();
         self.build("the programs", &arguments)

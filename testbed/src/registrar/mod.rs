@@ -37,8 +37,9 @@ use crate::result::{Agent, Course, Happening, Outcome, RunResult};
 use crate::scenario::kernel;
 
 pub(crate) use member::{Kind, Member, asap, members};
+pub(crate) use programs::Service;
 pub(crate) use stage::{Stage, address};
-pub(crate) use user::USER;
+pub(crate) use user::{USER, places};
 
 /// What plays a round, and says what was seen; and what distinguishes the round from others.
 pub(crate) type Round = (&'static str, fn(&mut Stage) -> Result<String>);

@@ -14,21 +14,21 @@ use crate::process::Program;
 
 /// An element of rsplib's: one of the services of rspserver.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Service<'a> {
+pub(crate) struct Service<'a> {
     /// The service's option, such as `-echo`.
-    pub(super) option: &'a str,
-    pub(super) pool: &'a str,
-    pub(super) id: u32,
+    pub(crate) option: &'a str,
+    pub(crate) pool: &'a str,
+    pub(crate) id: u32,
     /// More options.
-    pub(super) more: &'a [&'a str],
+    pub(crate) more: &'a [&'a str],
 }
 
 /// How often rsplib's elements register again, in milliseconds; their life is three times as long.
-pub(super) const REREGISTRATION: u32 = 5000;
+pub(crate) const REREGISTRATION: u32 = 5000;
 
 impl Service<'_> {
     /// Starts it at a host, with these registrars to choose from. It registers by itself.
-    pub(super) fn start(&self, stage: &mut Stage, host: u8, registrars: &[u8]) -> Result<Program> {
+    pub(crate) fn start(&self, stage: &mut Stage, host: u8, registrars: &[u8]) -> Result<Program> {
         let mut command = Command::new("rspserver");
         command.arg(self.option).args(["-asapannounce=off", "-loglevel=3", "-logcolor=off"]);
         command.args(registrars.iter().map(|number| format!("-registrar={}", asap(*number))));
@@ -41,7 +41,7 @@ impl Service<'_> {
 }
 
 /// Ends a program as a user does at a terminal.
-pub(super) fn interrupt(program: &mut Program) -> Result<()> {
+pub(crate) fn interrupt(program: &mut Program) -> Result<()> {
     program.signal(Signal::SIGINT);
     if program.wait(Duration::from_secs(20)).is_err() {
         // rsplib's scripting service does not end while a session is open.
@@ -52,20 +52,20 @@ pub(super) fn interrupt(program: &mut Program) -> Result<()> {
 
 /// An element as hsdump lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listed {
-    pub(super) pool: String,
-    pub(super) policy: String,
-    pub(super) id: u32,
-    pub(super) home: u32,
+pub(crate) struct Listed {
+    pub(crate) pool: String,
+    pub(crate) policy: String,
+    pub(crate) id: u32,
+    pub(crate) home: u32,
     /// In milliseconds.
-    pub(super) life: u64,
+    pub(crate) life: u64,
 }
 
 /// What rsplib's hsdump shows of the handlespace of a registrar.
 ///
 /// # Errors
 /// It cannot be started or goes on for ever.
-pub(super) fn hsdump(stage: &mut Stage, registrar: u8) -> Result<Vec<Listed>> {
+pub(crate) fn hsdump(stage: &mut Stage, registrar: u8) -> Result<Vec<Listed>> {
     let name = format!("hsdump-{registrar}-{}", clock::now());
     let mut program = stage.start(USER, &name, Command::new("hsdump").arg(enrp(registrar)))?;
     program.wait(super::PATIENCE)?;

@@ -20,7 +20,7 @@ pub(crate) const USER: u8 = 90;
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// Where an element serves.
-pub(super) type Place = (u16, Vec<IpAddr>);
+pub(crate) type Place = (u16, Vec<IpAddr>);
 
 pub(super) fn handle(pool: &str) -> Result<PoolHandle> {
     PoolHandle::new(pool).context("a pool handle")
@@ -79,7 +79,7 @@ pub(super) fn ask(socket: &Socket, pool: &str) -> Result<Vec<PoolElement>> {
 }
 
 /// The elements of a pool by their identifiers; none where the registrar does not answer.
-pub(super) fn places(stage: &mut Stage, registrar: u8, pool: &str) -> BTreeMap<u32, Place> {
+pub(crate) fn places(stage: &mut Stage, registrar: u8, pool: &str) -> BTreeMap<u32, Place> {
     let elements = resolve(stage, registrar, pool).unwrap_or_default();
     let place =
         |element: &PoolElement| (element.user.port().unwrap_or_default(), element.user.addresses().to_vec());
