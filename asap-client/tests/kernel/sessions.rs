@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use asap_client::driver::RegistrarClient;
@@ -169,6 +170,32 @@ fn a_session_of_a_host_that_has_moved_goes_on_from_the_addresses_that_it_is_told
         elements.remove(&first).unwrap().kill();
         ask_all(&session, |_| {}).await;
         assert_ne!(here(&session), first);
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_session_of_a_host_without_an_address_waits_for_one_and_stays_where_it_is() {
+    let world = World::new(0);
+    let _registrar = Registrar::start(&world, FIRST);
+    let _elements = elements(&world, 2, DIGEST);
+    run(async {
+        let own = world.arrive(1);
+        let (client, _) = client(&[FIRST]);
+        client.set_local_addresses(vec![own]);
+        let config = Config { local: vec![own], ..patient(Exchange::Transactions) };
+        let session = Session::connect(&client, config).await.unwrap();
+        let tell = |own: Vec<IpAddr>| {
+            client.set_local_addresses(own.clone());
+            session.set_local_addresses(own);
+        };
+        world.leave(1);
+        tell(Vec::new());
+        // Longer than it takes to find out by heartbeats that no path works, and to leave an element for that.
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        tell(vec![world.arrive(1)]);
+        ask_all(&session, |_| {}).await;
+        assert_eq!(session.counters().losses, 0);
         session.close().await;
     });
 }

@@ -216,9 +216,16 @@ impl Shared {
         });
     }
 
-    /// What associations are made from, from now on.
+    /// What associations are made from, from now on; none: the host is offline.
     pub(super) fn set_local(&self, local: Vec<IpAddr>) {
-        self.lock().means.local = local;
+        self.with(|core| {
+            let online = !local.is_empty();
+            // Who begins from all that the host has does so from all that it has then.
+            if online && !core.means.local.is_empty() {
+                core.means.local = local;
+            }
+            core.give(Input::Online(online));
+        });
     }
 
     /// Aborts an association, of which the kernel gives back what it has not delivered.

@@ -147,9 +147,10 @@ impl Session {
         self.shared.give(Input::Leave { to, report });
     }
 
-    /// The host's addresses that associations are made from, from now on, as [`Config::local`]. The present association
-    /// stays as it is: moving it is for the agent of the host, or for
-    /// [`readdress`](sctp_sys::readdress).
+    /// The host's usable addresses are now these. None means offline: the element is not left for its silence then, and no
+    /// other is looked for. A session with [`Config::local`] makes its associations from these from now on; another one
+    /// goes on to make them from all that the host has at the time. The present association stays as it is: moving it is
+    /// for the agent of the host, or for [`readdress`](sctp_sys::readdress).
     pub fn set_local_addresses(&self, local: Vec<IpAddr>) {
         self.shared.set_local(local);
     }

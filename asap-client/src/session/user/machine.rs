@@ -78,6 +78,10 @@ pub struct User {
     draining: Option<u64>,
     /// The last message sent for the first time.
     newest: u64,
+    /// No path of the present link works.
+    pathless: bool,
+    /// The host has no address: that is no element's fault.
+    pub(super) offline: bool,
     /// Elements that the registrar was told of, since they were last reached.
     pub(super) reported: BTreeSet<u32>,
     pub(super) due: Due,
@@ -103,6 +107,8 @@ impl User {
             links: 0,
             draining: None,
             newest: 0,
+            pathless: false,
+            offline: false,
             reported: BTreeSet::new(),
             due: Due::default(),
             pause: config.waits.pause,
@@ -156,12 +162,10 @@ impl User {
             Input::Down(link, down) => self.down(now, link, down),
             Input::Restarted(link) if self.is_at(link) => self.leave(now, Loss::Restarted, false),
             Input::Reachable(link, reachable) if self.is_at(link) => {
-                if reachable {
-                    self.due.stranded = None;
-                } else {
-                    self.due.stranded.get_or_insert(now + self.config.waits.stranded);
-                }
+                self.pathless = !reachable;
+                self.strand(now);
             }
+            Input::Online(online) => self.online(now, online),
             Input::Undelivered(link, message) => self.undelivered(link, message),
             Input::Data { link, ppid, octets } if self.is_at(link) => self.data(now, ppid, octets),
             Input::Control { link, octets } if self.is_at(link) => self.control(now, &octets),
@@ -314,6 +318,7 @@ impl User {
             return;
         }
         (self.due.connect, self.due.patience, self.pause) = (None, None, self.config.waits.pause);
+        self.pathless = false;
         self.reported.remove(&id);
         self.candidates.reached(id);
         self.counters.elements += 1;
@@ -417,9 +422,16 @@ impl User {
         }
     }
 
+    /// Has the timer for a path to work again run as long as none does.
+    pub(super) fn strand(&mut self, now: Instant) {
+        let due = now + self.config.waits.stranded;
+        let runs = self.here().is_some() && self.pathless && !self.offline;
+        self.due.stranded = runs.then(|| self.due.stranded.unwrap_or(due));
+    }
+
     /// Has the timer for the next answer run as long as one is missing.
-    fn await_answer(&mut self, now: Instant, anew: bool) {
-        let missing = self.here().is_some() && self.ledger.awaits_answer();
+    pub(super) fn await_answer(&mut self, now: Instant, anew: bool) {
+        let missing = self.here().is_some() && self.ledger.awaits_answer() && !self.offline;
         let due = self.config.waits.answer.filter(|_| missing).map(|answer| now + answer);
         if anew || due.is_none() || self.due.answer.is_none() {
             self.due.answer = due;

@@ -74,7 +74,8 @@ pub struct Waits {
     pub resolve: Duration,
     /// For the next answer as long as one is missing, in exchanges where each message has one. `None`: for ever.
     pub answer: Option<Duration>,
-    /// For a path to work again once none does: a host that moves needs it. 500 ms.
+    /// For a path to work again once none does: a host that moves needs it. Its clock stands still while this host is
+    /// known to have no address ([`Input::Online`]). 500 ms.
     pub stranded: Duration,
     /// The first pause once every element has failed; it doubles up to [`pause_most`](Self::pause_most). 100 ms.
     pub pause: Duration,
@@ -278,6 +279,9 @@ pub enum Input {
     Restarted(u64),
     /// Whether any path of an association works.
     Reachable(u64, bool),
+    /// Whether this host has an address, as it does until this is said. While it has none, the element is not held to
+    /// blame for its silence, and no other one is looked for.
+    Online(bool),
     /// The transport could not deliver this and gives it back.
     Undelivered(u64, Outgoing),
     /// A message of the element came.

@@ -29,8 +29,27 @@ impl User {
         self.seek(now);
     }
 
+    /// Whether the host has an address has changed.
+    pub(super) fn online(&mut self, now: Instant, online: bool) {
+        if online != self.offline {
+            return;
+        }
+        self.offline = !online;
+        self.strand(now);
+        self.await_answer(now, true);
+        if online && matches!(self.state, State::Resolving | State::Pausing) {
+            // What failed while the host lost its address says nothing of the elements.
+            self.candidates.forgive();
+            self.asked = false;
+            self.seek(now);
+        }
+    }
+
     fn seek(&mut self, now: Instant) {
-        if let Some(element) = self.candidates.choose() {
+        if self.offline {
+            self.due.pause = None;
+            self.state = State::Resolving;
+        } else if let Some(element) = self.candidates.choose() {
             self.links += 1;
             let (link, id) = (self.links, element.id);
             self.due.pause = None;

@@ -6,6 +6,9 @@ use super::*;
 use crate::session::control::Control;
 use crate::wire::{MessageType, Policy, Transport, TransportUse};
 
+/// Longer than anything else takes.
+const LONG: Duration = Duration::from_secs(2);
+
 struct World {
     user: User,
     now: Instant,
@@ -390,15 +393,47 @@ fn a_session_without_a_path_waits_for_a_handover_only_so_long() {
 }
 
 #[test]
+fn an_element_is_not_left_for_its_silence_while_the_host_itself_has_no_address() {
+    let mut world = World::begun(Exchange::Requests, |config| config.waits.answer = Some(LONG));
+    world.send(1);
+    world.give(Input::Reachable(1, false));
+    assert_eq!(world.give(Input::Online(false)), []);
+    assert_eq!(world.user.poll_timeout(), None);
+    // What is found out while it is offline counts from when it is not.
+    world.give(Input::Reachable(1, true));
+    world.give(Input::Reachable(1, false));
+    assert_eq!(world.user.poll_timeout(), None);
+    world.now += Duration::from_secs(60);
+    assert_eq!(world.give(Input::Online(true)), []);
+    let (span, outputs) = world.wait();
+    assert_eq!(span, Waits::default().stranded);
+    assert!(outputs.contains(&lost(1, Loss::Stranded, false)));
+}
+
+#[test]
+fn a_session_whose_host_has_no_address_looks_for_an_element_once_it_has_one() {
+    let mut world = World::begun(Exchange::Requests, |_| ());
+    world.give(Input::Online(false));
+    // Without patience, either: it would be the end of the session.
+    assert_eq!(
+        world.give(Input::Down(1, Down::Lost)),
+        [unreachable(1), lost(1, Loss::Lost, false), resolve()]
+    );
+    assert_eq!(world.give(Input::Unanswered), []);
+    assert_eq!(world.user.poll_timeout(), None);
+    assert_eq!(world.give(Input::Online(true)), [open(2, 2)]);
+    assert_eq!(world.give(Input::Up(2)), [at(2, false)]);
+}
+
+#[test]
 fn an_element_that_does_not_answer_is_left_and_each_answer_gives_it_time_again() {
-    let limit = Duration::from_secs(2);
-    let mut world = World::begun(Exchange::Requests, |config| config.waits.answer = Some(limit));
+    let mut world = World::begun(Exchange::Requests, |config| config.waits.answer = Some(LONG));
     assert_eq!(world.user.poll_timeout(), None, "nothing is asked");
     world.send(2);
     world.now += Duration::from_secs(1);
     world.data(1);
     let (span, outputs) = world.wait();
-    assert_eq!(span, limit);
+    assert_eq!(span, LONG);
     assert!(outputs.contains(&lost(1, Loss::Unanswered, false)));
 }
 
