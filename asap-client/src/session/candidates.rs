@@ -127,9 +127,14 @@ impl Candidates {
         &self.elements
     }
 
+    /// Is this element in the pool, has not failed and was not lost?
+    pub fn is_good(&self, id: u32) -> bool {
+        self.get(id).is_some() && self.standing_of(id).is_none()
+    }
+
     /// Is an element left that has not failed and was not lost?
     pub fn has_more(&self) -> bool {
-        self.elements.iter().any(|element| self.standing_of(element.id).is_none())
+        self.elements.iter().any(|element| self.is_good(element.id))
     }
 
     /// The next element, if there is one left.

@@ -91,6 +91,14 @@ impl User {
         match self.state {
             State::Resolving => self.seek(now),
             State::Pausing if self.candidates.has_more() => self.seek(now),
+            // It was tried for want of another one.
+            State::Connecting { link, id, .. }
+                if !self.candidates.is_good(id) && self.candidates.has_more() =>
+            {
+                self.outputs.push_back(Output::Abort(link));
+                self.due.connect = None;
+                self.seek(now);
+            }
             _ => {}
         }
     }

@@ -337,6 +337,16 @@ fn an_empty_pool_is_waited_for_as_long_as_the_caller_chose() {
 }
 
 #[test]
+fn an_element_that_was_lost_is_not_tried_any_longer_once_another_one_is_known() {
+    let mut world = World::new(Exchange::Requests, |_| ());
+    world.give(Input::Pool(answer(&[1])));
+    world.give(Input::Up(1));
+    assert_eq!(world.give(Input::Down(1, Down::Lost)).last(), Some(&open(2, 1)));
+    assert_eq!(world.give(Input::Pool(answer(&[1, 2]))), [Output::Abort(2), open(3, 2)]);
+    assert_eq!(world.give(Input::Up(3)), [at(2, false)]);
+}
+
+#[test]
 fn whoever_joins_a_pool_that_is_waited_for_is_taken_at_once() {
     let mut world = World::new(Exchange::Stream, |config| config.waits.patience = Duration::from_secs(9));
     world.give(Input::Pool(answer(&[])));
