@@ -2,9 +2,9 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `table`, `real` | the scenarios |
+//! | `table`, `real`, `sessions` | the scenarios |
 //! | `agents` | who looks after the associations: the registrar and `roamd`, or a setting of the kernel |
-//! | `programs` | the built-in traffic program, or any other |
+//! | `programs` | the built-in traffic program, a session's user and elements, or any other |
 //! | `liar` | a registrar that lies |
 //! | `usrsctp` | an echo server on another SCTP stack than the kernel's |
 //! | `engine` | one round: network, agents, programs, steps |
@@ -23,6 +23,7 @@ mod play;
 mod programs;
 mod real;
 mod run;
+mod sessions;
 mod story;
 mod table;
 mod usrsctp;
@@ -95,6 +96,8 @@ pub enum Step {
 pub enum Programs {
     /// The built-in traffic program, with so many associations.
     Traffic(u16),
+    /// The user of a pool and its element, with one session.
+    Session,
     /// Other programs.
     Foreign(Foreign),
 }

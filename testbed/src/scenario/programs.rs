@@ -25,6 +25,9 @@ pub(super) const SERVER_PORT: u16 = 7000;
 pub(super) const CLIENT_PORT: u16 = 7001;
 /// How long programs may take to set their associations up, on a slow emulated machine.
 const START: Duration = Duration::from_secs(60);
+/// How long a session waits for a path. By default it is half a second, which is enough where the processor is a real one; an
+/// emulated one that others use, too, takes longer to move an association.
+const STRANDED: Duration = Duration::from_secs(5);
 
 /// The addresses that a program at the place is told to bind.
 fn local(network: &Network, binding: Binding, first: Place, second: Place) -> Vec<IpAddr> {
@@ -74,6 +77,11 @@ pub(super) fn sockets(programs: &Programs) -> Result<[Sockets; 2]> {
             let ports = (CLIENT_PORT..CLIENT_PORT + count).collect();
             [Sockets::Ports(ports), Sockets::Ports(vec![SERVER_PORT])]
         }
+        Programs::Session => {
+            // Each association of the user is from another port.
+            let own = std::env::current_exe()?.canonicalize()?;
+            [Sockets::Executable(own), Sockets::Ports(vec![SERVER_PORT])]
+        }
         Programs::Foreign(foreign) => [sockets_of(&foreign.client)?, sockets_of(&foreign.server)?],
     })
 }
@@ -81,7 +89,11 @@ pub(super) fn sockets(programs: &Programs) -> Result<[Sockets; 2]> {
 /// Whether the programs themselves speak to a registrar.
 pub(super) fn need_registrar(programs: &Programs) -> bool {
     let names = |line: &Line| line.command.contains("{registrar}");
-    matches!(programs, Programs::Foreign(foreign) if names(&foreign.client) || names(&foreign.server))
+    match programs {
+        Programs::Traffic(_) => false,
+        Programs::Session => true,
+        Programs::Foreign(foreign) => names(&foreign.client) || names(&foreign.server),
+    }
 }
 
 fn sockets_of(line: &Line) -> Result<Sockets> {
@@ -141,6 +153,16 @@ impl Running {
                 client.args(["--count", &count.to_string(), "--patience", &patience.as_secs().to_string()]);
                 (server, client, usize::from(*count))
             }
+            Programs::Session => {
+                let server = element(server_local[0], 1)?;
+                let mut client = Command::new(std::env::current_exe()?);
+                client.args(["traffic", "user", "--registrar", &registrar(peer).to_string()]);
+                client.args(["--local", &client_local[0].to_string()]);
+                client.args(["--patience", &patience.as_secs().to_string()]);
+                client.args(["--stranded", &STRANDED.as_millis().to_string()]);
+                client.arg("--json").arg(directory.join("client.json"));
+                (server, client, 1)
+            }
             Programs::Foreign(foreign) => {
                 write_input(&directory.join("in"), foreign.input)?;
                 let shell = |line: &Line, local: &[IpAddr]| {
@@ -184,7 +206,7 @@ impl Running {
             server,
             directory: directory.to_owned(),
             foreign: match programs {
-                Programs::Traffic(_) => None,
+                Programs::Traffic(_) | Programs::Session => None,
                 Programs::Foreign(foreign) => Some(foreign.input),
             },
             read: 0,
@@ -358,6 +380,15 @@ fn last_line(program: &Program) -> String {
 
 fn read_json<T: serde::de::DeserializeOwned>(file: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(file).ok()?).ok()
+}
+
+/// An element of a session's pool.
+fn element(local: IpAddr, id: u32) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["traffic", "element", "--registrar", &registrar(local).to_string()]);
+    command.args(["--local", &local.to_string(), "--port", &SERVER_PORT.to_string()]);
+    command.args(["--id", &id.to_string()]);
+    Ok(command)
 }
 
 /// A command line with its places filled in.

@@ -24,7 +24,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// One round for each kind of handover.
-fn each_kind(binding: Binding) -> Vec<Round> {
+pub(super) fn each_kind(binding: Binding) -> Vec<Round> {
     vec![
         labelled("make-before-break", round(binding, binding, started(make_before_break(A1, A2)))),
         labelled("sender moves", round(binding, binding, started(break_before_make(&[A1], &[A2])))),

@@ -143,7 +143,7 @@ impl Account {
             account.echoed = sum(|association| association.echoes());
             account.out_of_order = sum(|association| association.out_of_order);
             account.duplicates = sum(|association| association.duplicates);
-            let lost_here = sum(|association| u64::from(association.lost));
+            let lost_here = sum(|association| u64::from(association.lost) + association.left);
             account.lost = lost_here.max(given.server.as_ref().map(|server| server.lost));
             let foreign = sum(|association| association.foreign).unwrap_or(0);
             account.wrong = account.fault(foreign).or(account.wrong);
@@ -151,7 +151,7 @@ impl Account {
             && let Some(fault) = slower(&played.windows, &given.grew)
         {
             account.wrong.get_or_insert(fault);
-        } else if matches!(programs, Programs::Traffic(_)) {
+        } else if matches!(programs, Programs::Traffic(_) | Programs::Session) {
             account.wrong.get_or_insert_with(|| "the client left no account".to_owned());
         }
         account

@@ -248,6 +248,7 @@ fn special() -> Vec<Scenario> {
         foreign_peer(),
     ];
     all.extend(super::real::all());
+    all.extend(super::sessions::all());
     all
 }
 

@@ -12,6 +12,7 @@ use asap_client::session::service::Cookies;
 use asap_client::wire::Policy;
 use clap::Args;
 
+use super::addresses::follow;
 use super::digest::Digest;
 use super::message::Message;
 use super::{POOL, terminated};
@@ -31,7 +32,7 @@ pub struct Arguments {
     /// The registrar.
     #[arg(long)]
     registrar: SocketAddr,
-    /// Own address.
+    /// Own address; the wildcard (0.0.0.0 or ::) stands for all, present and future.
     #[arg(long)]
     local: IpAddr,
     /// Own port.
@@ -44,7 +45,6 @@ pub struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments) -> Result<()> {
     let (registrar, events) = RegistrarClient::spawn(Config::mobile(vec![vec![arguments.registrar]], None));
-    registrar.set_local_addresses(vec![arguments.local]);
     let mut config = service::Config::new(POOL.parse()?, Cookies::Sealed(KeyRing::new(1, KEY)));
     config.service.id = arguments.id;
     let mut service = Service::bind(&[SocketAddr::new(arguments.local, arguments.port)], config)?;
@@ -52,6 +52,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<()> {
     let served = tokio::select! {
         served = serve(&mut service) => served,
         () = tell(events) => bail!("the client of the registrar has ended"),
+        done = follow(|usable| registrar.set_local_addresses(usable)) => done,
         signal = terminated() => Ok(signal?),
     };
     service.leave();

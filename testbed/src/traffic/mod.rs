@@ -3,6 +3,7 @@
 //! requests, its elements answer them.
 #![expect(clippy::disallowed_methods, reason = "a program that sends at a steady pace")]
 
+mod addresses;
 mod client;
 mod digest;
 mod element;

@@ -19,6 +19,9 @@ pub struct AssociationRecord {
     pub foreign: u64,
     /// It ended before the client ended it.
     pub lost: bool,
+    /// A session: how many elements it had to leave.
+    #[serde(default)]
+    pub left: u64,
     /// The number that should come next.
     #[serde(skip)]
     expected: u64,

@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use asap_client::driver::session::{self, Session};
 use asap_client::driver::{Config, RegistrarClient};
 use asap_client::session::user::{Event, Exchange, SendOptions};
 use clap::Args;
 use tokio::time::MissedTickBehavior;
 
+use super::addresses::follow;
 use super::client::{drained, tell};
 use super::digest::Digest;
 use super::message::Message;
@@ -39,12 +40,15 @@ pub struct Arguments {
     /// The registrar.
     #[arg(long)]
     registrar: SocketAddr,
-    /// Own address.
+    /// Own address; the wildcard (0.0.0.0 or ::) stands for all, present and future.
     #[arg(long)]
     local: IpAddr,
     /// Milliseconds from request to request.
     #[arg(long, default_value_t = 20)]
     interval: u64,
+    /// Milliseconds for a path to work again once none does; without it, as long as sessions wait by default.
+    #[arg(long)]
+    stranded: Option<u64>,
     /// Seconds for an element to be found, and at the end for answers that are missing.
     #[arg(long, default_value_t = 60)]
     patience: u64,
@@ -57,47 +61,63 @@ type Shared = Rc<RefCell<ClientRecord>>;
 
 pub(super) async fn run(arguments: &Arguments) -> Result<()> {
     let (registrar, _) = RegistrarClient::spawn(Config::mobile(vec![vec![arguments.registrar]], None));
-    registrar.set_local_addresses(vec![arguments.local]);
     let mut config = session::Config::new(POOL.parse()?, Exchange::Transactions);
     let patience = Duration::from_secs(arguments.patience);
     config.session.waits.patience = patience;
-    let session = Session::connect(&registrar, config).await.context("no session")?;
-    println!("{AT}{:#x}", session.element().unwrap_or_default());
+    if let Some(stranded) = arguments.stranded {
+        config.session.waits.stranded = Duration::from_millis(stranded);
+    }
+    config.local = Some(arguments.local).filter(|local| !local.is_unspecified()).into_iter().collect();
+    let session = Session::open(&registrar, config);
     let record = Shared::default();
     record.borrow_mut().associations.push(AssociationRecord::default());
-    let account = async {
-        tokio::select! {
-            () = send(&session, &record, arguments.interval) => {}
-            () = tell(&record) => {}
-            signal = terminated() => signal?,
-        }
-        tokio::select! {
-            () = drained(&record, patience) => {}
-            () = tell(&record) => {}
-            signal = terminated() => signal?,
-        }
-        anyhow::Ok(())
+    let told = |usable: Vec<IpAddr>| {
+        registrar.set_local_addresses(usable.clone());
+        session.set_local_addresses(usable);
     };
     tokio::select! {
-        done = account => done?,
+        done = account(&session, &record, arguments.interval, patience) => done?,
         () = listen(&session, &record) => {}
+        done = follow(told) => done?,
     }
     println!("{:?}", session.counters());
     if let Some(file) = &arguments.json {
         std::fs::write(file, serde_json::to_vec(&*record.borrow())?)?;
     }
-    if !record.borrow().associations[0].lost {
+    let is_complete = record.borrow().associations[0].complete();
+    // Otherwise it would wait for the answers that do not come.
+    if is_complete {
         session.close().await;
     }
     Ok(())
 }
 
-/// Sends at a steady pace. Requests that the session has no room for are not made.
+/// Sends until it is told not to, and waits for what is missing then.
+async fn account(session: &Session, record: &Shared, interval: u64, patience: Duration) -> Result<()> {
+    tokio::select! {
+        () = send(session, record, interval) => {}
+        () = tell(record) => {}
+        signal = terminated() => signal?,
+    }
+    tokio::select! {
+        () = drained(record, patience) => {}
+        () = tell(record) => {}
+        signal = terminated() => signal?,
+    }
+    Ok(())
+}
+
+/// Sends at a steady pace, once there is an element. Requests that the session has no room for are not made.
 async fn send(session: &Session, record: &Shared, interval: u64) {
     let mut ticks = tokio::time::interval(Duration::from_millis(interval));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut has_begun = false;
     loop {
         ticks.tick().await;
+        has_begun = has_begun || session.element().is_some();
+        if !has_begun {
+            continue;
+        }
         let association = &mut record.borrow_mut().associations[0];
         let number = association.send(clock::now());
         let request = Message { association: 0, number }.encode();
@@ -122,7 +142,10 @@ async fn listen(session: &Session, record: &Shared) {
                 }
             }
             Event::At { id, restored } => println!("{AT}{id:#x}, restored: {restored}"),
-            Event::Lost { id, why, .. } => println!("lost {id:#x}: {why}"),
+            Event::Lost { id, why, .. } => {
+                println!("lost {id:#x}: {why}");
+                record.borrow_mut().associations[0].left += 1;
+            }
             Event::Ended(why) => {
                 println!("the session is over: {why}");
                 record.borrow_mut().associations[0].lost = true;
