@@ -274,9 +274,9 @@ impl<'a> Agents<'a> {
         }
     }
 
-    /// Whether all daemons that run are at rest: at least so many associations looked after, all settled, all
-    /// own pool elements registered.
-    pub(super) fn settled(&self, associations: usize) -> bool {
+    /// Whether all daemons that run are at rest: at least so many associations looked after at each host, all settled,
+    /// all own pool elements registered.
+    pub(super) fn settled(&self, associations: [usize; 2]) -> bool {
         Host::ALL.into_iter().filter(|&host| self.daemons[host as usize].is_some()).all(|host| {
             let registered = status(&self.runtime(host)).is_some_and(|report| {
                 report.elements.iter().all(|element| element.registered)
@@ -284,7 +284,7 @@ impl<'a> Agents<'a> {
             });
             let found = self.associations(host);
             registered
-                && found.len() >= associations
+                && found.len() >= associations[host as usize]
                 && found.iter().all(|association| association.state == AssociationState::Settled)
         })
     }

@@ -199,6 +199,15 @@ impl Play<'_> {
                 self.pass(STEADY)?;
                 self.registrations = self.agents.registrations();
             }
+            Step::StartSpare => {
+                let running = self.running.as_mut().context("no program runs")?;
+                running.start_spare(self.network)?;
+                self.story.note("G", "testbed", "another element is registered".to_owned());
+            }
+            Step::KillServer => {
+                self.running.as_mut().context("no program runs")?.kill_server();
+                self.story.note("B", "testbed", "the server is killed (SIGKILL)".to_owned());
+            }
             Step::SameAtRegistrar => self.same_at_registrar()?,
         }
         Ok(())
@@ -340,7 +349,7 @@ impl Play<'_> {
         let waited = clock::until("the recovery", Duration::from_secs(600), || {
             reached = reached || running.reached(since);
             if reached && clock::ms_between(rested, clock::now()) >= 100.0 {
-                settled = agents.settled(running.associations());
+                settled = agents.settled(running.at_hosts());
                 rested = clock::now();
             }
             if reached && settled {

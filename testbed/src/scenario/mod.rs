@@ -87,6 +87,10 @@ pub enum Step {
     StopLiar,
     /// The programs are started and their association is up. Every plan has it once.
     StartPrograms,
+    /// Another element of the pool is started, at the registrar's host.
+    StartSpare,
+    /// The server is killed with SIGKILL.
+    KillServer,
     /// Each daemon speaks to the registrar over the association over which it did when the programs had started.
     SameAtRegistrar,
 }
@@ -97,7 +101,10 @@ pub enum Programs {
     /// The built-in traffic program, with so many associations.
     Traffic(u16),
     /// The user of a pool and its element, with one session.
-    Session,
+    Session {
+        /// After so long an element that does not answer is left; without it, it is waited for.
+        answer: Option<Duration>,
+    },
     /// Other programs.
     Foreign(Foreign),
 }

@@ -46,6 +46,9 @@ fn local(network: &Network, binding: Binding, first: Place, second: Place) -> Ve
 pub(super) struct Running {
     client: Program,
     server: Program,
+    server_is_dead: bool,
+    /// Another element of the server's pool.
+    spare: Option<Program>,
     directory: PathBuf,
     /// What a foreign client carries over; none: the built-in one.
     foreign: Option<Input>,
@@ -64,6 +67,8 @@ pub(super) struct Yield {
     pub(super) client: Option<ClientRecord>,
     /// The built-in server's account.
     pub(super) server: Option<ServerRecord>,
+    /// The server was killed: the session had to leave it.
+    pub(super) server_died: bool,
     /// When {out} grew (foreign programs), and to how many octets.
     pub(super) grew: Vec<(Nanos, u64)>,
     /// What went wrong at the end; none: all is well.
@@ -77,7 +82,7 @@ pub(super) fn sockets(programs: &Programs) -> Result<[Sockets; 2]> {
             let ports = (CLIENT_PORT..CLIENT_PORT + count).collect();
             [Sockets::Ports(ports), Sockets::Ports(vec![SERVER_PORT])]
         }
-        Programs::Session => {
+        Programs::Session { .. } => {
             // Each association of the user is from another port.
             let own = std::env::current_exe()?.canonicalize()?;
             [Sockets::Executable(own), Sockets::Ports(vec![SERVER_PORT])]
@@ -91,7 +96,7 @@ pub(super) fn need_registrar(programs: &Programs) -> bool {
     let names = |line: &Line| line.command.contains("{registrar}");
     match programs {
         Programs::Traffic(_) => false,
-        Programs::Session => true,
+        Programs::Session { .. } => true,
         Programs::Foreign(foreign) => names(&foreign.client) || names(&foreign.server),
     }
 }
@@ -153,13 +158,14 @@ impl Running {
                 client.args(["--count", &count.to_string(), "--patience", &patience.as_secs().to_string()]);
                 (server, client, usize::from(*count))
             }
-            Programs::Session => {
+            Programs::Session { answer } => {
                 let server = element(server_local[0], 1)?;
                 let mut client = Command::new(std::env::current_exe()?);
                 client.args(["traffic", "user", "--registrar", &registrar(peer).to_string()]);
                 client.args(["--local", &client_local[0].to_string()]);
                 client.args(["--patience", &patience.as_secs().to_string()]);
                 client.args(["--stranded", &STRANDED.as_millis().to_string()]);
+                client.args(answer.map(|answer| format!("--answer={}", answer.as_millis())));
                 client.arg("--json").arg(directory.join("client.json"));
                 (server, client, 1)
             }
@@ -205,8 +211,10 @@ impl Running {
             client,
             server,
             directory: directory.to_owned(),
+            server_is_dead: false,
+            spare: None,
             foreign: match programs {
-                Programs::Traffic(_) | Programs::Session => None,
+                Programs::Traffic(_) | Programs::Session { .. } => None,
                 Programs::Foreign(foreign) => Some(foreign.input),
             },
             read: 0,
@@ -218,6 +226,32 @@ impl Running {
 
     pub(super) const fn associations(&self) -> usize {
         self.associations
+    }
+
+    /// How many of them the client's host has at least, and the server's.
+    pub(super) const fn at_hosts(&self) -> [usize; 2] {
+        [self.associations, if self.server_is_dead { 0 } else { self.associations }]
+    }
+
+    /// Starts another element at the registrar's host; it is registered then.
+    pub(super) fn start_spare(&mut self, network: &Network) -> Result<()> {
+        let mut command = element(topology::registrar_address(network.family()), 2)?;
+        let log = self.directory.join("spare.log");
+        let mut spare = Program::start(network.registrar(), "the spare element", &log, &mut command)?;
+        clock::until("the spare element's registration", START, || {
+            if let Some(status) = spare.ended() {
+                return Some(Err(anyhow::anyhow!("the spare element ended: {status}\n{}", spare.output())));
+            }
+            spare.output().contains("registered at").then_some(Ok(()))
+        })??;
+        self.spare = Some(spare);
+        Ok(())
+    }
+
+    /// Kills the server with SIGKILL.
+    pub(super) fn kill_server(&mut self) {
+        self.server.kill();
+        self.server_is_dead = true;
     }
 
     /// Looks how far the programs have come. To be called often.
@@ -289,9 +323,10 @@ impl Running {
         let status = self.client.wait(patience.saturating_mul(3) + Duration::from_secs(60))?;
         self.server.signal(Signal::SIGTERM);
         let server_status = self.server.wait(Duration::from_secs(30))?;
-        let mut given = Yield::default();
+        let mut given = Yield { server_died: self.server_is_dead, ..Yield::default() };
         for (status, program) in [(status, &self.client), (server_status, &self.server)] {
-            if !status.success() {
+            let is_killed = given.server_died && program.pid() == self.server.pid();
+            if !status.success() && !is_killed {
                 let text = program.output();
                 let last = text.lines().rfind(|line| !line.starts_with('{')).unwrap_or_default();
                 given.wrong = Some(format!("{} ended with {status}: {last}", program.name()));

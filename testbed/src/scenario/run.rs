@@ -143,7 +143,11 @@ impl Account {
             account.echoed = sum(|association| association.echoes());
             account.out_of_order = sum(|association| association.out_of_order);
             account.duplicates = sum(|association| association.duplicates);
-            let lost_here = sum(|association| u64::from(association.lost) + association.left);
+            // A session has to leave a server that was killed, and may leave others on its way to the next.
+            let lost_here = match given.server_died {
+                true => sum(|association| u64::from(association.lost)),
+                false => sum(|association| u64::from(association.lost) + association.left),
+            };
             account.lost = lost_here.max(given.server.as_ref().map(|server| server.lost));
             let foreign = sum(|association| association.foreign).unwrap_or(0);
             account.wrong = account.fault(foreign).or(account.wrong);
@@ -151,7 +155,7 @@ impl Account {
             && let Some(fault) = slower(&played.windows, &given.grew)
         {
             account.wrong.get_or_insert(fault);
-        } else if matches!(programs, Programs::Traffic(_) | Programs::Session) {
+        } else if matches!(programs, Programs::Traffic(_) | Programs::Session { .. }) {
             account.wrong.get_or_insert_with(|| "the client left no account".to_owned());
         }
         account
@@ -326,7 +330,9 @@ fn parts(played: &Played) -> Vec<(String, f64)> {
 /// The last lines of what registrar, daemons and programs said.
 fn print_logs(directory: &Path, why: &str) {
     println!("  failed: {why}");
-    for name in ["registrar.log", "liar.log", "roamd-A.log", "roamd-B.log", "client.log", "server.log"] {
+    for name in
+        ["registrar.log", "liar.log", "roamd-A.log", "roamd-B.log", "client.log", "server.log", "spare.log"]
+    {
         let Ok(text) = fs::read(directory.join(name)) else { continue };
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('{')).collect();

@@ -1,13 +1,24 @@
 //! Scenarios of a session whose hosts move.
 
+use std::time::Duration;
+
 use super::Binding::{Explicit, Wildcard};
+use super::Step::{Down, KillServer, Pass, Recover, StartSpare, Up};
 use super::real::each_kind;
-use super::table::{labelled, scenario};
-use super::{Programs, Round, Scenario};
+use super::table::{labelled, round, scenario, started};
+use super::{Programs, Round, Scenario, Step};
+use crate::topology::{A1, A2, B1, B2};
+
+/// Half of what an ordinary outage lasts.
+const HALF: Duration = Duration::from_millis(500);
+
+/// After so long a server that does not answer is left. A daemon sees to it that the kernel does not give up a host that may
+/// only be moving; that it is gone for good is for the program to say.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// All of them.
 pub(super) fn all() -> Vec<Scenario> {
-    vec![moves()]
+    vec![moves(), moves_and_dies()]
 }
 
 fn moves() -> Scenario {
@@ -16,11 +27,42 @@ fn moves() -> Scenario {
         each_kind(binding).into_iter().map(named).collect::<Vec<_>>()
     };
     Scenario {
-        programs: Programs::Session,
+        programs: Programs::Session { answer: None },
         ..scenario(
             "session-moves",
             "A session with a pool lives through every kind of handover, at the same element and over the same association.",
             [all(Explicit, "bound"), all(Wildcard, "wildcard")].concat(),
+        )
+    }
+}
+
+fn moves_and_dies() -> Scenario {
+    let dies = |label: &str, binding, steps: Vec<Step>| Round {
+        // A server that is dead is in no book.
+        registered: Vec::new(),
+        ..labelled(label, round(binding, binding, started([vec![StartSpare], steps].concat())))
+    };
+    let offline = |from: &[_], to: &[_]| {
+        vec![Down(from.to_vec()), Pass(HALF), KillServer, Pass(HALF), Up(to.to_vec()), Recover]
+    };
+    Scenario {
+        programs: Programs::Session { answer: Some(ANSWER) },
+        ..scenario(
+            "session-moves-and-dies",
+            "A server dies in the middle of each kind of handover: its session goes on at another element, and every \
+             request is answered once and in order.",
+            vec![
+                dies(
+                    "make-before-break",
+                    Explicit,
+                    vec![Up(vec![A2]), Pass(HALF), KillServer, Down(vec![A1]), Recover],
+                ),
+                dies("sender moves", Explicit, offline(&[A1], &[A2])),
+                dies("receiver moves", Explicit, offline(&[B1], &[B2])),
+                dies("simultaneous", Explicit, offline(&[A1, B1], &[A2, B2])),
+                dies("sender moves, wildcard", Wildcard, offline(&[A1], &[A2])),
+                dies("simultaneous, wildcard", Wildcard, offline(&[A1, B1], &[A2, B2])),
+            ],
         )
     }
 }

@@ -52,6 +52,9 @@ pub struct Arguments {
     /// Seconds for an element to be found, and at the end for answers that are missing.
     #[arg(long, default_value_t = 60)]
     patience: u64,
+    /// Milliseconds after which an element that does not answer is left; without it, it is waited for.
+    #[arg(long)]
+    answer: Option<u64>,
     /// Where the result goes, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -67,6 +70,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<()> {
     if let Some(stranded) = arguments.stranded {
         config.session.waits.stranded = Duration::from_millis(stranded);
     }
+    config.session.waits.answer = arguments.answer.map(Duration::from_millis);
     config.local = Some(arguments.local).filter(|local| !local.is_unspecified()).into_iter().collect();
     let session = Session::open(&registrar, config);
     let record = Shared::default();

@@ -72,7 +72,9 @@ pub struct Waits {
     pub connect: Duration,
     /// For the pool user to say who is in the pool. 15 s.
     pub resolve: Duration,
-    /// For the next answer as long as one is missing, in exchanges where each message has one. `None`: for ever.
+    /// For the next answer as long as one is missing, in exchanges where each message has one. `None`: for ever. On a host
+    /// whose agent sees to it that the kernel gives up no association, for a peer that may only be moving, this alone tells
+    /// that an element's host is gone.
     pub answer: Option<Duration>,
     /// For a path to work again once none does: a host that moves needs it. Its clock stands still while this host is
     /// known to have no address ([`Input::Online`]). 500 ms.
