@@ -189,7 +189,7 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
     if native {
         stop_on_signals()?;
     }
-    // The handovers, in which milliseconds are measured, come before all else. What else is done on the kernels mostly
+    // The handovers, and what else is measured in milliseconds, come before all else. What else is done on the kernels mostly
     // waits for time to pass, and the tests here for the processors.
     let (mut handovers, mut kernel, mut host) =
         (Row::default(), Row::giving_way(TESTS_IN_THE_GUEST), Row::giving_way(TESTS_HERE));
@@ -205,7 +205,7 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
         let (moves, others): (Vec<_>, Vec<_>) = plays
             .iter()
             .filter(|play| if everything { play.is_quick() || arguments.all } else { play.is_of_main_six() })
-            .partition(|play| play.is_handover());
+            .partition(|play| play.is_measured());
         let names = |plays: Vec<&Play>| plays.iter().map(|play| play.name().to_owned()).collect();
         let tests = if everything { programs.clone() } else { Vec::new() };
         let on = |row: &mut Row<'_>, what: &str, plan: Plan| {
@@ -217,10 +217,18 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
         on(&mut kernel, "test programs", Plan { programs: tests, ..Plan::default() });
         // Few of them are no reason for the longest row to become longer.
         let row = if everything { &mut handovers } else { &mut kernel };
-        on(row, "scenarios of handovers", Plan { scenarios: names(moves), ..Plan::default() });
+        on(
+            row,
+            "scenarios that are measured, of handovers and sessions",
+            Plan { scenarios: names(moves), ..Plan::default() },
+        );
         // On one kernel, one scenario at a time.
         let row = if here { &mut handovers } else { &mut kernel };
-        on(row, "scenarios of registrars and sessions", Plan { scenarios: names(others), ..Plan::default() });
+        on(
+            row,
+            "other scenarios, of registrars and sessions",
+            Plan { scenarios: names(others), ..Plan::default() },
+        );
     }
     let mut all = rows::run(vec![host, kernel, handovers], begin)?;
     let building = Duration::from_secs_f64(clock::ms_between(begin, built).max(0.0) / 1000.0);

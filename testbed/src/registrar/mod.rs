@@ -56,6 +56,8 @@ pub struct Scenario {
     pub needed: &'static [(&'static str, &'static str)],
     /// It is played by every `check`, not only by `check --all`.
     pub quick: bool,
+    /// Milliseconds matter: it is played where others disturb it least.
+    pub measured: bool,
     /// Each on a stage of its own.
     pub(crate) rounds: &'static [Round],
 }
@@ -98,6 +100,7 @@ pub static ALL: [Scenario; 13] = [
         shows: "rsplib's five services, their clients and its dump work at our registrar, unchanged.",
         needed: &[RSPSERVER, HSDUMP, ("tar", "tar"), ("gzip", "gzip")],
         quick: true,
+        measured: false,
         rounds: &[("", services::all)],
     },
     Scenario {
@@ -105,6 +108,7 @@ pub static ALL: [Scenario; 13] = [
         shows: "Two and three registrars of ours: what is registered at one is known at all, also at a late one.",
         needed: &[RSPSERVER],
         quick: true,
+        measured: false,
         rounds: &[("two", cluster::ours), ("three", cluster::three_of_ours)],
     },
     Scenario {
@@ -112,6 +116,7 @@ pub static ALL: [Scenario; 13] = [
         shows: "Ours and rsplib's registrar: what is registered at one is known at both, whichever starts later.",
         needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
         quick: true,
+        measured: false,
         rounds: &[
             ("rsplib's starts later", cluster::rsplib_later),
             ("ours starts later", cluster::ours_later),
@@ -122,6 +127,7 @@ pub static ALL: [Scenario; 13] = [
         shows: "Three registrars, one or two of them rsplib's: what is registered at any is known at all.",
         needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
         quick: false,
+        measured: false,
         rounds: &[("two of ours", cluster::two_of_ours), ("two of rsplib's", cluster::two_of_rsplib)],
     },
     Scenario {
@@ -129,6 +135,7 @@ pub static ALL: [Scenario; 13] = [
         shows: "A registrar dies, and one of ours takes over its elements: all are told of at any moment.",
         needed: &[RSPREGISTRAR, RSPSERVER],
         quick: true,
+        measured: false,
         rounds: &[
             ("ours is killed", takeover::ours_of_two),
             ("ours of three is killed", takeover::ours_of_three),
@@ -141,6 +148,7 @@ pub static ALL: [Scenario; 13] = [
         shows: "One of three registrars is killed, and ours takes over its elements, with the leave of rsplib's.",
         needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
         quick: false,
+        measured: false,
         rounds: &[
             ("ours is killed", takeover::ours_beside_rsplib),
             ("rsplib's is killed", takeover::rsplib_beside_rsplib),
@@ -151,6 +159,7 @@ pub static ALL: [Scenario; 13] = [
         shows: "Our registrar is killed, and one of two of rsplib's takes over its elements.",
         needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
         quick: false,
+        measured: false,
         rounds: &[("", takeover::by_rsplib)],
     },
     Scenario {
@@ -158,6 +167,7 @@ pub static ALL: [Scenario; 13] = [
         shows: "A killed registrar is started again: it has the whole table, and no element is lost.",
         needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
         quick: false,
+        measured: false,
         rounds: &[
             ("ours, to ours", takeover::ours_returns),
             ("rsplib's, to ours", takeover::rsplib_returns),
@@ -169,6 +179,7 @@ pub static ALL: [Scenario; 13] = [
         shows: "A registrar that was cut off and taken over is connected again: all agree, and no element is lost.",
         needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
         quick: false,
+        measured: false,
         rounds: &[
             ("ours", takeover::ours_was_cut_off),
             ("ours, for long", takeover::ours_was_cut_off_for_long),
@@ -180,6 +191,7 @@ pub static ALL: [Scenario; 13] = [
         shows: "A registrar hands its elements to another before it ends: users find each at any moment.",
         needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
         quick: true,
+        measured: false,
         rounds: &[
             ("drained, to ours", drain::to_ours),
             ("drained, to rsplib's", drain::to_rsplib),
@@ -192,6 +204,7 @@ pub static ALL: [Scenario; 13] = [
         shows: "A silent element or registrar is known, and its elements are taken over, within three seconds.",
         needed: &[RSPSERVER],
         quick: true,
+        measured: false,
         rounds: &[("ours", death::ours)],
     },
     Scenario {
@@ -199,6 +212,7 @@ pub static ALL: [Scenario; 13] = [
         shows: "How long rsplib's registrars take for what `registrar-death` shows of ours: figures, not a promise.",
         needed: &[RSPREGISTRAR, RSPSERVER, HSDUMP],
         quick: false,
+        measured: false,
         rounds: &[("rsplib's", death::rsplib)],
     },
     Scenario {
@@ -206,6 +220,7 @@ pub static ALL: [Scenario; 13] = [
         shows: "roamd knows no registrar and finds ours, and then rsplib's, by their announcements.",
         needed: &[RSPREGISTRAR],
         quick: true,
+        measured: false,
         rounds: &[("", found::by_announcements)],
     },
 ];

@@ -51,9 +51,12 @@ impl Play {
         }
     }
 
-    /// Whether hosts move: then milliseconds are what matters.
-    pub fn is_handover(&self) -> bool {
-        matches!(self, Self::Handover(_))
+    /// Whether milliseconds are what matters, as they are where hosts move.
+    pub fn is_measured(&self) -> bool {
+        match self {
+            Self::Handover(_) => true,
+            Self::Registrars(scenario) => scenario.measured,
+        }
     }
 
     /// Whether it is one of [`table::MAIN_SIX`].

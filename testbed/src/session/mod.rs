@@ -22,6 +22,7 @@ pub static ALL: [Scenario; 2] = [
         shows: "Each of three elements dies in turn: every request is seen answered once, in order, after a short pause.",
         needed: &[],
         quick: true,
+        measured: true,
         rounds: &[("killed", killed::killed), ("cut off", killed::cut_off)],
     },
     Scenario {
@@ -33,6 +34,7 @@ pub static ALL: [Scenario; 2] = [
             ("stdbuf", "coreutils"),
         ],
         quick: true,
+        measured: false,
         rounds: &[
             ("all ours", pingpong::ours),
             ("our client at rsplib's servers", pingpong::our_client),
