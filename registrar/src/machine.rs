@@ -72,7 +72,13 @@ impl Registrar {
 
     /// Does what is due. To be called when [`Self::poll_timeout`] has passed; harmless at any other time.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.asap.handle_timeout(now);
+        self.handle_timeout_having_heard(now, &asap::Heard::everything(now));
+    }
+
+    /// As [`Self::handle_timeout`], where what had come by `now` may not all have been taken yet: until it is, nobody is
+    /// held to be silent.
+    pub fn handle_timeout_having_heard(&mut self, now: Instant, heard: &asap::Heard<'_>) {
+        self.asap.handle_timeout_having_heard(now, heard);
         self.settle(now);
         self.enrp.handle_timeout(now, self.asap.handlespace_mut());
         self.settle(now);

@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::event::Why;
-use super::keepalive::Timer;
 use super::service::Registrar;
+use super::timers::Timer;
 use super::{Event, Output};
 use crate::Association;
 use crate::enrp::{Change, Effect};
@@ -58,6 +58,11 @@ impl Adoptions {
         self.places.extend(remote.iter().map(|at| (*at, key)));
         self.under_way.insert(key, Adoption { remote, attempts: 0, told: None });
         self.asked.push_back(now);
+    }
+
+    /// Over which association an element was told.
+    pub(super) fn told(&self, key: ElementKey) -> Option<Association> {
+        self.under_way.get(&key).and_then(|adoption| adoption.told)
     }
 
     /// One is answered: the next may be asked.
@@ -261,7 +266,7 @@ impl Registrar {
 
     /// An acknowledgement that makes an element ours. Says whether it did.
     pub(super) fn adopted(&mut self, now: Instant, association: Association, key: ElementKey) -> bool {
-        if self.adoptions.under_way.get(&key).and_then(|adoption| adoption.told) != Some(association) {
+        if self.adoptions.told(key) != Some(association) {
             return false;
         }
         let Some((pool, element)) = self.space.get(key) else { return false };

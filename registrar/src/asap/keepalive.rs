@@ -6,31 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::event::{Event, Reason, Why};
 use super::service::{Client, Registrar};
+use super::timers::{Heard, Timer};
 use crate::Association;
 use crate::enrp::Change;
 use crate::handlespace::ElementKey;
-
-/// What an element is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Timer {
-    /// The next keep-alive to it is due.
-    KeepAlive,
-    /// Its answer is due.
-    Answer,
-    /// The answer of the association that owned it before, and was silent, is due.
-    Probe,
-    /// The answer of its owner is due, since it is registered from elsewhere.
-    Newcomer,
-    /// The answer of an element that is to become ours is due.
-    Adopt,
-    /// ENRP wants to know whether the element answers.
-    Verify,
-}
-
-impl Timer {
-    pub(super) const ALL: [Self; 6] =
-        [Self::KeepAlive, Self::Answer, Self::Probe, Self::Newcomer, Self::Adopt, Self::Verify];
-}
 
 /// `mean` give or take up to half of it.
 fn around(mean: Duration, random: &mut SplitMix64) -> Duration {
@@ -62,8 +41,35 @@ impl Registrar {
         }
     }
 
+    /// Does what is due, but for answers that may have come and not been taken yet.
+    pub(super) fn timers(&mut self, now: Instant, heard: &Heard<'_>) {
+        let mut unheard = Vec::new();
+        while let Some((due, (timer, key))) = self.timers.pop(now, heard.together) {
+            if self.awaited(timer, key).is_some_and(|association| heard.from(association) < due) {
+                unheard.push((due, (timer, key)));
+            } else {
+                self.timer(now, due, timer, key);
+            }
+        }
+        for (due, (timer, key)) in unheard {
+            if self.awaited(timer, key).is_some() && self.timers.get((timer, key)).is_none() {
+                self.timers.set((timer, key), due);
+            }
+        }
+    }
+
+    /// From whom an answer is due.
+    fn awaited(&self, timer: Timer, key: ElementKey) -> Option<Association> {
+        match timer {
+            Timer::KeepAlive => None,
+            Timer::Answer | Timer::Newcomer | Timer::Verify => self.space.get(key)?.1.owner,
+            Timer::Probe => self.displaced.get(&key).copied(),
+            Timer::Adopt => self.adoptions.told(key),
+        }
+    }
+
     /// What was due at `due` is done.
-    pub(super) fn timer(&mut self, now: Instant, due: Instant, timer: Timer, key: ElementKey) {
+    fn timer(&mut self, now: Instant, due: Instant, timer: Timer, key: ElementKey) {
         match timer {
             Timer::KeepAlive => self.ask(now, key),
             // Whoever was held up itself, as a paused machine is, cannot say that others were silent.

@@ -46,6 +46,7 @@ mod resolution;
 mod service;
 mod settings;
 mod subscribe;
+mod timers;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -53,6 +54,7 @@ use std::sync::Arc;
 pub use event::{Counters, Event, Reason, Why};
 pub use service::Registrar;
 pub use settings::{Limits, Settings};
+pub use timers::Heard;
 
 use crate::Association;
 

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::event::Event;
-use super::keepalive::Timer;
 use super::service::Registrar;
+use super::timers::Timer;
 use crate::Association;
 use crate::handlespace::{Element, ElementKey};
 

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::event::{Event, Why};
-use super::keepalive::Timer;
 use super::newcomer::Newcomer;
 use super::service::{Client, Registrar};
+use super::timers::Timer;
 use crate::Association;
 use crate::enrp::wire::UpdateAction;
 use crate::enrp::{self, Change};

@@ -10,14 +10,14 @@ use std::time::Instant;
 
 use super::adoption::{Adoptions, remote};
 use super::event::{Counters, Event, Reason, Why};
-use super::keepalive::Timer;
 use super::newcomer::Newcomers;
 use super::places::Places;
 use super::subscribe::Subscriptions;
+use super::timers::{Heard, Timer, Timers};
 use super::{Input, Output, Settings};
 use crate::Association;
 use crate::enrp::Change;
-use crate::handlespace::{Deadlines, Element, ElementKey, Handlespace, Place};
+use crate::handlespace::{Element, ElementKey, Handlespace, Place};
 
 /// What is known of an association.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub struct Registrar {
     /// The same by where they are.
     pub(super) places: Places,
     pub(super) subscriptions: Subscriptions,
-    pub(super) timers: Deadlines<(Timer, ElementKey)>,
+    pub(super) timers: Timers,
     /// The associations that owned an element before and were silent when they were asked.
     pub(super) displaced: BTreeMap<ElementKey, Association>,
     /// Other associations of an element's host that it was registered over before; they may have ended.
@@ -77,7 +77,7 @@ impl Registrar {
             over_tcp: 0,
             places: Places::default(),
             subscriptions: Subscriptions::default(),
-            timers: Deadlines::default(),
+            timers: Timers::default(),
             displaced: BTreeMap::new(),
             earlier: BTreeMap::new(),
             newcomers: Newcomers::default(),
@@ -176,12 +176,17 @@ impl Registrar {
 
     /// Does what is due. To be called when [`Self::poll_timeout`] has passed; harmless at any other time.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(key) = self.space.pop_expired(now) {
+        self.handle_timeout_having_heard(now, &Heard::everything(now));
+    }
+
+    /// As [`Self::handle_timeout`], where what had come by `now` may not all have been taken yet: until it is, nobody is
+    /// held to be silent.
+    pub fn handle_timeout_having_heard(&mut self, now: Instant, heard: &Heard<'_>) {
+        // Whoever prolongs a life in time may have to wait until that is read.
+        while let Some(key) = self.space.pop_expired(now.min(heard.together)) {
             self.remove(key, Why::Expired);
         }
-        while let Some((due, (timer, key))) = self.timers.pop_due_since(now) {
-            self.timer(now, due, timer, key);
-        }
+        self.timers(now, heard);
         self.adopt_waiting(now);
         self.register_freed(now);
         self.push(now);
@@ -192,7 +197,8 @@ impl Registrar {
         self.outputs.pop_front()
     }
 
-    /// When to call [`Self::handle_timeout`]; `None` while nothing is due ever.
+    /// When to call [`Self::handle_timeout`]; `None` while nothing is due ever. It stays in the past while an
+    /// answer is due that may have come and not been taken yet.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let asap = [self.adoptions.poll_timeout(), self.subscriptions.next_push()];
         let due = [self.space.next_expiry(), self.timers.next()].into_iter().chain(asap);

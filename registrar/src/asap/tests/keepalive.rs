@@ -1,4 +1,5 @@
 use super::*;
+use crate::asap::Heard;
 use std::collections::BTreeSet;
 
 /// Asked every five seconds.
@@ -276,4 +277,50 @@ fn settings_that_change_while_it_runs_hold_for_the_elements_that_are_there() {
     w.registrar.reconfigure(w.now, never);
     w.pass(second(6));
     assert_eq!(w.seen("p").len(), 0);
+}
+
+/// One element of A that was asked and has not answered, with its answer just due.
+fn asked() -> World {
+    let mut w = watched();
+    w.up(A, &["10.0.0.1"]);
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    w.pass(second(8));
+    let asked = w.one_of(A, |message| matches!(message, Message::EndpointKeepAlive { .. }));
+    assert!(matches!(asked, Message::EndpointKeepAlive { id: Some(1), .. }));
+    assert_eq!(w.seen("p").len(), 1);
+    w.now = w.registrar.poll_timeout().unwrap();
+    w
+}
+
+fn look(w: &mut World, together: Instant, alone: Option<Instant>) {
+    let alone = move |association| (association == A).then_some(alone).flatten();
+    w.registrar.handle_timeout_having_heard(w.now, &Heard { together, alone: &alone });
+    w.drain();
+}
+
+#[test]
+fn nobody_is_held_to_be_silent_whose_answer_may_have_come_and_was_not_taken_yet() {
+    let before = |w: &World| w.now - Duration::from_millis(1);
+    for alone in [false, true] {
+        let mut w = asked();
+        let (due, behind) = (w.now, before(&w));
+        let heard = |at, w: &mut World| match alone {
+            true => look(w, w.now, Some(at)),
+            false => look(w, at, None),
+        };
+        heard(behind, &mut w);
+        assert_eq!(w.registrar.poll_timeout(), Some(due), "it is looked at again");
+        assert_eq!(w.seen("p").len(), 1);
+        let mut other = w.registrar.clone();
+        // Now it has been taken, and it was there.
+        w.say(A, &ack(1));
+        w.now += Duration::from_millis(10);
+        let now = w.now;
+        heard(now, &mut w);
+        assert_eq!(w.seen("p").len(), 1);
+        // Or it was not.
+        other.handle_timeout(now);
+        assert_eq!(other.counters().keep_alives_missed, 1);
+        assert_eq!(other.handlespace().len(), 0);
+    }
 }

@@ -162,7 +162,7 @@ impl Registrar {
             let Some(owner) = element.owner else { continue };
             assert!(self.clients.contains_key(&owner), "an owner is an association that is there");
             let key = self.space.key(pool.handle(), element.id).unwrap();
-            let watched = [super::super::keepalive::Timer::KeepAlive, super::super::keepalive::Timer::Answer]
+            let watched = [super::super::timers::Timer::KeepAlive, super::super::timers::Timer::Answer]
                 .iter()
                 .filter(|timer| self.timers.get((**timer, key)).is_some())
                 .count();
@@ -176,7 +176,7 @@ impl Registrar {
         for (key, newcomer) in self.newcomers.all() {
             let owner = self.space.get(key).and_then(|(_, element)| element.owner).unwrap();
             assert!(self.are_apart(owner, newcomer) && self.clients.contains_key(&newcomer));
-            assert!(self.timers.get((super::super::keepalive::Timer::Newcomer, key)).is_some());
+            assert!(self.timers.get((super::super::timers::Timer::Newcomer, key)).is_some());
         }
         assert!(self.changed.is_empty(), "every change has been told");
     }
