@@ -106,16 +106,37 @@ pub fn unread_at_most(fd: BorrowedFd<'_>) -> io::Result<u64> {
     const READABLE: u64 = 160;
     /// The shortest DATA chunk.
     const CHUNK: u64 = 20;
-    let mut v = MemInfo([0; 9]);
-    get(fd, libc::SOL_SOCKET, libc::SO_MEMINFO, &mut v)?;
-    let octets = |index: i32| u64::from(v.0[usize::try_from(index).unwrap_or(0)]);
+    let info = mem_info(fd)?;
+    let octets = |index| u64::from(info.of(index));
     Ok(octets(libc::SK_MEMINFO_RMEM_ALLOC).div_ceil(READABLE)
         + octets(libc::SK_MEMINFO_BACKLOG).div_ceil(CHUNK))
+}
+
+/// Octets of the send buffer that are in use, as the kernel counts: what was sent over a socket and is not acknowledged
+/// yet, with what it costs to keep. It falls with every chunk that is acknowledged.
+///
+/// # Errors
+/// The system's.
+pub fn unacknowledged(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    mem_info(fd).map(|info| info.of(libc::SK_MEMINFO_WMEM_QUEUED))
+}
+
+fn mem_info(fd: BorrowedFd<'_>) -> io::Result<MemInfo> {
+    let mut v = MemInfo([0; 9]);
+    get(fd, libc::SOL_SOCKET, libc::SO_MEMINFO, &mut v)?;
+    Ok(v)
 }
 
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct MemInfo([u32; 9]);
+
+impl MemInfo {
+    fn of(&self, index: i32) -> u32 {
+        usize::try_from(index).ok().and_then(|index| self.0.get(index)).copied().unwrap_or(0)
+    }
+}
+
 // SAFETY: nine integers.
 unsafe impl Plain for MemInfo {}
 

@@ -241,6 +241,27 @@ fn no_more_messages_are_unread_than_the_kernel_lets_reckon() {
 }
 
 #[test]
+fn what_a_peer_does_not_acknowledge_fills_the_send_buffer_and_what_it_does_leaves_it() {
+    in_namespace(|| {
+        let (client, server) = pair(Family::V4);
+        let waits = || sockopt::unacknowledged(client.as_fd()).unwrap();
+        assert_eq!(waits(), 0);
+        sockopt::set_send_buffer(client.as_fd(), 64 << 10).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while client.send(&SendInfo::default(), &[0; 1000]).is_ok() {
+            sent += 1;
+        }
+        let full = waits();
+        assert!(full >= sockopt::send_buffer(client.as_fd()).unwrap(), "{full}");
+        for _ in 0..sent {
+            message(&server);
+        }
+        until("all are acknowledged", || waits() == 0);
+    });
+}
+
+#[test]
 fn aborting_is_seen_by_the_peer_at_once() {
     in_namespace(|| {
         let [own, peer, _] = addresses(Family::V4);
