@@ -116,6 +116,10 @@ pub struct Asap {
     /// Whether elements may register loopback addresses from anywhere. Default: no; over an association that is
     /// itself on loopback they always may.
     pub allow_loopback: bool,
+    /// How long a client may leave all as it is that waits for it to read, when no more can be sent to it, 100ms to 10m;
+    /// then it is dropped. One that reads any of it goes on. Default 5s.
+    #[serde(deserialize_with = "value::duration::<_, 100, 600_000>")]
+    pub unread_timeout: Duration,
     /// How long a message over TCP may take from its first octet to its last, 100ms to 10m. Default 10s.
     #[serde(deserialize_with = "value::duration::<_, 100, 600_000>")]
     pub tcp_message_timeout: Duration,
@@ -137,6 +141,7 @@ impl Default for Asap {
             verify_timeout: defaults.verify_timeout,
             push_interval: defaults.push_interval,
             allow_loopback: defaults.allow_loopback,
+            unread_timeout: Duration::from_secs(5),
             tcp_message_timeout: Duration::from_secs(10),
             tcp_idle_timeout: Duration::from_secs(300),
         }

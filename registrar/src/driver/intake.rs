@@ -2,8 +2,9 @@
 //!
 //! A registration, a keep-alive's answer or anything of ENRP that waited behind ten thousand resolutions would come too
 //! late: a live element would be taken for dead. So sockets are read ahead of what can be answered, and resolutions wait
-//! here, within bounds. Associations take turns: whoever asks much waits for itself. What exceeds the bounds is
-//! dropped, and asked again when the user's timer ends (RFC 5352, T1-ENRPrequest).
+//! here, within bounds. Associations take turns: whoever asks much waits for itself. Of whom enough waits nothing more is
+//! read, if that can be told apart; else what exceeds the bounds is dropped, and asked again when the user's timer ends
+//! (RFC 5352, T1-ENRPrequest).
 
 use asap_client::wire::MessageType;
 use std::collections::VecDeque;
@@ -19,6 +20,12 @@ const PER_ASSOCIATION: usize = 256 * 1024;
 
 /// Octets that may wait of all together.
 const ALL_TOGETHER: usize = 32 << 20;
+
+/// When so many questions of an association wait, or so many octets, there is enough of it. The longest message still
+/// finds room.
+const ENOUGH: usize = 64;
+const ENOUGH_OCTETS: usize = PER_ASSOCIATION - (1 << 16) - 2 * OVERHEAD;
+const ENOUGH_TOGETHER: usize = ALL_TOGETHER - (1 << 20);
 
 /// Whether a message of ASAP may wait until the registrar has nothing more urgent to do.
 pub(super) fn may_wait(bytes: &[u8]) -> bool {
@@ -37,6 +44,8 @@ struct Line {
 pub(super) struct Intake {
     /// The first one of each association that has any.
     turns: VecDeque<(Association, Vec<u8>)>,
+    /// As many as those, of associations whose questions are not to be answered now.
+    held: Numbered<Association, Vec<u8>>,
     lines: Numbered<Association, Line>,
     octets: usize,
 }
@@ -67,9 +76,44 @@ impl Intake {
         true
     }
 
-    /// The question whose turn it is.
-    pub(super) fn pop(&mut self) -> Option<(Association, Vec<u8>)> {
+    /// How many questions of an association wait.
+    pub(super) fn of(&self, association: Association) -> usize {
+        self.lines.get(&association).map_or(0, |line| line.behind.len() + 1)
+    }
+
+    /// Whether so much waits of an association that no more of it is to be read; where much waits of all, that is little.
+    pub(super) fn has_enough(&self, association: Association) -> bool {
+        let much = |line: &Line| line.behind.len() + 1 >= ENOUGH || line.octets >= ENOUGH_OCTETS;
+        self.lines.get(&association).is_some_and(|line| self.octets >= ENOUGH_TOGETHER || much(line))
+    }
+
+    /// The questions whose turn it is: `most` at most, and of each association `each`. Those of associations that are to
+    /// be held wait until they are released.
+    pub(super) fn batch(
+        &mut self,
+        most: usize,
+        each: usize,
+        is_held: impl Fn(Association) -> bool,
+    ) -> Vec<(Association, Vec<u8>)> {
+        let mut batch = Vec::new();
+        for _ in 0..each {
+            for _ in 0..self.turns.len() {
+                if batch.len() >= most {
+                    return batch;
+                }
+                batch.extend(self.pop(&is_held));
+            }
+        }
+        batch
+    }
+
+    /// The question whose turn it is, unless it is to be held.
+    fn pop(&mut self, is_held: impl Fn(Association) -> bool) -> Option<(Association, Vec<u8>)> {
         let (association, bytes) = self.turns.pop_front()?;
+        if is_held(association) {
+            self.held.insert(association, bytes);
+            return None;
+        }
         let cost = cost(&bytes);
         self.octets = self.octets.saturating_sub(cost);
         if let Some(line) = self.lines.get_mut(&association) {
@@ -82,9 +126,16 @@ impl Intake {
         Some((association, bytes))
     }
 
-    /// Whether nothing waits.
+    /// Whether nothing waits but what is held.
     pub(super) fn is_empty(&self) -> bool {
         self.turns.is_empty()
+    }
+
+    /// The questions of an association may be answered again.
+    pub(super) fn release(&mut self, association: Association) {
+        if let Some(bytes) = self.held.remove(&association) {
+            self.turns.push_back((association, bytes));
+        }
     }
 
     /// The association has gone, and its questions with it, all but the next one: that is dropped when its turn comes.
@@ -95,6 +146,7 @@ impl Intake {
             line.octets = line.octets.saturating_sub(behind);
             self.octets = self.octets.saturating_sub(behind);
         }
+        self.release(association);
     }
 }
 
@@ -106,7 +158,11 @@ mod tests {
     const B: Association = Association(2);
 
     fn order(intake: &mut Intake) -> Vec<(Association, u8)> {
-        std::iter::from_fn(|| intake.pop()).map(|(association, bytes)| (association, bytes[0])).collect()
+        intake
+            .batch(1_000, 1_000, |_| false)
+            .into_iter()
+            .map(|(association, bytes)| (association, bytes[0]))
+            .collect()
     }
 
     #[test]
@@ -128,6 +184,58 @@ mod tests {
         assert_eq!(order(&mut intake), [(A, 1), (B, 4), (A, 2), (B, 5), (A, 3)]);
         assert!(intake.is_empty() && intake.lines.is_empty());
         assert_eq!(intake.octets, 0);
+    }
+
+    #[test]
+    fn no_association_has_more_than_its_share_of_a_batch() {
+        let mut intake = Intake::default();
+        for (association, number) in [(A, 1), (A, 2), (A, 3), (B, 4)] {
+            assert!(intake.push(association, &[number]));
+        }
+        let numbers = |batch: Vec<(_, Vec<u8>)>| batch.into_iter().map(|(_, q)| q[0]).collect::<Vec<_>>();
+        assert_eq!(numbers(intake.batch(64, 2, |_| false)), [1, 4, 2]);
+        assert_eq!(numbers(intake.batch(64, 2, |_| false)), [3]);
+        assert!(intake.push(A, &[5]) && intake.push(B, &[6]));
+        assert_eq!(numbers(intake.batch(1, 2, |_| false)), [5]);
+    }
+
+    #[test]
+    fn who_is_held_is_not_answered_until_it_is_released_and_keeps_its_order() {
+        let mut intake = Intake::default();
+        for (association, number) in [(A, 1), (A, 2), (B, 3)] {
+            assert!(intake.push(association, &[number]));
+        }
+        assert_eq!(intake.batch(64, 4, |it| it == A), [(B, vec![3])]);
+        assert!(intake.is_empty(), "nothing is to be done");
+        assert!(intake.push(A, &[4]));
+        assert_eq!(intake.batch(64, 4, |_| false), []);
+        assert_eq!(intake.of(A), 3);
+        intake.release(A);
+        assert_eq!(order(&mut intake), [(A, 1), (A, 2), (A, 4)]);
+        assert_eq!((intake.octets, intake.of(A)), (0, 0));
+        intake.push(A, &[5]);
+        intake.batch(64, 4, |_| true);
+        intake.forget(A);
+        assert_eq!(order(&mut intake), [(A, 5)]);
+    }
+
+    #[test]
+    fn of_whom_enough_waits_the_longest_message_finds_room_all_the_same() {
+        for length in [1, 24, 1_000, 65_535] {
+            let mut intake = Intake::default();
+            for length in std::iter::repeat_n(length, ENOUGH).chain([65_535]) {
+                if !intake.has_enough(A) {
+                    assert!(intake.push(A, &vec![0; length]));
+                }
+            }
+            assert!((2..=ENOUGH).contains(&intake.of(A)) && !intake.has_enough(B));
+        }
+        let mut intake = Intake::default();
+        let full = (10..).map(Association).find(|association| {
+            assert!(intake.push(*association, &[0; 65_535]));
+            intake.has_enough(*association)
+        });
+        assert!(intake.of(full.unwrap()) == 1 && !intake.has_enough(A) && intake.push(A, &[0; 65_535]));
     }
 
     #[test]

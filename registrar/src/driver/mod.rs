@@ -9,12 +9,15 @@ mod bell;
 mod client;
 mod command;
 mod control;
+mod full;
 mod intake;
 mod log;
 mod multicast;
 mod notify;
 mod numbered;
 mod outstanding;
+mod own;
+mod reading;
 mod serve;
 mod socket;
 mod tcp;
@@ -166,7 +169,7 @@ impl Server {
         let desk = Desk::new(queries.clone(), commands, feed.clone());
         let drained = Arc::clone(&desk.drained);
         let hosts = self.http.hosts();
-        let service = Service::new(self.config, self.sockets, self.others, names, random(), feed, hosts);
+        let service = Service::new(self.config, self.sockets, self.others, names, random(), feed, hosts)?;
         let mut service = Running::start(service, asked, commanded)?;
         notify::notify("READY=1");
         let failed = tokio::select! {

@@ -1,8 +1,9 @@
 //! What was sent and not yet acknowledged, so that a client that does not read harms nobody but itself.
 //!
 //! All associations of a one-to-many socket share one send buffer in the kernel. So each gets a window of it that it has
-//! to acknowledge whole before it gets another one; the rest waits here, in bounded queues. Whoever exceeds the bounds is
-//! given up.
+//! to acknowledge whole before it gets another one. Whoever needs more gets a socket of its own ([`super::own`]), whose
+//! buffer is its window: it is sent what the kernel takes. The rest waits here, in bounded queues, and for whom something
+//! waits no question is answered. Whoever exceeds the bounds, or leaves a full window as it is for too long, is given up.
 //!
 //! Whether all is acknowledged the kernel tells by a notification ("sender dry"). For every answer that would cost as
 //! much as reading a message, so it is asked for when much of a window is used, or the kernel's buffer is full.
@@ -11,6 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::full::Full;
 use super::numbered::Numbered;
 use crate::Association;
 
@@ -46,6 +48,10 @@ struct Line {
     asked: Option<Instant>,
     queue: VecDeque<Arc<[u8]>>,
     queued: usize,
+    /// It has a socket of its own.
+    own: bool,
+    /// That one's window is full.
+    full: Option<Full>,
 }
 
 /// The accounts of all associations.
@@ -64,7 +70,17 @@ fn cost(bytes: &[u8]) -> usize {
 
 impl Line {
     fn has_room(&self, cost: usize) -> bool {
-        self.in_kernel == 0 || self.in_kernel + cost <= WINDOW
+        match self.own {
+            true => self.full.is_none(),
+            false => self.in_kernel == 0 || self.in_kernel + cost <= WINDOW,
+        }
+    }
+
+    /// Something is given to the kernel.
+    fn give(&mut self, cost: usize) {
+        if !self.own {
+            self.in_kernel += cost;
+        }
     }
 }
 
@@ -79,16 +95,27 @@ impl Outstanding {
         (self.per_association, self.all_together) = (per_association, all_together);
     }
 
-    /// A message for an association.
-    pub(super) fn offer(&mut self, association: Association, bytes: &Arc<[u8]>) -> Offer {
+    /// The association has a socket of its own from now on. What it has in the kernel went along.
+    pub(super) fn own(&mut self, association: Association) {
+        let line = self.lines.entry(association).or_default();
+        (line.own, line.in_kernel) = (true, 0);
+    }
+
+    /// Whether something is queued for an association.
+    pub(super) fn waits_for(&self, association: Association) -> bool {
+        self.lines.get(&association).is_some_and(|line| !line.queue.is_empty())
+    }
+
+    /// A message for an association. What it has asked for is queued however much there is: its next questions wait.
+    pub(super) fn offer(&mut self, association: Association, bytes: &Arc<[u8]>, asked_for: bool) -> Offer {
         let cost = cost(bytes);
         let too_much = self.total > 0 && self.total + cost > self.all_together;
         let line = self.lines.entry(association).or_default();
         if line.queue.is_empty() && line.has_room(cost) {
-            line.in_kernel += cost;
+            line.give(cost);
             return Offer::Send;
         }
-        if line.queued > 0 && line.queued + cost > self.per_association {
+        if !asked_for && line.queued > 0 && line.queued + cost > self.per_association {
             return Offer::GiveUp(association);
         }
         if too_much {
@@ -101,10 +128,11 @@ impl Outstanding {
     }
 
     /// The kernel has no room for what was just taken: it goes back to the head of its queue.
-    pub(super) fn refused(&mut self, association: Association, bytes: Arc<[u8]>) {
+    pub(super) fn refused(&mut self, now: Instant, association: Association, bytes: Arc<[u8]>) {
         let line = self.lines.entry(association).or_default();
         let cost = cost(&bytes);
         line.in_kernel = line.in_kernel.saturating_sub(cost);
+        line.full = line.own.then(|| Full::new(now));
         line.queued += cost;
         self.total += cost;
         line.queue.push_front(bytes);
@@ -132,12 +160,36 @@ impl Outstanding {
             .collect()
     }
 
+    /// The window of a socket of its own has room again.
+    pub(super) fn room(&mut self, association: Association) {
+        if let Some(line) = self.lines.get_mut(&association) {
+            line.full = None;
+        }
+    }
+
+    /// Those whose window is full.
+    pub(super) fn full(&self) -> Vec<Association> {
+        self.lines.iter().filter(|(_, line)| line.full.is_some()).map(|(a, _)| *a).collect()
+    }
+
+    /// A full window was looked at: see [`Full::is_left`].
+    pub(super) fn is_deaf(
+        &mut self,
+        now: Instant,
+        association: Association,
+        octets: u32,
+        patience: Duration,
+    ) -> bool {
+        let full = self.lines.get_mut(&association).and_then(|line| line.full.as_mut());
+        full.is_some_and(|full| full.is_left(now, octets, patience))
+    }
+
     /// The association has acknowledged all that is in the kernel.
     pub(super) fn dry(&mut self, association: Association) {
         let Some(line) = self.lines.get_mut(&association) else { return };
         line.in_kernel = 0;
         line.asked = None;
-        if line.queue.is_empty() {
+        if line.queue.is_empty() && !line.own {
             self.lines.remove(&association);
         }
     }
@@ -151,7 +203,7 @@ impl Outstanding {
         }
         line.queued -= cost;
         self.total -= cost;
-        line.in_kernel += cost;
+        line.give(cost);
         line.queue.pop_front()
     }
 
@@ -182,6 +234,14 @@ impl Outstanding {
         lines.max_by_key(|(_, line)| line.in_kernel).map(|(association, _)| *association)
     }
 
+    /// Those with most in the kernel's shared buffer as far as is known, so many at most.
+    pub(super) fn heaviest(&self, most: usize, shares: impl Fn(&Association) -> bool) -> Vec<Association> {
+        let lines = self.lines.iter().filter(|(association, line)| line.in_kernel > 0 && shares(association));
+        let mut all: Vec<_> = lines.map(|(association, line)| (line.in_kernel, *association)).collect();
+        all.sort_unstable_by(|one, other| other.cmp(one));
+        all.into_iter().take(most).map(|(_, association)| association).collect()
+    }
+
     fn greatest(&self) -> Option<Association> {
         self.lines.iter().max_by_key(|(_, line)| line.queued).map(|(a, _)| *a)
     }
@@ -206,10 +266,10 @@ mod tests {
     #[test]
     fn an_association_gets_a_window_and_the_next_when_it_has_acknowledged_the_first() {
         let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
-        assert_eq!(o.offer(A, &bytes(40_000)), Offer::Send);
+        assert_eq!(o.offer(A, &bytes(40_000), false), Offer::Send);
         assert!(o.ask(t, A) && !o.ask(t, A), "the kernel is asked, and once is enough");
-        assert_eq!(o.offer(A, &bytes(40_000)), Offer::Wait);
-        assert_eq!(o.offer(A, &bytes(1)), Offer::Wait, "the order is kept");
+        assert_eq!(o.offer(A, &bytes(40_000), false), Offer::Wait);
+        assert_eq!(o.offer(A, &bytes(1), false), Offer::Wait, "the order is kept");
         assert_eq!(o.next(A), None);
         o.dry(A);
         assert_eq!(o.next(A).unwrap().len(), 40_000);
@@ -225,7 +285,7 @@ mod tests {
         let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
         let mut asked = 0;
         for _ in 0..10_000 {
-            assert_eq!(o.offer(A, &bytes(100)), Offer::Send);
+            assert_eq!(o.offer(A, &bytes(100), false), Offer::Send);
             if o.ask(t, A) {
                 asked += 1;
                 o.dry(A);
@@ -237,16 +297,16 @@ mod tests {
     #[test]
     fn the_largest_message_fits_a_window_of_its_own() {
         let mut o = Outstanding::new(1 << 20, 1 << 20);
-        assert_eq!(o.offer(A, &bytes(65_535)), Offer::Send);
+        assert_eq!(o.offer(A, &bytes(65_535), false), Offer::Send);
     }
 
     #[test]
     fn who_lets_too_much_gather_is_given_up() {
         let mut o = Outstanding::new(100_000, 1 << 20);
-        assert_eq!(o.offer(A, &bytes(60_000)), Offer::Send);
-        assert_eq!(o.offer(A, &bytes(60_000)), Offer::Wait);
-        assert_eq!(o.offer(A, &bytes(60_000)), Offer::GiveUp(A));
-        assert_eq!(o.offer(B, &bytes(30_000)), Offer::Send);
+        assert_eq!(o.offer(A, &bytes(60_000), false), Offer::Send);
+        assert_eq!(o.offer(A, &bytes(60_000), false), Offer::Wait);
+        assert_eq!(o.offer(A, &bytes(60_000), false), Offer::GiveUp(A));
+        assert_eq!(o.offer(B, &bytes(30_000), false), Offer::Send);
         o.forget(A);
         assert_eq!((o.total, o.of(A)), (0, 0));
     }
@@ -255,20 +315,20 @@ mod tests {
     fn when_all_together_let_too_much_gather_the_greatest_is_given_up() {
         let mut o = Outstanding::new(90_000, 100_000);
         for association in [A, B] {
-            assert_eq!(o.offer(association, &bytes(60_000)), Offer::Send);
+            assert_eq!(o.offer(association, &bytes(60_000), false), Offer::Send);
         }
-        assert_eq!(o.offer(A, &bytes(60_000)), Offer::Wait);
-        assert_eq!(o.offer(B, &bytes(50_000)), Offer::GiveUp(A));
+        assert_eq!(o.offer(A, &bytes(60_000), false), Offer::Wait);
+        assert_eq!(o.offer(B, &bytes(50_000), false), Offer::GiveUp(A));
         o.forget(A);
-        assert_eq!(o.offer(B, &bytes(50_000)), Offer::Wait);
+        assert_eq!(o.offer(B, &bytes(50_000), false), Offer::Wait);
     }
 
     #[test]
     fn what_the_kernel_refuses_is_sent_first_later() {
         let mut o = Outstanding::new(1 << 20, 1 << 20);
-        assert_eq!(o.offer(A, &bytes(1)), Offer::Send);
-        o.refused(A, bytes(1));
-        assert_eq!(o.offer(A, &bytes(2)), Offer::Wait);
+        assert_eq!(o.offer(A, &bytes(1), false), Offer::Send);
+        o.refused(now(), A, bytes(1));
+        assert_eq!(o.offer(A, &bytes(2), false), Offer::Wait);
         assert_eq!(o.waiting(), [A]);
         assert_eq!(o.next(A).unwrap().len(), 1);
         assert_eq!(o.next(A).unwrap().len(), 2);
@@ -279,8 +339,8 @@ mod tests {
     #[test]
     fn when_the_kernel_is_full_the_one_that_does_not_acknowledge_is_to_blame() {
         let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
-        o.offer(A, &bytes(50_000));
-        o.offer(B, &bytes(60_000));
+        o.offer(A, &bytes(50_000), false);
+        o.offer(B, &bytes(60_000), false);
         assert_eq!(o.culprit(t + PATIENCE, |_| true), None, "nobody knows yet");
         let mut asked = o.ask_all(t);
         asked.sort_unstable();
@@ -296,5 +356,60 @@ mod tests {
         );
         o.dry(A);
         assert_eq!(o.culprit(t + PATIENCE, |_| true), None);
+    }
+
+    #[test]
+    fn what_was_asked_for_is_queued_whatever_the_bound_and_what_was_not_is_not() {
+        let mut o = Outstanding::new(100_000, 1 << 20);
+        for _ in 0..4 {
+            assert_ne!(o.offer(A, &bytes(60_000), true), Offer::GiveUp(A));
+        }
+        assert!(o.waits_for(A) && !o.waits_for(B));
+        assert_eq!(o.offer(A, &bytes(1), false), Offer::GiveUp(A));
+    }
+
+    #[test]
+    fn on_a_socket_of_its_own_an_association_is_sent_what_the_kernel_takes() {
+        let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
+        assert_eq!(o.offer(A, &bytes(60_000), false), Offer::Send);
+        assert_eq!(o.offer(A, &bytes(60_000), false), Offer::Wait);
+        o.own(A);
+        assert_eq!(o.next(A).unwrap().len(), 60_000);
+        for _ in 0..100 {
+            assert_eq!(o.offer(A, &bytes(60_000), false), Offer::Send);
+            assert!(!o.ask(t, A), "its buffer tells");
+        }
+        o.refused(t, A, bytes(60_000));
+        assert_eq!(o.offer(A, &bytes(1), false), Offer::Wait);
+        assert_eq!((o.next(A), o.full()), (None, vec![A]));
+        o.dry(A);
+        assert_eq!(o.next(A), None);
+        o.room(A);
+        assert_eq!(o.next(A).unwrap().len(), 60_000);
+        assert_eq!(o.next(A).unwrap().len(), 1);
+        assert_eq!((o.next(A), o.total, o.full()), (None, 0, Vec::new()));
+        assert!(o.heaviest(10, |_| true).is_empty(), "it shares nothing");
+    }
+
+    #[test]
+    fn only_who_leaves_a_full_window_as_it_is_is_deaf() {
+        let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
+        o.own(A);
+        assert!(!o.is_deaf(t + PATIENCE, A, 1, PATIENCE), "nothing waits");
+        assert_eq!(o.offer(A, &bytes(10), false), Offer::Send);
+        o.refused(t, A, bytes(10));
+        assert!(o.is_deaf(t + PATIENCE, A, 1, PATIENCE));
+        o.room(A);
+        assert!(!o.is_deaf(t + PATIENCE, A, 1, PATIENCE));
+    }
+
+    #[test]
+    fn those_with_most_in_the_shared_buffer_are_named_first() {
+        let mut o = Outstanding::new(1 << 20, 1 << 20);
+        o.offer(A, &bytes(100), false);
+        o.offer(B, &bytes(200), false);
+        assert_eq!(o.heaviest(10, |_| true), [B, A]);
+        assert_eq!(o.heaviest(1, |_| true), [B]);
+        assert_eq!(o.heaviest(10, |association| *association != B), [A]);
     }
 }

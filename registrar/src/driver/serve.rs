@@ -1,22 +1,22 @@
 //! The service: what sockets say goes to the machine, what the machine says goes to sockets.
 
 mod announces;
+mod apart;
 mod operate;
 mod round;
+mod sending;
 mod streams;
 #[cfg(test)]
 mod tests;
 mod thread;
 
-use asap_client::wire;
-use sctp_sys::event::{AssocChange, EventType, Notification};
+use sctp_sys::event::{AssocChange, Notification};
 use sctp_sys::sockopt;
-use sctp_sys::{AssocId, SendInfo, Socket};
+use sctp_sys::{AssocId, Socket};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
@@ -27,9 +27,11 @@ use super::intake::Intake;
 use super::log::Log;
 use super::multicast::{Announcements, Groups};
 use super::numbered::Numbered;
-use super::outstanding::{Offer, Outstanding};
+use super::outstanding::Outstanding;
+use super::own::Own;
+use super::reading::{Reading, Shares};
 use super::socket::Role;
-use super::tcp::{Listeners, Tcp};
+use super::tcp::{self, Listeners, Tcp};
 use crate::announce::Announcer;
 use crate::config::Config;
 use crate::machine::{Input, Output, Registrar};
@@ -37,7 +39,7 @@ use crate::monitor::Feed;
 use crate::query::{Query, Surroundings};
 use crate::{Association, asap, enrp};
 
-/// How soon it is tried again when the kernel's send buffer is full.
+/// How soon it is tried again when the kernel's send buffer is full, and looked again whether somebody was heard.
 const RETRY: Duration = Duration::from_millis(20);
 
 /// An association as the kernel names it: the socket's place in the list, and the number there.
@@ -58,8 +60,16 @@ pub(super) struct Others {
 pub(super) struct Service {
     registrar: Registrar,
     sockets: Vec<(Role, Socket)>,
-    /// Which of them may have something to be read.
+    /// Which of them may have something to be read; last, those with one association each.
     readable: Vec<bool>,
+    /// Until when each has been read.
+    readings: Vec<Reading>,
+    /// Who sends much over those of ASAP.
+    shares: Shares,
+    /// Those with one association each. Their numbers follow.
+    own: Own,
+    /// After one could not be had: when to try again.
+    apart_again: Option<Instant>,
     places: Numbered<Place, Association>,
     associations: Numbered<Association, Place>,
     /// Associations to other registrars that are being set up, and where they lead.
@@ -79,6 +89,12 @@ pub(super) struct Service {
     next: u64,
     /// The kernel refused something for lack of room: when to try again.
     retry: Option<Instant>,
+    /// Questions are being answered.
+    answering: bool,
+    /// When full windows are looked at again.
+    deaf_look: Option<Instant>,
+    /// Answers are due that may have come, of associations that are not read now: when to look again.
+    unheard_look: Option<Instant>,
     dropped: u64,
     /// Questions for which there was no room.
     unheard: u64,
@@ -100,18 +116,23 @@ impl Service {
         random: u64,
         feed: Feed,
         hosts: watch::Sender<Vec<String>>,
-    ) -> Self {
+    ) -> io::Result<Self> {
+        let now = Instant::now();
         let identifier = u32::try_from(random >> 32).unwrap_or(0).max(1);
         let limits = &config.limits;
-        Self {
+        Ok(Self {
             registrar: Registrar::new(
-                Instant::now(),
+                now,
                 config.settings(identifier),
                 config.enrp_settings(identifier),
                 random,
             ),
-            sockets,
             readable: Vec::new(),
+            readings: sockets.iter().map(|_| Reading::new(now)).collect(),
+            shares: Shares::default(),
+            own: Own::new(now, sockets.len(), tcp::room(&config))?,
+            apart_again: None,
+            sockets,
             places: Numbered::default(),
             associations: Numbered::default(),
             connecting: BTreeMap::new(),
@@ -122,7 +143,7 @@ impl Service {
             tcp: Tcp::new(others.streams, &config),
             announcements: Announcements::new(others.groups),
             announcer: Announcer::new(
-                Instant::now(),
+                now,
                 config.settings(identifier).server,
                 config.multicast.t6_serverannounce,
                 random.rotate_left(17),
@@ -132,9 +153,12 @@ impl Service {
                 limits.outstanding_octets,
             ),
             listening,
-            now: Instant::now(),
+            now,
             next: 1,
             retry: None,
+            answering: false,
+            deaf_look: None,
+            unheard_look: None,
             dropped: 0,
             unheard: 0,
             log: Log::default(),
@@ -142,7 +166,7 @@ impl Service {
             hosts,
             draining: None,
             config,
-        }
+        })
     }
 
     fn notification(&mut self, now: Instant, socket: usize, notification: &Notification) {
@@ -160,6 +184,7 @@ impl Service {
                     }
                     AssocChange::CommLost | AssocChange::ShutdownComplete | AssocChange::CantStart => {
                         self.gone(now, place);
+                        self.own.close(socket);
                     }
                     AssocChange::Other(_) => {}
                 }
@@ -188,7 +213,7 @@ impl Service {
             return Some(*association);
         }
         self.connecting.remove(&place);
-        let fd = self.sockets.get(place.socket)?.1.as_fd();
+        let fd = self.socket(place.socket)?.as_fd();
         let peers = peers(fd, place.assoc)?;
         let first = *peers.first()?;
         let from = sockopt::status(fd, place.assoc).ok().and_then(|status| status.primary.address);
@@ -196,6 +221,9 @@ impl Service {
         self.next += 1;
         self.places.insert(place, association);
         self.associations.insert(association, place);
+        if self.is_own(place) {
+            self.outstanding.own(association);
+        }
         let (from, port) = (from.unwrap_or(first).ip().to_canonical(), first.port());
         tracing::debug!(%association, %from, port, "association up");
         let input = match self.role(place) {
@@ -212,9 +240,9 @@ impl Service {
     }
 
     fn addresses(&mut self, now: Instant, place: Place, association: Association) {
-        let Some((role, socket)) = self.sockets.get(place.socket) else { return };
+        let Some(socket) = self.socket(place.socket) else { return };
         let Some(peers) = peers(socket.as_fd(), place.assoc) else { return };
-        let input = match role {
+        let input = match self.role(place) {
             Role::Asap => {
                 let addresses = peers.iter().map(SocketAddr::ip).collect();
                 Input::Asap(asap::Input::Addresses { association, addresses })
@@ -300,20 +328,24 @@ impl Service {
         if self.tcp.abort(association) {
             return self.outstanding.forget(association);
         }
-        if let Some(place) = self.associations.get(&association)
-            && let Some((_, socket)) = self.sockets.get(place.socket)
+        let place = self.associations.get(&association).copied();
+        if let Some(place) = place
+            && let Some(socket) = self.socket(place.socket)
             && let Err(error) = socket.abort(place.assoc)
         {
             tracing::debug!(%association, %error, "cannot be aborted");
         }
         self.forget(association);
+        if let Some(place) = place {
+            self.own.close(place.socket);
+        }
     }
 
-    /// Something is due: the machine, or another try at a full buffer.
+    /// Something is due: the machine, another try at a full buffer, or a look at full windows.
     fn wake(&mut self) {
         let now = self.now;
         if self.registrar.poll_timeout().is_some_and(|at| at <= now) {
-            self.registrar.handle_timeout(now);
+            self.time_out(now);
         }
         self.announce(now);
         if self.retry.is_some_and(|at| at <= now) {
@@ -322,6 +354,7 @@ impl Service {
                 self.flush(now, association);
             }
         }
+        self.drop_deaf(now);
         self.drain();
     }
 
@@ -354,85 +387,6 @@ impl Service {
                     }
                 }
             }
-        }
-    }
-
-    fn send(&mut self, association: Association, bytes: Arc<[u8]>) {
-        let now = self.now;
-        while self.associations.contains_key(&association) || self.tcp.has(association) {
-            match self.outstanding.offer(association, &bytes) {
-                Offer::Send => return self.give(now, association, bytes),
-                Offer::Wait => return,
-                Offer::GiveUp(slow) => self.drop_slow(now, slow),
-            }
-        }
-    }
-
-    fn drop_slow(&mut self, now: Instant, association: Association) {
-        let octets = self.outstanding.of(association);
-        tracing::warn!(%association, octets, "does not read what is sent to it; dropped");
-        self.feed.registrar(
-            "dropped",
-            &format!("association {association} does not read what is sent to it; dropped"),
-        );
-        self.dropped += 1;
-        self.give_up(now, association);
-    }
-
-    /// Sends what is queued for an association, as far as its window goes.
-    fn flush(&mut self, now: Instant, association: Association) {
-        while self.retry.is_none()
-            && let Some(bytes) = self.outstanding.next(association)
-        {
-            self.give(now, association, bytes);
-        }
-    }
-
-    fn give(&mut self, now: Instant, association: Association, bytes: Arc<[u8]>) {
-        if self.give_to_stream(association, &bytes) {
-            return;
-        }
-        let Some(place) = self.associations.get(&association) else { return };
-        let Some((role, socket)) = self.sockets.get(place.socket) else { return };
-        let ppid = match role {
-            Role::Asap => wire::PPID,
-            Role::Enrp => enrp::wire::PPID,
-        };
-        let info = SendInfo { ppid, assoc: place.assoc, ..SendInfo::default() };
-        match socket.send(&info, &bytes) {
-            Ok(_) => {
-                if self.outstanding.ask(now, association) {
-                    self.tell_when_dry(association, true);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.outstanding.refused(association, bytes);
-                self.retry = Some(now + RETRY);
-                for association in self.outstanding.ask_all(now) {
-                    self.tell_when_dry(association, true);
-                }
-                let associations = &self.associations;
-                let shares = |association: &Association| associations.contains_key(association);
-                if let Some(slow) = self.outstanding.culprit(now, shares) {
-                    self.drop_slow(now, slow);
-                }
-            }
-            Err(error) => {
-                tracing::debug!(%association, %error, "cannot be sent to; dropped");
-                self.give_up(now, association);
-            }
-        }
-    }
-
-    /// Whether the kernel is to tell when an association has acknowledged all. If it has, it tells so at once.
-    fn tell_when_dry(&self, association: Association, on: bool) {
-        let place = self.associations.get(&association);
-        let socket = place.and_then(|place| Some((place, &self.sockets.get(place.socket)?.1)));
-        if let Some((place, socket)) = socket
-            && let Err(error) = sockopt::set_event(socket.as_fd(), place.assoc, EventType::SenderDry, on)
-        {
-            // It has ended, and that is told too.
-            tracing::debug!(%association, %error, "cannot be asked whether it has acknowledged all");
         }
     }
 

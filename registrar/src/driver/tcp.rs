@@ -205,18 +205,20 @@ impl Drop for Tcp {
     }
 }
 
-/// How many connections there may be at a time: as many as associations, as far as file descriptors go.
-fn room(config: &Config) -> usize {
+/// How many connections there may be at a time, and how many associations with a socket of their own: as many of each as
+/// associations, as far as file descriptors go.
+pub(super) fn room(config: &Config) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let reserve = RESERVE + u64::try_from(config.http.connections).unwrap_or(u64::MAX);
-    let wanted = u64::try_from(config.limits.associations).unwrap_or(u64::MAX).saturating_add(reserve);
+    let each = u64::try_from(config.limits.associations).unwrap_or(u64::MAX);
+    let wanted = each.saturating_mul(2).saturating_add(reserve);
     let limit = getrlimit(Resource::Nofile);
     let mut soft = limit.current.unwrap_or(u64::MAX);
     let possible = limit.maximum.map_or(wanted, |hard| wanted.min(hard));
     if soft < possible && setrlimit(Resource::Nofile, Rlimit { current: Some(possible), ..limit }).is_ok() {
         soft = possible;
     }
-    let room = usize::try_from(soft.saturating_sub(reserve)).unwrap_or(usize::MAX);
+    let room = usize::try_from(soft.saturating_sub(reserve) / 2).unwrap_or(usize::MAX);
     room.clamp(1, config.limits.associations)
 }
 

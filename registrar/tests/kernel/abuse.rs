@@ -38,9 +38,11 @@ fn garbage_of_any_kind_is_survived_while_another_association_is_served() {
         garbage.send(wire::PPID, &[0x4f, 0, 0, 4]);
         assert_eq!(places(&user.ask(&resolution("p", false)))[0].0, 1);
     }
-    let dump = world.dump();
-    assert!(dump.counters.faults.malformed > 200 && dump.counters.faults.wrong_ppid > 150, "{dump}");
-    assert!(dump.counters.errors_sent > 200, "{dump}");
+    // Who sends so much is read by itself, after the others.
+    world.until(|dump| {
+        let faults = &dump.counters.faults;
+        faults.malformed > 200 && faults.wrong_ppid > 150 && dump.counters.errors_sent > 200
+    });
     element.register("p", 1, "10.0.0.2");
 }
 
@@ -123,29 +125,31 @@ fn a_subscriber_that_never_reads_is_dropped_and_the_others_are_pushed_to() {
 #[test]
 fn many_clients_that_never_read_cannot_use_up_the_kernels_buffer() {
     // Without the right to a large buffer all associations share some 400 KiB.
-    let world = World::unprivileged(QUIET);
+    let world = World::unprivileged(&format!("{QUIET}unread_timeout = \"1s\"\n"));
     let mut element = Client::connect("10.0.0.2");
     for id in 0..100 {
         element.register("p", id, "10.0.0.2");
     }
     let mut user = Client::connect("10.0.0.5");
-    let deaf: Vec<_> = (0..20).map(|_| Client::connect("10.0.0.3")).collect();
+    let mut deaf: Vec<_> = (0..20).map(|_| Client::connect("10.0.0.3")).collect();
     let ask = resolution("p", false);
     let mut longest = std::time::Duration::ZERO;
-    for _ in 0..60 {
-        for client in &deaf {
+    while !deaf.is_empty() {
+        deaf.retain(|client| {
             client.socket.set_nonblocking(true).unwrap();
             let info = sctp_sys::SendInfo { ppid: wire::PPID, ..Default::default() };
-            // Some are dropped by and by; the others go on.
-            let _ = client.socket.send(&info, &ask.encode());
-        }
+            match client.socket.send(&info, &ask.encode()) {
+                Ok(_) => true,
+                Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
+            }
+        });
         let start = Instant::now();
         assert_eq!(places(&user.ask(&ask)).len(), 100);
         longest = longest.max(start.elapsed());
+        assert!(longest.as_secs() < 5, "{longest:?}, {} are left", deaf.len());
     }
     let dump = world.dump();
-    eprintln!("longest answer {longest:?}, dropped {}", dump.dropped_not_reading);
-    assert!(dump.dropped_not_reading > 0, "{dump}");
-    assert!(longest.as_secs() < 5, "{longest:?}");
+    eprintln!("longest answer {longest:?}");
+    assert_eq!((dump.dropped_not_reading, dump.associations.len()), (20, 2), "{dump}");
     world.assert_serves();
 }

@@ -9,5 +9,6 @@ mod multicast;
 mod peers;
 mod rsplib;
 mod service;
+mod storm;
 mod tcp;
 mod world;

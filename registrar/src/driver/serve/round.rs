@@ -1,8 +1,8 @@
-//! The loop: everything that can be read is read, up to a number; what keeps the pool alive is handled at once, and then a
-//! few of the questions that wait.
+//! The loop: everything that can be read is read, up to a number, other registrars first; what keeps the pool alive is
+//! handled at once, and then a few of the questions that wait.
 
 use asap_client::wire;
-use sctp_sys::Received;
+use sctp_sys::{Received, sockopt};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -19,11 +19,16 @@ use crate::machine::Input;
 use crate::query::Query;
 use crate::{Association, asap, enrp};
 
-/// What is read from a socket in one round at most.
-const READS: usize = 256;
+/// What is read from a socket in one round at most. A round is to be short: on a single processor nobody else has a turn
+/// meanwhile.
+const READS: usize = 64;
 
-/// Questions that are answered in one round at most.
+/// Questions that are answered in one round at most; and while a socket that many share has more to be read.
 const ANSWERS: usize = 64;
+const ANSWERS_BEHIND: usize = 16;
+
+/// Questions of one association that are answered together: while answers of one do not leave, so many more may come.
+const TOGETHER: usize = 4;
 
 /// A socket that cannot be read so often in a row is given up, and the registrar with it.
 const FAILURES: u32 = 100;
@@ -49,7 +54,7 @@ impl Service {
         let mut wishes = Wishes { queries, commands };
         // Whoever was heard to have nothing rings when there is something.
         let mut all_heard = false;
-        self.readable = vec![true; self.sockets.len()];
+        self.readable = vec![true; self.sockets.len() + 1];
         self.tell_where_we_are();
         while !bell.is_over() {
             self.now = Instant::now();
@@ -60,29 +65,50 @@ impl Service {
             self.now = Instant::now();
             self.wake();
             self.answer_waiting();
-            let idle = all_heard && self.intake.is_empty() && !self.readable.contains(&true);
+            let all_read = !self.readable.contains(&true) && self.own.waiting() == 0;
+            let idle = all_heard && self.intake.is_empty() && all_read;
             let limit = if idle { self.idle_for() } else { Some(Duration::ZERO) };
-            let sockets = self.sockets.iter().map(|(_, socket)| socket.as_fd());
-            bell.wait(sockets, &mut self.readable, limit)?;
+            self.wait(bell, limit)?;
         }
         Ok(())
     }
 
     /// How long there is nothing to do of its own accord; `None`: for ever.
     fn idle_for(&self) -> Option<Duration> {
-        let due = [self.registrar.poll_timeout(), self.retry, self.next_announcement()];
+        let machine =
+            self.registrar.poll_timeout().map(|at| self.unheard_look.map_or(at, |look| look.max(at)));
+        let due = [machine, self.retry, self.next_announcement(), self.deaf_look];
         due.into_iter().flatten().min().map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Waits until there is something to be read, or for so long.
+    fn wait(&mut self, bell: &Bell, limit: Option<Duration>) -> io::Result<()> {
+        let before = Instant::now();
+        let sockets = self.sockets.iter().map(|(_, socket)| socket.as_fd());
+        bell.wait(sockets.chain([self.own.watch()]), &mut self.readable, limit)?;
+        for (reading, readable) in self.readings.iter_mut().zip(&self.readable) {
+            if !readable {
+                reading.was_empty(before);
+            }
+        }
+        if self.readable.last() == Some(&false) {
+            self.own.told_nothing(before);
+        }
+        Ok(())
     }
 
     /// Reads what is there, within bounds.
     fn read(&mut self) -> io::Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        for index in 0..self.sockets.len() {
-            if self.readable.get(index) == Some(&true) {
-                let all = self.read_one(index, &mut buffer)?;
-                self.readable[index] = !all;
+        for role in [Role::Enrp, Role::Asap] {
+            for index in 0..self.sockets.len() {
+                if self.sockets[index].0 == role && self.readable.get(index) == Some(&true) {
+                    let all = self.read_one(index, &mut buffer)?;
+                    self.readable[index] = !all;
+                }
             }
         }
+        self.read_own(&mut buffer)?;
         self.buffer = buffer;
         Ok(())
     }
@@ -123,10 +149,15 @@ impl Service {
             match socket.recv(buffer) {
                 Ok(Some(received)) => {
                     self.failures = 0;
+                    self.readings[index].one();
                     self.received(index, received, buffer);
                     self.drain();
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readings[index].was_empty(self.now);
+                    self.shares.was_empty();
+                    return Ok(true);
+                }
                 // One-to-many sockets have no end: this is an error as any other.
                 other => {
                     let error = other.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
@@ -138,16 +169,19 @@ impl Service {
                 }
             }
         }
+        let unread = || sockopt::unread_at_most(self.sockets[index].1.as_fd()).ok();
+        self.readings[index].goes_on(self.now, unread);
         Ok(false)
     }
 
-    fn received(&mut self, socket: usize, received: Received, bytes: &[u8]) {
+    pub(super) fn received(&mut self, socket: usize, received: Received, bytes: &[u8]) {
         let now = self.now;
         match received {
             Received::Message(info) => {
                 let place = Place { socket, assoc: info.assoc };
                 if let Some(association) = self.known(now, place) {
                     self.message(now, self.role(place), association, info.ppid, bytes);
+                    self.see_to_share(association, place);
                 }
             }
             Received::TooLong { info, length } => {
@@ -192,10 +226,23 @@ impl Service {
 
     /// Answers some of the questions that wait, which are looked up together.
     fn answer_waiting(&mut self) {
-        let questions: Vec<_> = std::iter::from_fn(|| self.intake.pop()).take(ANSWERS).collect();
-        if !questions.is_empty() {
+        let roles = self.sockets.iter().map(|(role, _)| *role);
+        let behind = roles.zip(&self.readable).any(|(role, readable)| role == Role::Asap && *readable);
+        let mut left = if behind { ANSWERS_BEHIND } else { ANSWERS };
+        while left > 0 {
+            let outstanding = &self.outstanding;
+            let questions = self.intake.batch(left, TOGETHER, |it| outstanding.waits_for(it));
+            if questions.is_empty() {
+                return;
+            }
+            left -= questions.len();
+            self.answering = true;
             self.registrar.handle_questions(self.now, &questions);
             self.drain();
+            self.answering = false;
+            if !self.own.is_empty() {
+                questions.iter().for_each(|(association, _)| self.release(*association));
+            }
         }
     }
 }

@@ -3,7 +3,9 @@
 mod client;
 
 use super::*;
-use asap_client::wire::{Cause, Message, Policy, PoolElement, PoolHandle, Stream, Transport, TransportUse};
+use asap_client::wire::{
+    self, Cause, Message, Policy, PoolElement, PoolHandle, Stream, Transport, TransportUse,
+};
 use std::net::IpAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -41,7 +43,8 @@ impl Served {
             7 << 32,
             Feed::default(),
             watch::channel(Vec::new()).0,
-        );
+        )
+        .unwrap();
         let (from, now) = (IpAddr::from([10, 0, 0, 1]), Instant::now());
         let association = Association(u64::MAX);
         let up = asap::Input::Up { association, from, port: 7, addresses: vec![from] };
