@@ -307,12 +307,16 @@ impl Queries {
     async fn ask<T>(&self, query: impl FnOnce(oneshot::Sender<T>) -> Query) -> io::Result<T> {
         let (sender, receiver) = oneshot::channel();
         let answered = async {
-            self.0.send(query(sender)).await.map_err(io::Error::other)?;
-            receiver.await.map_err(io::Error::other)
+            self.0.send(query(sender)).await.ok()?;
+            receiver.await.ok()
         };
         match tokio::time::timeout(PATIENCE, answered).await {
-            Ok(answer) => answer,
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the service loop does not answer")),
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err(io::Error::other("it stops, and answers no more")),
+            Err(_) => {
+                let why = format!("it is so busy that it has not answered within {} s", PATIENCE.as_secs());
+                Err(io::Error::new(io::ErrorKind::TimedOut, why))
+            }
         }
     }
 }

@@ -65,7 +65,9 @@ fn interpret<T: DeserializeOwned>(text: &str) -> io::Result<T> {
     struct Refusal {
         error: String,
     }
-    serde_json::from_str(text).map_err(|error| match serde_json::from_str::<Refusal>(text) {
+    // What has begun and could not go on has its reason in the last line.
+    let last = text.trim_end().rsplit('\n').next().unwrap_or_default();
+    serde_json::from_str(text).map_err(|error| match serde_json::from_str::<Refusal>(last) {
         Ok(Refusal { error }) => io::Error::new(io::ErrorKind::PermissionDenied, error),
         Err(_) => error.into(),
     })

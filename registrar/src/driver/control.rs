@@ -7,7 +7,8 @@
 //! | `{"request":"monitor"}` | [`crate::monitor::Happening`]s, a line each, until one side goes | everybody |
 //! | `{"request":"drain","timeout_ms":60000}` | [`Drained`], when it is over | root, and the registrar's own user |
 //!
-//! Anything else is answered by `{"error":"..."}`.
+//! Anything else is answered by `{"error":"..."}`, and so is what the registrar cannot answer in time: where a dump has
+//! begun, in a line behind it.
 
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
@@ -142,11 +143,11 @@ async fn ask_what(mut stream: UnixStream) -> io::Result<(Asked, UnixStream)> {
 
 async fn answer(request: Asked, mut stream: UnixStream, desk: Desk) -> io::Result<()> {
     match request {
-        Ok(Request::Dump) => in_time(write_dump(&mut stream, desk.queries)).await,
-        Ok(Request::Peers) => {
-            let peers = desk.queries.peers().await?;
-            in_time(write_line(&mut stream, &peers)).await
-        }
+        Ok(Request::Dump) => write_dump(&mut stream, desk.queries).await,
+        Ok(Request::Peers) => match desk.queries.peers().await {
+            Ok(peers) => in_time(write_line(&mut stream, &peers)).await,
+            Err(why) => refuse(&mut stream, &why.to_string()).await,
+        },
         Ok(Request::Monitor) => monitor(stream, desk).await,
         Ok(Request::Drain { timeout_ms }) => drain(stream, Duration::from_millis(timeout_ms), desk).await,
         Err(error) => refuse(&mut stream, &error.to_string()).await,
@@ -164,12 +165,21 @@ async fn write_line(stream: &mut UnixStream, answer: &impl Serialize) -> io::Res
     stream.write_all(&line).await
 }
 
+/// However long a dump is, each piece has its time. Where it cannot go on, the last line says why.
 async fn write_dump(stream: &mut UnixStream, queries: Queries) -> io::Result<()> {
     let mut pieces = std::pin::pin!(dump::json(queries));
-    while let Some(piece) = pieces.try_next().await? {
-        stream.write_all(&piece).await?;
+    let mut end: &[u8] = b"";
+    loop {
+        match pieces.try_next().await {
+            Ok(Some(piece)) => in_time(stream.write_all(&piece)).await?,
+            Ok(None) => return in_time(stream.write_all(b"\n")).await,
+            Err(why) => {
+                in_time(stream.write_all(end)).await?;
+                return refuse(stream, &why.to_string()).await;
+            }
+        }
+        end = b"\n";
     }
-    stream.write_all(b"\n").await
 }
 
 async fn refuse(stream: &mut UnixStream, why: &str) -> io::Result<()> {

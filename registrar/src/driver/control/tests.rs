@@ -4,6 +4,7 @@ use super::*;
 use crate::driver::client;
 use crate::enrp::Event;
 use crate::monitor::{Happening, Side};
+use crate::query::Query;
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -12,19 +13,19 @@ struct Served {
     dir: tempfile::TempDir,
     desk: Desk,
     commands: mpsc::Receiver<Command>,
+    /// Nobody answers what is asked here.
+    asked: mpsc::Receiver<Query>,
 }
 
 fn served() -> Served {
     let dir = tempfile::tempdir().unwrap();
     let control = Control::bind(dir.path()).unwrap();
     let (queries, asked) = Queries::channel();
-    // Nobody answers questions here.
-    std::mem::forget(asked);
     let (sender, commands) = mpsc::channel(1);
     let desk = Desk::new(queries, sender, Feed::default());
-    let asked = desk.clone();
-    tokio::spawn(async move { control.serve(asked).await });
-    Served { dir, desk, commands }
+    let served = desk.clone();
+    tokio::spawn(async move { control.serve(served).await });
+    Served { dir, desk, commands, asked }
 }
 
 impl Served {
@@ -160,4 +161,37 @@ async fn what_is_no_request_is_refused_and_the_client_says_why() {
         tokio::task::spawn_blocking(move || client::monitor(&dir).unwrap().next().unwrap().unwrap_err());
     assert_eq!(told.await.unwrap().to_string(), "too many clients look on");
     drop(all);
+}
+
+/// A registrar with nothing in it, for what it says of itself.
+fn answer(query: Query) {
+    let settings = crate::config::Config::default();
+    let now = std::time::Instant::now();
+    let registrar = crate::machine::Registrar::new(now, settings.settings(1), settings.enrp_settings(1), 7);
+    let around = crate::query::Surroundings {
+        listening: &[],
+        dropped_not_reading: 0,
+        dropped_resolutions: 0,
+        outstanding: &|_| 0,
+    };
+    query.answer(&registrar, now, &around);
+}
+
+#[tokio::test]
+async fn what_cannot_be_answered_is_answered_by_the_reason_also_in_the_middle_of_a_dump() {
+    // Two answers begin a dump: a summary and the peers.
+    for answered in 0..=3 {
+        let mut served = served();
+        let dir = served.dir.path().to_owned();
+        let dump = tokio::task::spawn_blocking(move || client::fetch_dump(&dir).unwrap_err());
+        for _ in 0..answered {
+            answer(served.asked.recv().await.unwrap());
+        }
+        served.asked.recv().await.unwrap();
+        drop(served.asked);
+        assert_eq!(dump.await.unwrap().to_string(), "it stops, and answers no more", "{answered}");
+        let dir = served.dir.path().to_owned();
+        let peers = tokio::task::spawn_blocking(move || client::fetch_peers(&dir).unwrap_err());
+        assert_eq!(peers.await.unwrap().to_string(), "it stops, and answers no more");
+    }
 }
