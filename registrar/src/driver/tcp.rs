@@ -2,25 +2,31 @@
 //!
 //! Each connection has a task of its own, which makes messages of the stream and writes what is queued for it. The
 //! service decides everything else: it numbers connections as it does associations, and accounts for what they have
-//! not read. Nobody can hold a connection for nothing: a message that has begun has to come whole in time, and who is
-//! silent for long is reported, to be ended if it subscribes to nothing.
+//! not read. While something waits to be written to one, no further message of it is handed over: whoever does not read
+//! has to wait, and is reported when the kernel gets rid of nothing for long. Connections take turns, as each waits for
+//! a place with the service. Nobody can hold a connection for nothing: a message that has begun has to come whole in time,
+//! and who is silent for long is reported, to be ended if it subscribes to nothing.
 
 use asap_client::wire::Stream;
 use nix::sys::socket::{setsockopt, sockopt};
+use sctp_sys::sockopt::unacknowledged;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::StartError;
+use super::full::{Full, LOOKS};
 use crate::Association;
 use crate::config::Config;
 use crate::listen::listen;
@@ -57,6 +63,8 @@ pub(super) struct Patience {
     pub(super) idle: Duration,
     /// For reading what was sent before a connection was ended in good order.
     pub(super) linger: Duration,
+    /// For reading anything of what fills the kernel's buffer.
+    pub(super) unread: Duration,
 }
 
 /// What happened.
@@ -72,6 +80,8 @@ pub(super) enum Event {
     Dry(Association),
     /// Nothing has come for a while.
     Idle(Association),
+    /// Nothing of what was sent to it is read.
+    Deaf(Association),
     /// The peer has ended it, or it is broken.
     Ended(Association),
 }
@@ -79,7 +89,35 @@ pub(super) enum Event {
 #[derive(Debug)]
 struct Connection {
     queue: mpsc::UnboundedSender<Arc<[u8]>>,
+    unwritten: Arc<Unwritten>,
     task: AbortHandle,
+}
+
+/// How many messages wait to be written to a connection, here or with the service.
+#[derive(Debug, Default)]
+struct Unwritten {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+impl Unwritten {
+    fn add(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// One was written.
+    fn less(&self) {
+        if self.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.none.notify_one();
+        }
+    }
+
+    /// Waits until there is none. For one who waits.
+    async fn none(&self) {
+        while self.count.load(Ordering::SeqCst) > 0 {
+            self.none.notified().await;
+        }
+    }
 }
 
 /// The listening sockets, not yet served.
@@ -140,9 +178,12 @@ impl Tcp {
         for listener in listeners.0 {
             acceptors.spawn(accept(listener, sender.clone()));
         }
-        let linger = Duration::from_secs(2);
-        let patience =
-            Patience { message: config.asap.tcp_message_timeout, idle: config.asap.tcp_idle_timeout, linger };
+        let patience = Patience {
+            message: config.asap.tcp_message_timeout,
+            idle: config.asap.tcp_idle_timeout,
+            linger: Duration::from_secs(2),
+            unread: config.asap.unread_timeout,
+        };
         let connections = BTreeMap::new();
         Self { connections, most, patience, events, sender, _acceptors: acceptors }
     }
@@ -172,16 +213,33 @@ impl Tcp {
     /// Takes a connection up.
     pub(super) fn begin(&mut self, association: Association, stream: TcpStream) {
         let (queue, jobs) = mpsc::unbounded_channel();
-        let serving = serve(association, stream, jobs, self.sender.clone(), self.patience);
+        let unwritten = Arc::new(Unwritten::default());
+        let waits = Arc::clone(&unwritten);
+        let serving = serve(association, stream, jobs, waits, self.sender.clone(), self.patience);
         let task = tokio::spawn(serving).abort_handle();
-        self.connections.insert(association, Connection { queue, task });
+        self.connections.insert(association, Connection { queue, unwritten, task });
     }
 
     /// Queues octets for a connection; bounded by whoever accounts for them.
     pub(super) fn send(&self, association: Association, bytes: Arc<[u8]>) {
         if let Some(connection) = self.connections.get(&association) {
+            connection.unwritten.add();
             // If its task has ended, that is about to be heard.
             let _ended = connection.queue.send(bytes);
+        }
+    }
+
+    /// A message for a connection waits with the service, to be sent later.
+    pub(super) fn hold(&self, association: Association) {
+        if let Some(connection) = self.connections.get(&association) {
+            connection.unwritten.add();
+        }
+    }
+
+    /// It does no more.
+    pub(super) fn let_go(&self, association: Association) {
+        if let Some(connection) = self.connections.get(&association) {
+            connection.unwritten.less();
         }
     }
 
@@ -251,16 +309,17 @@ async fn serve(
     association: Association,
     stream: TcpStream,
     queue: mpsc::UnboundedReceiver<Arc<[u8]>>,
+    unwritten: Arc<Unwritten>,
     events: mpsc::Sender<Event>,
     patience: Patience,
 ) {
     set(&stream);
     let (input, output) = stream.into_split();
-    let mut writing = std::pin::pin!(write(association, output, queue, &events));
+    let mut writing = std::pin::pin!(write(association, output, queue, &unwritten, &events, patience));
     let end = tokio::select! {
-        end = read(association, &input, &events, patience) => end,
-        () = &mut writing => {
-            let _closing = events.send(Event::Ended(association)).await;
+        end = read(association, &input, &unwritten, &events, patience) => end,
+        end = &mut writing => {
+            let _closing = events.send(end).await;
             return;
         }
     };
@@ -285,6 +344,7 @@ async fn serve(
 async fn read(
     association: Association,
     input: &OwnedReadHalf,
+    unwritten: &Unwritten,
     events: &mpsc::Sender<Event>,
     patience: Patience,
 ) -> Event {
@@ -314,6 +374,7 @@ async fn read(
             match stream.message() {
                 Ok(Some(message)) => {
                     began = None;
+                    unwritten.none().await;
                     if events.send(Event::Message(association, message)).await.is_err() {
                         return Event::Ended(association);
                     }
@@ -336,20 +397,49 @@ fn take(input: &OwnedReadHalf, stream: &mut Stream) -> io::Result<bool> {
     Ok(count > 0)
 }
 
-/// Writes what is queued until the queue is ended or nothing can be written.
+/// Writes what is queued until the queue is ended or nothing can be written; says why.
 async fn write(
     association: Association,
     mut output: OwnedWriteHalf,
     mut queue: mpsc::UnboundedReceiver<Arc<[u8]>>,
+    unwritten: &Unwritten,
     events: &mpsc::Sender<Event>,
-) {
+    patience: Patience,
+) -> Event {
     while let Some(bytes) = queue.recv().await {
-        if output.write_all(&bytes).await.is_err() {
-            return;
+        match write_one(&mut output, &bytes, patience.unread).await {
+            Ok(()) => unwritten.less(),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Event::Deaf(association),
+            Err(_) => return Event::Ended(association),
         }
         if queue.is_empty() && events.send(Event::Dry(association)).await.is_err() {
-            return;
+            return Event::Ended(association);
         }
     }
     let _ = output.shutdown().await;
+    Event::Ended(association)
+}
+
+/// Writes a message. `TimedOut`: for so long nothing of what is in the kernel was read.
+async fn write_one(output: &mut OwnedWriteHalf, mut bytes: &[u8], patience: Duration) -> io::Result<()> {
+    let mut full: Option<Full> = None;
+    while !bytes.is_empty() {
+        match timeout(patience / LOOKS, output.write(bytes)).await {
+            Ok(written) => {
+                bytes = &bytes[written?..];
+                full = None;
+            }
+            // The kernel tells of room only when there is much of it.
+            Err(_) => {
+                let socket: &TcpStream = output.as_ref();
+                let octets = unacknowledged(socket.as_fd())?;
+                let now = Instant::now();
+                let full = full.get_or_insert_with(|| Full::new(now - patience / LOOKS));
+                if full.is_left(now, octets, patience) {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+        }
+    }
+    Ok(())
 }

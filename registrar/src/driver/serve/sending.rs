@@ -26,6 +26,7 @@ impl Service {
                 Offer::Send => return self.give(now, association, bytes),
                 Offer::Wait => {
                     // What it does not take is not to fill the buffer that it shares.
+                    self.tcp.hold(association);
                     if self.set_apart(association) {
                         self.flush(now, association);
                     }
@@ -36,7 +37,7 @@ impl Service {
         }
     }
 
-    fn drop_slow(&mut self, now: Instant, association: Association) {
+    pub(super) fn drop_slow(&mut self, now: Instant, association: Association) {
         let octets = self.outstanding.of(association);
         tracing::warn!(%association, octets, "does not read what is sent to it; dropped");
         self.feed.registrar(
@@ -53,6 +54,7 @@ impl Service {
             && let Some(bytes) = self.outstanding.next(association)
         {
             self.give(now, association, bytes);
+            self.tcp.let_go(association);
         }
         if !self.outstanding.waits_for(association) {
             if let Some(place) = self.associations.get(&association) {

@@ -22,6 +22,9 @@ impl Service {
                 // SCTP, where elements and registrars are, before it takes a bounded number from here.
                 let input = asap::Input::Message { association, ppid: wire::PPID, bytes };
                 self.registrar.handle(now, Input::Asap(input));
+                self.answering = true;
+                self.drain();
+                self.answering = false;
             }
             Event::Garbled(association, bytes) if self.tcp.has(association) => {
                 self.registrar.handle(now, Input::Asap(asap::Input::Garbled { association, bytes }));
@@ -37,12 +40,13 @@ impl Service {
                     self.end_stream(now, association);
                 }
             }
+            Event::Deaf(association) if self.tcp.has(association) => self.drop_slow(now, association),
             Event::Ended(association) if self.tcp.has(association) => {
                 tracing::debug!(%association, "connection down");
                 self.end_stream(now, association);
             }
             // It was ended meanwhile.
-            Event::Message(..) | Event::Garbled(..) | Event::Ended(_) => {}
+            Event::Message(..) | Event::Garbled(..) | Event::Deaf(_) | Event::Ended(_) => {}
         }
     }
 

@@ -203,6 +203,7 @@ async fn who_ends_its_half_is_still_answered() {
 async fn a_client_that_does_not_read_is_dropped_and_the_others_are_served() {
     let mut config = Config::default();
     config.limits.outstanding_octets_per_association = 65_536;
+    config.asap.unread_timeout = Duration::from_millis(500);
     let served = Served::start(config, 500);
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -212,6 +213,38 @@ async fn a_client_that_does_not_read_is_dropped_and_the_others_are_served() {
     tokio::time::timeout(LONG, flooded).await.expect("it is dropped");
     let answer = served.user().await.ask(&resolution("p", false)).await;
     assert_eq!(named(&answer).map(|ids| ids.len()), Ok(500));
+}
+
+#[tokio::test]
+async fn who_asks_faster_than_it_reads_has_to_wait_and_is_answered_all_the_same() {
+    let mut config = Config::default();
+    // What gathers stays small, too.
+    config.limits.outstanding_octets_per_association = 65_536;
+    config.limits.outstanding_octets = 3 << 20;
+    config.asap.unread_timeout = LONG;
+    let served = Served::start(config, 500);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut slow = User { socket: socket.connect(served.address).await.unwrap(), stream: Stream::new() };
+    let request = resolution("p", false).encode();
+    // The octets of so many answers, if all were made at once, would be forty megabytes.
+    let mut asked = 0;
+    slow.socket.writable().await.unwrap();
+    while asked < 2_000 {
+        match slow.socket.try_write(&request) {
+            Ok(written) if written == request.len() => asked += 1,
+            Ok(written) => {
+                slow.send(&request[written..]).await;
+                asked += 1;
+            }
+            Err(_) => break,
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(asked >= 1_000, "{asked}");
+    for answered in 0..asked {
+        assert_eq!(named(&slow.hear().await).map(|ids| ids.len()), Ok(500), "{answered} of {asked}");
+    }
 }
 
 #[tokio::test]
