@@ -119,13 +119,18 @@ pub(super) fn nft(script: &str) {
 }
 
 /// Waits until `done` finds what it looks for.
-pub(super) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+pub(super) fn until<T>(what: &str, done: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, done)
+}
+
+/// As [`until`], with a patience of its own.
+pub(super) fn within<T>(patience: Duration, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = done() {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(start.elapsed() < patience, "waited in vain: {what}");
         std::thread::yield_now();
     }
 }
