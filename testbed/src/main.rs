@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use roam_testbed::sim::pools;
+use roam_testbed::sim::{computing, pools};
 use roam_testbed::{bench, check, checkout, demo, guest, report, scenario, traffic};
 
 /// Shows that SCTP associations live through every kind of handover, on the real kernel.
@@ -30,6 +30,8 @@ enum What {
     Check(check::Arguments),
     /// Clusters of registrars with pool elements and pool users in which everything goes wrong, in virtual time.
     Simulate(pools::command::Arguments),
+    /// Pools that compute, in virtual time: the policies by which it is chosen who computes what, compared.
+    Compute(computing::command::Arguments),
     /// Runs as a table and as a page.
     Report(report::Arguments),
     /// Run a command in the guest, whose kernel has SCTP.
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         What::Bench(arguments) => checkout::build_programs().and_then(|()| bench::run(&arguments)),
         What::Check(arguments) => check::run(&arguments),
         What::Simulate(arguments) => pools::command::execute(&arguments),
+        What::Compute(arguments) => computing::command::run_all(&arguments),
         What::Report(arguments) => report::run(&arguments),
         What::Guest(arguments) => guest::command::run(&arguments),
         What::Inside(arguments) => check::inside(&arguments),

@@ -9,11 +9,14 @@
 //! | `world` | networks, registrar, clock |
 //! | `scenario` | what happens, drawn from a seed |
 //!
+//! Beside it stand two others: `pools/`, clusters of registrars, and `computing/`, pools that compute.
+//!
 //! A run comes to rest at some time: both ends have usable addresses, the registrar can be reached. Ten seconds later
 //! the association has to be alive and whole. A run that fails is repeated, with all that happens in it, by
 //! `ROAM_SIM_SEED=<seed> cargo test -p roam-testbed ten_thousand -- --nocapture`; more seeds than the test's are played
 //! by `ROAM_SIM_SEEDS=10000..200000 cargo test --release -p roam-testbed ten_thousand`.
 
+pub mod computing;
 pub mod edge;
 pub mod host;
 pub mod kernel;

@@ -34,7 +34,7 @@ mod shape;
 mod station;
 #[cfg(test)]
 mod tests;
-mod timeline;
+pub(super) mod timeline;
 mod watch;
 mod whole;
 mod world;

@@ -26,7 +26,7 @@ impl<T> Default for Bucket<T> {
 /// one in the same highest bit, and these are divided when the first of them comes. Each is moved a few times in all, in
 /// memory that lies in a row, however many there are. (A radix heap: Ahuja, Mehlhorn, Orlin and Tarjan, 1990.)
 #[derive(Debug)]
-pub(super) struct Timeline<T> {
+pub(in crate::sim) struct Timeline<T> {
     now: Time,
     present: VecDeque<T>,
     later: [Bucket<T>; BUCKETS],
@@ -43,7 +43,7 @@ impl<T> Default for Timeline<T> {
 
 impl<T> Timeline<T> {
     /// What was to be before the last that happened is to be now.
-    pub(super) fn add(&mut self, at: Time, what: T) {
+    pub(in crate::sim) fn add(&mut self, at: Time, what: T) {
         let at = at.max(self.now);
         let Some(bit) = (at ^ self.now).checked_ilog2() else { return self.present.push_back(what) };
         let bucket = &mut self.later[bit as usize];
@@ -53,7 +53,7 @@ impl<T> Timeline<T> {
     }
 
     /// The next that is to happen, if it is at `until` or before, and when.
-    pub(super) fn next(&mut self, until: Time) -> Option<(Time, T)> {
+    pub(in crate::sim) fn next(&mut self, until: Time) -> Option<(Time, T)> {
         if self.present.is_empty() {
             let place = self.filled.trailing_zeros() as usize;
             let bucket = self.later.get_mut(place).filter(|bucket| bucket.first <= until)?;
