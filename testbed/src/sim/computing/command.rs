@@ -98,7 +98,7 @@ pub fn run_all(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     if let Some(file) = &arguments.page {
-        let page = curves::page(&compared, arguments.elements, arguments.seed);
+        let page = curves::page(&compared, arguments.elements, arguments.seed, arguments.stay);
         fs::write(file, page).with_context(|| format!("writing {}", file.display()))?;
         println!("\nthe curves are in {}", file.display());
     }
