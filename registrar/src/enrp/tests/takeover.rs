@@ -50,6 +50,27 @@ fn whoever_has_all_acknowledgements_takes_over_and_says_so() {
 }
 
 #[test]
+fn an_element_that_followed_and_was_left_to_a_claimant_is_asked_when_that_one_has_it_no_more() {
+    let (mut cluster, mut peer) = with(0x2000, None);
+    for _ in 0..150 {
+        if cluster.elements[0].home.is_some_and(|(at, _)| at == 1) {
+            break;
+        }
+        cluster.live(&mut peer, SECOND / 50, agrees);
+    }
+    let id = cluster.elements[0].id;
+    let registrations = |cluster: &Cluster| cluster.at(1).asap().counters().registrations;
+    let before = registrations(&cluster);
+    cluster.say(&peer, update(UpdateAction::Add, pool(), announced(id, 0x2000, 0)));
+    cluster.live(&mut peer, SECOND / 10, |_, _| None);
+    assert_eq!(cluster.home_of(1, 0), Some(0x2000), "it has answered, and not registered");
+    cluster.say(&peer, update(UpdateAction::Delete, pool(), announced(id, 0x2000, 0)));
+    cluster.live(&mut peer, SECOND / 10, |_, _| None);
+    assert_eq!(cluster.home_of(1, 0), Some(0x1002));
+    assert_eq!(registrations(&cluster), before, "it had not to do anything");
+}
+
+#[test]
 fn an_acknowledgement_that_is_missing_is_asked_for_again() {
     let (mut cluster, mut peer) = with(0x2000, None);
     let mut asked = 0;
