@@ -293,18 +293,23 @@ fn course_of(stage: &Stage) -> Course {
     Course { happenings: happenings.collect(), ..Course::default() }
 }
 
+/// Each has a name of its own that begins so, a sentence, and rounds.
+#[cfg(test)]
+pub(crate) fn each_is_described(all: &[Scenario], prefix: &str) {
+    let names: std::collections::BTreeSet<_> = all.iter().map(|scenario| scenario.name).collect();
+    assert_eq!(names.len(), all.len());
+    for scenario in all {
+        assert!(scenario.name.starts_with(prefix) && scenario.shows.ends_with('.'), "{}", scenario.name);
+        assert!(!scenario.rounds.is_empty(), "{}", scenario.name);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn every_scenario_has_a_name_of_its_own_a_sentence_and_rounds() {
-        let names: BTreeSet<_> = ALL.iter().map(|scenario| scenario.name).collect();
-        assert_eq!(names.len(), ALL.len());
-        for scenario in &ALL {
-            assert!(scenario.name.starts_with("registrar-") && scenario.shows.ends_with('.'));
-            assert!(!scenario.rounds.is_empty(), "{}", scenario.name);
-        }
+        each_is_described(&ALL, "registrar-");
     }
 }

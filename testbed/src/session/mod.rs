@@ -49,15 +49,9 @@ pub static ALL: [Scenario; 2] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn every_scenario_has_a_name_of_its_own_a_sentence_and_rounds() {
-        let names: BTreeSet<_> = ALL.iter().map(|scenario| scenario.name).collect();
-        assert_eq!(names.len(), ALL.len());
-        for scenario in &ALL {
-            assert!(scenario.name.starts_with("session-") && scenario.shows.ends_with('.'));
-            assert!(!scenario.rounds.is_empty(), "{}", scenario.name);
-        }
+        crate::registrar::each_is_described(&ALL, "session-");
     }
 }
