@@ -10,15 +10,15 @@ use nix::sched::{CloneFlags, unshare};
 const UNTRACED: [&str; 3] = ["setpriv", "--inh-caps=-sys_ptrace", "--bounding-set=-sys_ptrace"];
 
 /// A program that ends with the test.
-struct Program(Child);
+pub(super) struct Program(Child);
 
 impl Program {
-    fn start(words: &[&str]) -> Self {
+    pub(super) fn start(words: &[&str]) -> Self {
         let mut command = Command::new(words[0]);
         Self(command.args(&words[1..]).stdin(Stdio::null()).spawn().unwrap())
     }
 
-    fn pid(&self) -> String {
+    pub(super) fn pid(&self) -> String {
         self.0.id().to_string()
     }
 }

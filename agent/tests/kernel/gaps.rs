@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
 use std::time::Duration;
 
 use roam_agent::associations::act;
@@ -10,6 +11,7 @@ use roam_agent::translate::Rule;
 use rustix::net::{AddressFamily, SendFlags, SocketType, bind, ipproto, sendto, socket};
 use sctp_sys::{SendInfo, diag, sockopt};
 
+use super::adoption::Program;
 use super::translation::{
     AT_A, CLIENT, SERVER, World, arrived, in_both_families, nft, receive, run, send, until, within,
 };
@@ -206,6 +208,31 @@ fn a_kernel_that_sees_no_gaps_while_its_peer_moves_does_not_lose_count() {
         peer_moves_and_acknowledgements_overtake_each_other(&world);
         assert_eq!(receive(&world.server), "after");
         assert!(!is_jammed(&world));
+    });
+}
+
+#[test]
+fn the_daemon_hides_gaps_from_each_association_that_it_can_move_and_no_longer_when_it_has_stopped() {
+    in_both_families(|world| {
+        world.a.enter();
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("agent.toml");
+        let text =
+            format!("[agent]\nruntime_dir = {:?}\n", directory.path().join("run").display().to_string());
+        std::fs::write(&config, text).unwrap();
+        let is_hidden = || {
+            let list = ["list", "set", "inet", "roam", "no_gaps_in"];
+            let listing = Command::new("nft").args(list).output().unwrap().stdout;
+            String::from_utf8(listing).unwrap().contains(&format!("{CLIENT} . {SERVER}"))
+        };
+        assert!(!is_hidden());
+        let config = config.display().to_string();
+        let daemon = Program::start(&[env!("CARGO_BIN_EXE_roamd"), "--config", &config]);
+        until("the rule", || is_hidden().then_some(()));
+        run("kill", &daemon.pid());
+        until("its end", || (!is_hidden()).then_some(()));
+        send(&world.client, "it lives");
+        assert_eq!(receive(&world.server), "it lives");
     });
 }
 
