@@ -31,6 +31,9 @@ pub struct Arguments {
     /// Write the figures here: a list, one object a bench
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// In the guest, time is the number of instructions: the same figures however busy this machine is, with one processor
+    #[arg(long, conflicts_with = "native")]
+    pub by_instructions: bool,
     /// Run right here; needs root and a kernel with SCTP
     #[arg(long, conflicts_with = "guest")]
     pub native: bool,
@@ -193,7 +196,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if benches.iter().any(|bench| matches!(bench.kind, Kind::Several(_))) {
         registrar::require()?;
     }
-    let here = arguments.native || (!arguments.guest && arguments.kernel.is_none() && guest::native());
+    let in_any_case = arguments.guest || arguments.by_instructions || arguments.kernel.is_some();
+    let here = arguments.native || (!in_any_case && guest::native());
     if !here {
         return in_guest(arguments, benches.len());
     }
@@ -223,7 +227,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn in_guest(arguments: &Arguments, count: usize) -> Result<ExitCode> {
     let share = tempfile::tempdir()?;
-    let mut options = guest::Options { share: Some(share.path().to_owned()), ..guest::Options::default() };
+    let by_instructions = arguments.by_instructions;
+    let share_path = Some(share.path().to_owned());
+    let mut options = guest::Options { share: share_path, by_instructions, ..guest::Options::default() };
     if let Some(kernel) = &arguments.kernel {
         options.kernel = kernel.parse().map_err(|error| anyhow::anyhow!("--kernel {kernel}: {error}"))?;
     }
@@ -254,7 +260,7 @@ mod tests {
 
     fn arguments(names: &[&str]) -> Arguments {
         let names = names.iter().map(|&name| name.to_owned()).collect();
-        Arguments { names, kernel: None, rtt: 20.0, json: None, native: false, guest: false }
+        Arguments { names, kernel: None, rtt: 20.0, json: None, by_instructions: false, native: false, guest: false }
     }
 
     fn figure(better: Better, ours: Option<f64>, peer: Option<f64>) -> Figure {

@@ -170,17 +170,13 @@ fn emulate(kernel: &Kernel, options: &Options, share: &Path) -> Result<Ended> {
     let device = |path: &Path| path.display().to_string().replace(',', ",,");
     let mut command = program("setpriv");
     command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
-    command.args([
-        "-accel",
-        "tcg,thread=multi",
-        "-cpu",
-        "max",
-        "-display",
-        "none",
-        "-nodefaults",
-        "-no-reboot",
-    ]);
-    command.args(["-smp", &options.cpus.to_string(), "-m", &options.memory.to_string()]);
+    if options.by_instructions {
+        command.args(["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=off", "-smp", "1"]);
+    } else {
+        command.args(["-accel", "tcg,thread=multi", "-smp", &options.cpus.to_string()]);
+    }
+    command.args(["-cpu", "max", "-display", "none", "-nodefaults", "-no-reboot"]);
+    command.args(["-m", &options.memory.to_string()]);
     command.args(["-serial", "stdio", "-serial", &format!("file:{}", device(&share.join(".console")))]);
     command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&kernel.initrd);
     command.args(["-append", "console=ttyS1 panic=-1 quiet mitigations=off"]);

@@ -31,6 +31,9 @@ pub struct Options {
     pub memory: u32,
     /// Processors.
     pub cpus: u32,
+    /// Time in the guest is the number of instructions of its one processor, 2 ns each, and passes at once where there is
+    /// nothing to do: so figures are the same whatever else this machine does.
+    pub by_instructions: bool,
     /// The longest that the command may take, boot included.
     pub limit: Duration,
     /// What is `/share` in the guest; a fresh temporary directory when not given.
@@ -45,6 +48,7 @@ impl Default for Options {
             kernel: Series::default(),
             memory: 2048,
             cpus: 2,
+            by_instructions: false,
             limit: Duration::from_secs(3600),
             share: None,
             beside_others: false,

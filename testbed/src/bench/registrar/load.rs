@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -37,8 +38,10 @@ pub(super) struct Load {
 struct Connection {
     /// `None`: the association has ended.
     socket: Option<Socket>,
-    /// When the requests were sent that are not answered yet.
+    /// When the requests were made that are not answered yet.
     due: VecDeque<Instant>,
+    /// Those of them for which the socket has no room yet: the last ones.
+    unsent: VecDeque<Vec<u8>>,
 }
 
 /// What a run came to.
@@ -49,6 +52,8 @@ pub(super) struct Run {
     pub(super) octets: u64,
     /// Associations that the server ended. Each was set up again, and what was not answered was asked again.
     pub(super) resets: u64,
+    /// Requests whose answer never came: nothing at all did for [`PATIENCE`]. Their associations were set up again.
+    pub(super) unanswered: u64,
     pub(super) time: Duration,
     /// In the order of the answers.
     latencies: Vec<Duration>,
@@ -60,6 +65,7 @@ impl Run {
         self.answers += other.answers;
         self.octets += other.octets;
         self.resets += other.resets;
+        self.unanswered += other.unanswered;
         self.time += other.time;
         self.latencies.extend(other.latencies);
     }
@@ -109,7 +115,11 @@ impl Load {
         let mut connections = Vec::new();
         for number in 0..count {
             let socket = watched(&poll, number, from, to)?;
-            connections.push(Connection { socket: Some(socket), due: VecDeque::new() });
+            connections.push(Connection {
+                socket: Some(socket),
+                due: VecDeque::new(),
+                unsent: VecDeque::new(),
+            });
         }
         Ok(Self { poll, from, server: to, connections, buffer: Vec::new(), kept_alive: 0, removed: 0 })
     }
@@ -149,7 +159,10 @@ impl Load {
         let mut last = begun;
         while self.connections.iter().any(|connection| !connection.due.is_empty()) {
             self.wait(&mut events, PATIENCE)?;
-            ensure!(!events.is_empty(), "answers did not come within {} s", PATIENCE.as_secs());
+            if events.is_empty() {
+                run.unanswered = self.give_up()?;
+                break;
+            }
             for number in events.drain(..) {
                 for _ in 0..AT_ONCE {
                     let Some(connection) = self.connections.get_mut(number) else { break };
@@ -163,6 +176,7 @@ impl Load {
                                 bail!("{} ends one association after the other: {why}", self.server);
                             }
                             connection.socket = Some(watched(&self.poll, number, self.from, self.server)?);
+                            connection.unsent.clear();
                             for asked in std::mem::take(&mut connection.due) {
                                 ask(number, &mut request);
                                 connection.send(asked, &request)?;
@@ -175,6 +189,7 @@ impl Load {
                                 bail!("{} answers what was not asked", self.server);
                             };
                             check(&self.buffer)?;
+                            connection.flush()?;
                             if end.is_none_or(|end| now <= end) {
                                 run.answers += 1;
                                 run.octets += self.buffer.len() as u64;
@@ -193,6 +208,19 @@ impl Load {
         }
         run.time = end.map_or(last, |end| end) - begun;
         Ok(run)
+    }
+
+    /// Sets up anew each association with which an answer is due; how many answers that were.
+    fn give_up(&mut self) -> Result<u64> {
+        let mut unanswered = 0;
+        for (number, connection) in self.connections.iter_mut().enumerate() {
+            unanswered += connection.due.len() as u64;
+            connection.unsent.clear();
+            if !std::mem::take(&mut connection.due).is_empty() {
+                connection.socket = Some(watched(&self.poll, number, self.from, self.server)?);
+            }
+        }
+        Ok(unanswered)
     }
 
     /// Answers keep-alives for so long.
@@ -218,6 +246,14 @@ impl Load {
                 }
             }
         }
+    }
+
+    /// Answers keep-alives until it is over.
+    pub(super) fn keep_alive_until(&mut self, over: &AtomicBool) -> Result<()> {
+        while !over.load(Ordering::SeqCst) {
+            self.keep_alive(Duration::from_millis(100))?;
+        }
+        Ok(())
     }
 
     /// The numbers of the associations that can be read.
@@ -248,12 +284,31 @@ enum Kind {
 
 impl Connection {
     fn send(&mut self, now: Instant, request: &[u8]) -> Result<()> {
-        let Some(socket) = &self.socket else { bail!("an association was ended by the server") };
         self.due.push_back(now);
+        if !self.unsent.is_empty() || !self.try_send(request)? {
+            self.unsent.push_back(request.to_vec());
+        }
+        Ok(())
+    }
+
+    /// Sends what had no room before. What is read made it.
+    fn flush(&mut self) -> Result<()> {
+        while let Some(request) = self.unsent.pop_front() {
+            if !self.try_send(&request)? {
+                self.unsent.push_front(request);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there was room for it.
+    fn try_send(&self, request: &[u8]) -> Result<bool> {
+        let Some(socket) = &self.socket else { bail!("an association was ended by the server") };
         match socket.send(&SendInfo { ppid: wire::PPID, ..SendInfo::default() }, request) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             // That it has ended is read, too.
-            _ => Ok(()),
+            _ => Ok(true),
         }
     }
 

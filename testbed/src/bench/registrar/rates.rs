@@ -80,7 +80,11 @@ impl Bed {
         self.measure(into, &mut ask, &mut resolved(items as usize))
     }
 
-    fn registrations(&mut self, into: &mut Measured) -> Result<()> {
+    fn registrations(
+        &mut self,
+        into: &mut Measured,
+        check: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         let mut registration = Registration::new(client().ip())?;
         let mut next = self.next;
         let mut ask = |_: usize, bytes: &mut Vec<u8>| {
@@ -88,7 +92,7 @@ impl Bed {
             bytes.clear();
             bytes.extend_from_slice(registration.of(10_000 + next / PER_POOL, next));
         };
-        self.measure(into, &mut ask, &mut accepted)?;
+        self.measure(into, &mut ask, check)?;
         self.next = next;
         Ok(())
     }
@@ -140,9 +144,11 @@ pub(super) fn measure(site: &Site, tell: Tell<'_>) -> Result<()> {
                 }
             }
             let mut measured = [Measured::default(), Measured::default()];
+            let mut bound = Measured::default();
             for _ in 0..TIMES {
-                ours.registrations(&mut measured[0])?;
-                rsplib.registrations(&mut measured[1])?;
+                echo.registrations(&mut bound, &mut |_| Ok(()))?;
+                ours.registrations(&mut measured[0], &mut accepted)?;
+                rsplib.registrations(&mut measured[1], &mut accepted)?;
             }
             report(&format!("registrations, {associations} assoc."), &measured, &bound, tell)?;
         }

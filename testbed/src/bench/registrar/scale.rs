@@ -1,6 +1,7 @@
 //! 100,000 elements: how soon a second registrar has them, what they take in memory, and what asking them whether they
 //! are still there takes of the processor.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -63,87 +64,104 @@ impl Full {
         Ok(self.server.resident()?.saturating_sub(self.empty) as f64 / f64::from(self.registered))
     }
 
-    /// How long one of ours that has just been started takes to know them all; `None`: too long.
+    /// How long one of ours that has just been started takes to know them all; `None`: too long. The elements go on
+    /// answering meanwhile.
     fn synchronise(&mut self, site: &Site, count: u32) -> Result<Option<f64>> {
-        let begun = clock::now();
-        let second = site.ours(5, "", Some(&self.server))?;
-        let known = clock::until("the second registrar", SYNCHRONISED, || {
-            // At first it may not tell yet.
-            second.elements().ok().filter(|known| *known >= u64::from(count)).map(drop)
-        });
-        let seconds = clock::ms_between(begun, clock::now()) / 1e3;
-        second.kill();
-        match known {
-            Ok(()) => Ok(Some(seconds)),
-            Err(clock::Waited::TooLong { .. }) => Ok(None),
-            Err(interrupted) => Err(interrupted.into()),
-        }
+        let (server, load) = (&self.server, &mut self.load);
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let kept = scope.spawn(|| load.keep_alive_until(&over));
+            let known = known(site, server, count);
+            over.store(true, Ordering::SeqCst);
+            kept.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            known
+        })
     }
 }
 
-/// Measures all, and tells each figure as it is there.
-pub(super) fn measure(site: &Site, tell: Tell<'_>) -> Result<()> {
-    let ours = site.ours(1, "keep_alive_interval = \"60s\"\nkeep_alive_timeout = \"30s\"", None)?;
-    let rsplib = site.rsplib(2, KEEP_ALIVE, Duration::from_secs(30))?;
+/// How long a second registrar takes from its start until it knows so many elements.
+fn known(site: &Site, of: &Server, count: u32) -> Result<Option<f64>> {
+    let begun = clock::now();
+    let second = site.ours(5, "", Some(of))?;
+    let known = clock::until("the second registrar", SYNCHRONISED, || {
+        // At first it may not tell yet.
+        second.elements().ok().filter(|known| *known >= u64::from(count)).map(drop)
+    });
+    let seconds = clock::ms_between(begun, clock::now()) / 1e3;
+    second.kill();
+    match known {
+        Ok(()) => Ok(Some(seconds)),
+        Err(clock::Waited::TooLong { .. }) => Ok(None),
+        Err(interrupted) => Err(interrupted.into()),
+    }
+}
+
+/// What was measured at one registrar.
+struct Scaled {
+    few: Option<f64>,
+    per_second: f64,
+    octets: f64,
+    /// Scaled to one keep-alive to each element; `None`: none was answered.
+    keep_alives: Option<f64>,
+    many: Option<f64>,
+}
+
+fn scaled(site: &Site, server: Server) -> Result<Scaled> {
     site.enter(|| {
-        let (mut ours, mut rsplib) = (Full::new(ours)?, Full::new(rsplib)?);
-        let mut compare = |name: &str, unit: &str, better, figures: [Option<f64>; 2], peer: &str| {
-            let figure =
-                Figure::compare(format!("registrar: {name}"), unit, better, figures[0], peer, figures[1]);
-            println!("  {name}: {}", crate::bench::words(&figure));
-            tell(figure)
-        };
-        ours.fill(FEW)?;
-        rsplib.fill(FEW)?;
-        let few = ours.synchronise(site, FEW)?;
-        let theirs = rsplib.synchronise(site, FEW)?;
-        let name = "10,000 elements are known to a second registrar";
-        compare(name, "s", Better::Lower, [few, theirs], "from rspregistrar")?;
-
-        let rates = [Some(ours.fill(MANY)?), Some(rsplib.fill(MANY)?)];
-        let name = "registrations on the way from 10,000 to 100,000 elements, 16 assoc.";
-        compare(name, "per second", Better::Higher, rates, "rspregistrar")?;
-        let octets = [Some(ours.octets()?), Some(rsplib.octets()?)];
-        compare("memory for each of 100,000 elements", "octets", Better::Lower, octets, "rspregistrar")?;
-
+        let mut full = Full::new(server)?;
+        full.fill(FEW)?;
+        let few = full.synchronise(site, FEW)?;
+        let per_second = full.fill(MANY)?;
+        let octets = full.octets()?;
         // Before the second registrar comes, for it takes its part of the processor.
-        let [ours_cpu, rsplib_cpu] = keep_alive([&mut ours, &mut rsplib])?;
-        let name = "keep-alives, 100,000 elements, each asked once a minute";
-        let cpu = [Some(ours_cpu), Some(rsplib_cpu)];
-        compare(name, "s of processor's time a minute", Better::Lower, cpu, "rspregistrar")?;
-
-        let many = ours.synchronise(site, MANY)?;
-        let name = "100,000 elements are known to a second registrar";
-        compare(name, "s", Better::Lower, [many, few.map(|few| 12.0 * few)], "12 times as long as 10,000")
+        let keep_alives = watch(&mut full)?;
+        let many = full.synchronise(site, MANY)?;
+        full.server.kill();
+        Ok(Scaled { few, per_second, octets, keep_alives, many })
     })
 }
 
-/// Answers keep-alives of both for a minute; what each has used of the processor in that time, in seconds.
-fn keep_alive(both: [&mut Full; 2]) -> Result<[f64; 2]> {
-    let mut used = [0.0; 2];
-    let results: Vec<Result<f64>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = both.into_iter().map(|full| scope.spawn(move || watch(full))).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
-    for (used, result) in used.iter_mut().zip(results) {
-        *used = result?;
-    }
-    Ok(used)
+/// Measures all, one registrar after the other, and tells each figure.
+pub(super) fn measure(site: &Site, tell: Tell<'_>) -> Result<()> {
+    let ours = site.ours(1, "keep_alive_interval = \"60s\"\nkeep_alive_timeout = \"30s\"", None)?;
+    let ours = scaled(site, ours)?;
+    let rsplib = scaled(site, site.rsplib(2, KEEP_ALIVE, Duration::from_secs(30))?)?;
+    let mut compare = |name: &str, unit: &str, better, figures: [Option<f64>; 2], peer: &str| {
+        let figure =
+            Figure::compare(format!("registrar: {name}"), unit, better, figures[0], peer, figures[1]);
+        println!("  {name}: {}", crate::bench::words(&figure));
+        tell(figure)
+    };
+    let mut both = |name: &str, unit: &str, better, of: fn(&Scaled) -> Option<f64>| {
+        compare(name, unit, better, [of(&ours), of(&rsplib)], "rspregistrar")
+    };
+    let rate = "registrations on the way from 10,000 to 100,000 elements, 16 assoc.";
+    both(rate, "per second", Better::Higher, |it| Some(it.per_second))?;
+    both("memory for each of 100,000 elements", "octets", Better::Lower, |it| Some(it.octets))?;
+    let keep_alives = "keep-alives to 100,000 elements, each asked once a minute";
+    both(keep_alives, "s of processor's time a minute", Better::Lower, |it| it.keep_alives)?;
+    both("10,000 elements are known to a second registrar", "s", Better::Lower, |it| it.few)?;
+    let many = "100,000 elements are known to a second registrar";
+    both(many, "s", Better::Lower, |it| it.many)?;
+    let most = ours.few.map(|few| 12.0 * few);
+    compare(many, "s", Better::Lower, [ours.many, most], "12 times as long as 10,000")
 }
 
-fn watch(full: &mut Full) -> Result<f64> {
+/// Answers keep-alives for a minute; what the registrar uses of the processor, in seconds, for one to each element. In a
+/// single minute it may ask more or fewer.
+fn watch(full: &mut Full) -> Result<Option<f64>> {
     let (before, kept_alive) = (full.server.cpu()?, full.load.kept_alive);
     full.load.keep_alive(KEEP_ALIVE)?;
     let used = full.server.cpu().context("during keep-alives")?.saturating_sub(before);
+    let kept_alive = full.load.kept_alive - kept_alive;
     println!(
-        "  {}: {} keep-alives in a minute; {} of {ASSOCIATIONS} associations are left, {} elements were removed",
+        "  {}: {kept_alive} keep-alives in a minute, {:.2} s of the processor's time; {} of {ASSOCIATIONS} associations \
+         are left, {} elements were removed",
         full.server.name(),
-        full.load.kept_alive - kept_alive,
+        used.as_secs_f64(),
         full.load.associations(),
         full.load.removed,
     );
-    Ok(used.as_secs_f64())
+    let each = used.as_secs_f64() / kept_alive as f64;
+    Ok((kept_alive > 0).then(|| each * f64::from(full.registered)))
 }

@@ -185,9 +185,11 @@ impl Server {
     /// How many elements ours knows, from its metrics; to be called on the host.
     pub(super) fn elements(&self) -> Result<u64> {
         use std::io::{Read, Write};
-        let mut stream = std::net::TcpStream::connect(SocketAddr::new(self.own, HTTP))?;
+        let address = SocketAddr::new(self.own, HTTP);
+        let mut stream = std::net::TcpStream::connect(address)?;
         stream.set_read_timeout(Some(START))?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
+        // It answers only who asks for it by an address or a name of its own.
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         let value = text.lines().find_map(|line| line.strip_prefix("roam_registrar_elements "));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use asap_client::wire;
-use sctp_sys::{Received, SendInfo};
+use sctp_sys::SendInfo;
 
 use super::Tell;
 use super::load::{Load, Run, Until, accepted, connect, elements};
@@ -37,6 +37,8 @@ struct Weathered {
     resolutions: f64,
     /// Associations that the registrar ended although they read what they were sent.
     resets: f64,
+    /// Questions and registrations that it never answered.
+    unanswered: f64,
 }
 
 /// Measures both, and tells each figure.
@@ -54,6 +56,7 @@ pub(super) fn measure(site: &Site, tell: Tell<'_>) -> Result<()> {
     compare("live elements lost of 200", "elements", Better::Lower, |it| it.lost)?;
     compare("registrations", "ms, 99th percentile", Better::Lower, |it| it.registration_ms)?;
     compare("answers", "per second", Better::Higher, |it| it.resolutions)?;
+    compare("questions never answered", "questions", Better::Lower, |it| it.unanswered)?;
     compare("associations that read and were ended", "associations", Better::Lower, |it| it.resets)
 }
 
@@ -65,7 +68,7 @@ fn weather(site: &Site, server: &Server) -> Result<Weathered> {
         let mut storming = Load::connect(client(), server.asap(), STORMING)?;
         let over = AtomicBool::new(false);
         let (storm, registrations) = std::thread::scope(|scope| {
-            let elements = scope.spawn(|| keep(&mut kept, &over));
+            let elements = scope.spawn(|| kept.keep_alive_until(&over));
             let registrations = scope.spawn(|| registrations(&mut registering, &over));
             let deaf = scope.spawn(|| deaf(server, &over));
             let storm = storm(&mut storming);
@@ -80,6 +83,7 @@ fn weather(site: &Site, server: &Server) -> Result<Weathered> {
             registration_ms: registrations.percentile_ms(99),
             resolutions: storm.per_second(),
             resets: (storm.resets + registrations.resets) as f64,
+            unanswered: (storm.unanswered + registrations.unanswered) as f64,
         })
     })
 }
@@ -93,14 +97,6 @@ fn register(load: &mut Load) -> Result<()> {
         next += 1;
     };
     load.run(Until::Requests(u64::from(POOLS * PER_POOL)), 1, &mut ask, &mut accepted).map(drop)
-}
-
-/// The elements answer keep-alives.
-fn keep(load: &mut Load, over: &AtomicBool) -> Result<()> {
-    while !over.load(Ordering::SeqCst) {
-        load.keep_alive(Duration::from_millis(100))?;
-    }
-    Ok(())
 }
 
 /// One element after the other registers, as soon as the one before is answered.
@@ -128,7 +124,7 @@ fn storm(load: &mut Load) -> Result<Run> {
 
 /// Asks and never reads the answers.
 fn deaf(server: &Server, over: &AtomicBool) -> Result<()> {
-    let socket = connect(client(), server.asap())?;
+    let socket = connect(client(), server.asap()).context("one more association")?;
     socket.set_nonblocking(true)?;
     let request = resolution(ASKED, PER_POOL)?;
     let begun = Instant::now();
@@ -145,17 +141,21 @@ fn deaf(server: &Server, over: &AtomicBool) -> Result<()> {
     Ok(())
 }
 
-/// How many of the elements are still registered.
-fn count(server: &Server) -> Result<usize> {
-    let socket = connect(client(), server.asap())?;
-    let mut buffer = Vec::new();
-    let mut left = 0;
-    for pool in 0..POOLS {
-        let info = SendInfo { ppid: wire::PPID, ..SendInfo::default() };
-        socket.send(&info, &resolution(pool, PER_POOL)?)?;
-        if let Some(Received::Message(_)) = socket.recv(&mut buffer)? {
-            left += elements(&buffer)?;
-        }
+/// How many of the elements are still registered, as far as the registrar tells.
+fn count(server: &Server) -> Result<u64> {
+    let mut asking = Load::connect(client(), server.asap(), 1).context("an association after the storm")?;
+    let (mut next, mut left) = (0, 0);
+    let questions: Vec<_> = (0..POOLS).map(|pool| resolution(pool, PER_POOL)).collect::<Result<_, _>>()?;
+    let mut ask = |_: usize, bytes: &mut Vec<u8>| {
+        bytes.clone_from(&questions[next % questions.len()]);
+        next += 1;
+    };
+    let run = asking.run(Until::Requests(POOLS.into()), 1, &mut ask, &mut |answer| {
+        left += elements(answer)? as u64;
+        Ok(())
+    })?;
+    if run.unanswered > 0 {
+        println!("  {} does not answer after the storm", server.name());
     }
     Ok(left)
 }
