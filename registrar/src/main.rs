@@ -15,6 +15,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
+/// Each request takes and gives back several small pieces of memory, which this does in fewer steps than the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type LogFilter = reload::Handle<EnvFilter, Registry>;
 
 /// An RSerPool registrar: keeps pools of servers, tells who is in them, and tells subscribers at once what changes.

@@ -78,9 +78,21 @@ impl PoolHandle {
     }
 }
 
+/// The same order, in steps that a processor takes at once.
+fn words(octets: &[u8; SHORT]) -> (u128, u64) {
+    let ([first @ .., _, _, _, _, _, _], [.., a, b, c, d, e, f]) = (octets, octets);
+    (u128::from_be_bytes(*first), u64::from_be_bytes([0, 0, *a, *b, *c, *d, *e, *f]))
+}
+
 impl PartialEq for PoolHandle {
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        match (&self.0, &other.0) {
+            (
+                Octets::Short { length, octets },
+                Octets::Short { length: other_length, octets: other_octets },
+            ) => length == other_length && octets == other_octets,
+            _ => self.as_bytes() == other.as_bytes(),
+        }
     }
 }
 
@@ -94,7 +106,14 @@ impl PartialOrd for PoolHandle {
 
 impl Ord for PoolHandle {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_bytes().cmp(other.as_bytes())
+        match (&self.0, &other.0) {
+            // Where both are filled up with zeros, which come before all else, only the length can tell what is longer.
+            (
+                Octets::Short { length, octets },
+                Octets::Short { length: other_length, octets: other_octets },
+            ) => (words(octets), length).cmp(&(words(other_octets), other_length)),
+            _ => self.as_bytes().cmp(other.as_bytes()),
+        }
     }
 }
 
@@ -160,6 +179,27 @@ mod tests {
             assert_eq!(of(length), of(length));
             assert!(of(length) < of(length + 1));
             assert!(PoolHandle::new([8]).unwrap() > of(length));
+        }
+    }
+
+    #[test]
+    fn handles_are_in_the_order_of_their_octets_zeros_and_all() {
+        let mut all: Vec<Vec<u8>> = Vec::new();
+        for length in [1, 2, 15, 16, 17, SHORT - 1, SHORT, SHORT + 1] {
+            for last in [0, 1, 255] {
+                let mut octets = vec![0; length];
+                octets[length - 1] = last;
+                all.push(octets.clone());
+                octets[0] = 7;
+                all.push(octets);
+            }
+        }
+        for one in &all {
+            for other in &all {
+                let handles = [one, other].map(|octets| PoolHandle::new(octets).unwrap());
+                assert_eq!(handles[0].cmp(&handles[1]), one.cmp(other), "{one:?} {other:?}");
+                assert_eq!(handles[0] == handles[1], one == other);
+            }
         }
     }
 

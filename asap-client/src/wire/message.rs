@@ -99,10 +99,14 @@ fn place(message: MessageType, parameter: P) -> Place {
     }
 }
 
+/// No message has more parameters that may be there once.
+const PARAMETERS: usize = 4;
+
 /// What a message's parameters hold.
 #[derive(Default)]
 struct Slots {
-    seen: Vec<P>,
+    /// Those that may be there once.
+    seen: [Option<P>; PARAMETERS],
     handle: Option<PoolHandle>,
     elements: Vec<PoolElement>,
     id: Option<u32>,
@@ -120,7 +124,7 @@ impl Slots {
             match place(message, parameter.type_) {
                 Place::Ignored => continue,
                 Place::Often => {}
-                Place::Once if !slots.seen.contains(&parameter.type_) => slots.seen.push(parameter.type_),
+                Place::Once if slots.is_first(parameter.type_) => {}
                 Place::Once | Place::None => {
                     context.stray(&parameter)?;
                     continue;
@@ -138,6 +142,12 @@ impl Slots {
             }
         }
         Ok(slots)
+    }
+
+    /// Whether no parameter of this type came before.
+    fn is_first(&mut self, type_: P) -> bool {
+        let place = self.seen.iter_mut().find(|seen| seen.is_none_or(|seen| seen == type_));
+        place.is_some_and(|place| place.replace(type_).is_none())
     }
 
     fn handle(&mut self) -> Result<PoolHandle, Problem> {

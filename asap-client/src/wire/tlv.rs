@@ -225,15 +225,15 @@ pub struct Writer {
 impl Writer {
     /// An empty writer.
     pub fn new() -> Self {
-        Self::default()
+        // Most that is written fits, and need not grow step by step.
+        Self { bytes: Vec::with_capacity(256), ..Self::default() }
     }
 
     /// A whole message: header, then what `body` writes, padded to a multiple of 4.
     ///
     /// `None` when a length does not fit 16 bits.
     pub fn message(type_: u8, flags: u8, body: impl FnOnce(&mut Self)) -> Option<Vec<u8>> {
-        // Most messages fit, and need not grow step by step.
-        let mut writer = Self { bytes: Vec::with_capacity(256), ..Self::default() };
+        let mut writer = Self::new();
         writer.bytes(&[type_, flags, 0, 0]);
         body(&mut writer);
         writer.close(0, 0);

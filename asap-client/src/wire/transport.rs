@@ -125,7 +125,8 @@ impl Transport {
             ParameterType::DCCP_TRANSPORT => value.u32()?,
             _ => 0,
         };
-        let mut addresses = Vec::new();
+        // Most have one, and are kept by the hundred thousand: no room for more is taken than there are.
+        let mut addresses = Vec::with_capacity(1);
         while let Some(inner) = value.parameter(context)? {
             match inner.type_ {
                 ParameterType::IPV4_ADDRESS | ParameterType::IPV6_ADDRESS => {
@@ -143,6 +144,7 @@ impl Transport {
                 1 => TransportUse::DataPlusControl,
                 _ => return Err(parameter.invalid("the transport use is 0 or 1")),
             };
+            addresses.shrink_to_fit();
             return Ok(Self::Sctp { port, use_, addresses });
         }
         if addresses.len() > 1 {

@@ -105,7 +105,7 @@ impl Registrar {
     pub fn effect(&mut self, now: Instant, effect: Effect) {
         match effect {
             Effect::Changed(handle) => {
-                self.changed.insert(handle);
+                self.has_changed(handle);
             }
             Effect::Leaving(key) => {
                 self.leaving.insert(key);
@@ -191,7 +191,7 @@ impl Registrar {
         }
         let element = Element { home: self.settings.server, owner: None, expires: None, ..element.clone() };
         let (key, _) = self.space.insert(handle.clone(), element);
-        self.changed.insert(handle.clone());
+        self.has_changed(handle.clone());
         self.change(Change::Updated(key));
         self.adoptions.waiting.insert(key);
         self.adopt_waiting(now);

@@ -11,6 +11,9 @@ use crate::Association;
 use crate::enrp::Change;
 use crate::handlespace::ElementKey;
 
+/// Of keep-alives that come no more often, several are sent together.
+const HAS_TIME: Duration = Duration::from_secs(1);
+
 /// `mean` give or take up to half of it.
 fn around(mean: Duration, random: &mut SplitMix64) -> Duration {
     let part = u32::try_from(random.draw() >> 48).unwrap_or(0); // 0 to 65535
@@ -24,8 +27,13 @@ impl Registrar {
         if let Some(mean) = self.settings.keep_alive_interval {
             let elements = u32::try_from(self.space.count_of_home(self.settings.server)).unwrap_or(u32::MAX);
             let all = Duration::from_secs(1) * elements / self.settings.keep_alives_per_second.max(1);
-            let at = now + around(mean.max(all), &mut self.random);
-            self.timers.set((Timer::KeepAlive, key), at);
+            let mean = mean.max(all);
+            let at = now + around(mean, &mut self.random);
+            if mean >= HAS_TIME {
+                self.timers.ask_roughly(key, at);
+            } else {
+                self.timers.set((Timer::KeepAlive, key), at);
+            }
         }
     }
 

@@ -151,7 +151,7 @@ impl Registrar {
         let (before, changed) = match inserted {
             Inserted::New => {
                 self.event(Event::Registered { handle: handle.clone(), id, owner });
-                self.changed.insert(handle);
+                self.has_changed(handle);
                 return;
             }
             Inserted::Changed(before) => (before, true),
@@ -169,7 +169,7 @@ impl Registrar {
             self.event(Event::Reregistered { handle: handle.clone(), id, owner, from });
         }
         if changed {
-            self.changed.insert(handle);
+            self.has_changed(handle);
         }
     }
 
@@ -214,7 +214,7 @@ impl Client {
     /// address is left. Loopback addresses are kept if `allow_loopback` is set or the association came from one
     /// and there is no other; link-local ones say nothing without a link.
     fn confirm(&self, transport: &Transport, allow_loopback: bool) -> Option<Transport> {
-        let mut own: Vec<IpAddr> = Vec::new();
+        let mut own: Vec<IpAddr> = Vec::with_capacity(1);
         for address in transport.addresses().iter().map(IpAddr::to_canonical) {
             if self.addresses.contains(&address) && !is_link_local(&address) && !own.contains(&address) {
                 own.push(address);
@@ -226,6 +226,7 @@ impl Client {
             Transport::Opaque(_) => Some(transport.clone()),
             _ if own.is_empty() => None,
             Transport::Sctp { port, use_, .. } => {
+                own.shrink_to_fit();
                 Some(Transport::Sctp { port: *port, use_: *use_, addresses: own })
             }
             other => Some(other.clone()),

@@ -45,6 +45,13 @@ impl Registrar {
         }
     }
 
+    /// A pool looks different to its users now: those who subscribe to it are to be told.
+    pub(super) fn has_changed(&mut self, handle: PoolHandle) {
+        if self.subscriptions.len() > 0 {
+            self.changed.insert(handle);
+        }
+    }
+
     /// Tells the subscribers of every pool that has changed, unless they were told just now: then they are told
     /// when the interval is over, whatever it is that has become of the pool by then.
     pub(super) fn push(&mut self, now: Instant) {

@@ -446,7 +446,7 @@ impl Registrar {
         if matches!(why, Why::Expired | Why::NoAnswer | Why::Reported) {
             self.tell_gone(&handle, &removed.element);
         }
-        self.changed.insert(handle.clone());
+        self.has_changed(handle.clone());
         self.event(Event::Removed { handle, id, why });
     }
 

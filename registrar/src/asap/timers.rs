@@ -57,35 +57,40 @@ type Key = (Timer, ElementKey);
 /// All that is waited for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Timers {
-    /// What we do ourselves.
-    own: Deadlines<Key>,
+    /// What we do ourselves: the next keep-alives, one for nearly every element.
+    own: Deadlines<ElementKey>,
     /// What others have to do by then.
     answers: Deadlines<Key>,
 }
 
 impl Timers {
-    fn of(&mut self, timer: Timer) -> &mut Deadlines<Key> {
+    /// Sets, or moves, a deadline.
+    pub(super) fn set(&mut self, (timer, key): Key, at: Instant) {
         match timer {
-            Timer::KeepAlive => &mut self.own,
-            Timer::Answer | Timer::Probe | Timer::Newcomer | Timer::Adopt | Timer::Verify => {
-                &mut self.answers
-            }
+            Timer::KeepAlive => self.own.set(key, at),
+            _ => self.answers.set((timer, key), at),
         }
     }
 
-    /// Sets, or moves, a deadline.
-    pub(super) fn set(&mut self, key: Key, at: Instant) {
-        self.of(key.0).set(key, at);
+    /// Sets, or moves, when an element is asked next: up to 17 ms later, together with more, since it has time.
+    pub(super) fn ask_roughly(&mut self, key: ElementKey, at: Instant) {
+        self.own.set_roughly(key, at);
     }
 
     /// Takes one away.
-    pub(super) fn clear(&mut self, key: Key) {
-        self.of(key.0).clear(key);
+    pub(super) fn clear(&mut self, (timer, key): Key) {
+        match timer {
+            Timer::KeepAlive => self.own.clear(key),
+            _ => self.answers.clear((timer, key)),
+        };
     }
 
     /// When it falls due, if it is set.
-    pub(super) fn get(&self, key: Key) -> Option<Instant> {
-        self.own.get(key).or_else(|| self.answers.get(key))
+    pub(super) fn get(&self, (timer, key): Key) -> Option<Instant> {
+        match timer {
+            Timer::KeepAlive => self.own.get(key),
+            _ => self.answers.get((timer, key)),
+        }
     }
 
     /// When to look: not after the nearest deadline, but perhaps before.
@@ -95,7 +100,8 @@ impl Timers {
 
     /// Takes out one that is due, if all that had come until `heard` has been taken.
     pub(super) fn pop(&mut self, now: Instant, heard: Instant) -> Option<(Instant, Key)> {
-        self.own.pop_due_since(now).or_else(|| self.answers.pop_due_since(now.min(heard)))
+        let own = self.own.pop_due_since(now).map(|(at, key)| (at, (Timer::KeepAlive, key)));
+        own.or_else(|| self.answers.pop_due_since(now.min(heard)))
     }
 
     /// The orders say the same. For tests.

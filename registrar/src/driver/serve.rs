@@ -62,6 +62,10 @@ pub(super) struct Service {
     sockets: Vec<(Role, Socket)>,
     /// Which of them may have something to be read; last, those with one association each.
     readable: Vec<bool>,
+    /// How much was read from those that associations share.
+    read: u64,
+    /// When it was last looked which can be read.
+    looked: Instant,
     /// Until when each has been read.
     readings: Vec<Reading>,
     /// Who sends much over those of ASAP.
@@ -128,6 +132,8 @@ impl Service {
                 random,
             ),
             readable: Vec::new(),
+            read: 0,
+            looked: now,
             readings: sockets.iter().map(|_| Reading::new(now)).collect(),
             shares: Shares::default(),
             own: Own::new(now, sockets.len(), tcp::room(&config))?,

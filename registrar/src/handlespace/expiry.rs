@@ -1,8 +1,11 @@
 //! Deadlines in order: at most one per key, the nearest found at once.
 
+use foldhash::quality::RandomState;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::time::Instant;
+
+use super::moment::{Moment, Origin};
 
 /// A set of keys, each with the moment at which it falls due.
 ///
@@ -11,27 +14,40 @@ use std::time::Instant;
 /// due before.
 #[derive(Clone, Debug)]
 pub struct Deadlines<K> {
-    order: BTreeSet<(Instant, K)>,
-    when: HashMap<K, When>,
+    origin: Origin,
+    order: BTreeSet<(Moment, K)>,
+    /// Keyed by chance, since others choose part of the keys, but quick: each message from an element comes by here.
+    when: HashMap<K, When, RandomState>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct When {
     /// The deadline.
-    at: Instant,
+    at: Moment,
     /// Its place in the order: not after the deadline.
-    look: Instant,
+    look: Moment,
 }
 
 impl<K> Default for Deadlines<K> {
     fn default() -> Self {
-        Self { order: BTreeSet::new(), when: HashMap::new() }
+        Self { origin: Origin::default(), order: BTreeSet::new(), when: HashMap::default() }
     }
 }
 
 impl<K: Ord + Copy + Hash> Deadlines<K> {
     /// Sets, or moves, the deadline of `key`.
     pub fn set(&mut self, key: K, at: Instant) {
+        let at = self.origin.moment(Some(at));
+        self.put(key, at);
+    }
+
+    /// As [`Self::set`], up to 17 ms later, when more falls due: whoever sleeps in between wakes less often.
+    pub fn set_roughly(&mut self, key: K, at: Instant) {
+        let at = self.origin.moment(Some(at)).roughly();
+        self.put(key, at);
+    }
+
+    fn put(&mut self, key: K, at: Moment) {
         match self.when.get_mut(&key) {
             Some(when) if when.look <= at => when.at = at,
             Some(when) => {
@@ -56,12 +72,12 @@ impl<K: Ord + Copy + Hash> Deadlines<K> {
 
     /// When `key` falls due, if it has a deadline.
     pub fn get(&self, key: K) -> Option<Instant> {
-        self.when.get(&key).map(|when| when.at)
+        self.when.get(&key).and_then(|when| self.origin.instant(when.at))
     }
 
     /// When to call [`Self::pop_due`]: not after the nearest deadline, but perhaps before.
     pub fn next(&self) -> Option<Instant> {
-        self.order.first().map(|(at, _)| *at)
+        self.order.first().and_then(|(at, _)| self.origin.instant(*at))
     }
 
     /// Takes out one key whose deadline is `now` or earlier, the earliest first.
@@ -71,6 +87,7 @@ impl<K: Ord + Copy + Hash> Deadlines<K> {
 
     /// As [`Self::pop_due`], with the deadline.
     pub fn pop_due_since(&mut self, now: Instant) -> Option<(Instant, K)> {
+        let now = self.origin.moment(Some(now));
         loop {
             let (look, key) = *self.order.first()?;
             if look > now {
@@ -84,7 +101,7 @@ impl<K: Ord + Copy + Hash> Deadlines<K> {
                 }
                 _ => {
                     let at = self.when.remove(&key).map_or(look, |when| when.at);
-                    return Some((at, key));
+                    return Some((self.origin.instant(at)?, key));
                 }
             }
         }

@@ -4,7 +4,7 @@ use asap_client::wire::{ParameterType, Writer};
 use std::time::Instant;
 
 use super::Element;
-use super::looks::Moment;
+use super::moment::Moment;
 use crate::Association;
 
 /// What is kept of an element.

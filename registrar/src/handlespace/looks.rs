@@ -1,17 +1,9 @@
 //! When to look at which element whether its registration has ended.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// A moment, in nanoseconds since the first one that was told: half as large as an [`Instant`], in orders that have one
-/// for each element.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment(i64);
-
-impl Moment {
-    /// It never comes.
-    pub(super) const NEVER: Self = Self(i64::MAX);
-}
+use super::moment::{Moment, Origin};
 
 /// An element, by its pool's slot and its identifier.
 pub(super) type InSlot = (u32, u32);
@@ -19,29 +11,14 @@ pub(super) type InSlot = (u32, u32);
 /// All elements whose registrations end, each with the moment at which it is looked at.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Looks {
-    origin: Option<Instant>,
+    origin: Origin,
     order: BTreeSet<(Moment, InSlot)>,
 }
 
-fn nanoseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
-}
-
 impl Looks {
-    /// `None` is never. Three hundred years are the same as never.
+    /// When that is, in this order.
     pub(super) fn moment(&mut self, at: Option<Instant>) -> Moment {
-        let Some(at) = at else { return Moment::NEVER };
-        let origin = *self.origin.get_or_insert(at);
-        Moment(match at.checked_duration_since(origin) {
-            Some(later) => nanoseconds(later),
-            None => -nanoseconds(origin.saturating_duration_since(at)),
-        })
-    }
-
-    fn instant(&self, moment: Moment) -> Option<Instant> {
-        let origin = self.origin?;
-        let distance = Duration::from_nanos(moment.0.unsigned_abs());
-        if moment.0 < 0 { origin.checked_sub(distance) } else { origin.checked_add(distance) }
+        self.origin.moment(at)
     }
 
     /// An element is looked at so at another moment than before.
@@ -59,7 +36,7 @@ impl Looks {
 
     /// When the first is looked at.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.order.first().and_then(|(at, _)| self.instant(*at))
+        self.order.first().and_then(|(at, _)| self.origin.instant(*at))
     }
 
     /// Takes the first one out, if it is time to look at it.

@@ -2,6 +2,7 @@
 
 use asap_client::wire::PoolHandle;
 use hashbrown::HashTable;
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
 use super::slots::{Place, Slots};
@@ -12,6 +13,8 @@ use super::slots::{Place, Slots};
 pub(super) struct Names {
     table: HashTable<Name>,
     hasher: RandomState,
+    /// The slot of the pool that was found last: a registration asks for the same one several times.
+    last: Cell<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +42,13 @@ impl Names {
 
     /// The place of the pool of this name.
     pub(super) fn find(&self, handle: &PoolHandle, slots: &Slots) -> Option<Place> {
-        self.find_hashed(self.hash(handle), handle, slots)
+        let last = slots.in_slot(self.last.get()).filter(|(_, pool)| pool.handle() == handle);
+        if let Some((place, _)) = last {
+            return Some(place);
+        }
+        let found = self.find_hashed(self.hash(handle), handle, slots)?;
+        self.last.set(found.slot);
+        Some(found)
     }
 
     fn find_hashed(&self, hash: Hash, handle: &PoolHandle, slots: &Slots) -> Option<Place> {
@@ -73,6 +82,7 @@ impl Names {
     /// A pool that is new, in this slot.
     pub(super) fn insert(&mut self, handle: &PoolHandle, slot: u32) {
         let hash = self.hash(handle);
+        self.last.set(slot);
         self.table.insert_unique(hash.spread(), Name { hash, slot }, |name| name.hash.spread());
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Element;
 use super::kept::Kept;
-use super::looks::Moment;
+use super::moment::Moment;
 
 /// A pool. It is created by its first element and ends with its last.
 #[derive(Clone, Debug)]

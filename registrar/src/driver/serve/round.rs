@@ -30,6 +30,10 @@ const ANSWERS_BEHIND: usize = 16;
 /// Questions of one association that are answered together: while answers of one do not leave, so many more may come.
 const TOGETHER: usize = 4;
 
+/// While questions come again as soon as they are answered, it is not looked for longer than this whether other sockets can
+/// be read.
+const UNLOOKED: Duration = Duration::from_millis(1);
+
 /// A socket that cannot be read so often in a row is given up, and the registrar with it.
 const FAILURES: u32 = 100;
 
@@ -58,6 +62,7 @@ impl Service {
         self.tell_where_we_are();
         while !bell.is_over() {
             self.now = Instant::now();
+            let before = self.read;
             self.read()?;
             if bell.was_rung() || !all_heard {
                 all_heard = self.hear(&mut wishes, &mut Context::from_waker(&waker));
@@ -67,9 +72,27 @@ impl Service {
             self.answer_waiting();
             let all_read = !self.readable.contains(&true) && self.own.waiting() == 0;
             let idle = all_heard && self.intake.is_empty() && all_read;
-            let limit = if idle { self.idle_for() } else { Some(Duration::ZERO) };
-            self.wait(bell, limit)?;
+            if !idle {
+                self.wait(bell, Some(Duration::ZERO))?;
+            } else if self.read == before {
+                self.wait(bell, self.idle_for())?;
+            } else {
+                self.let_others_go_on(bell)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Whoever was answered may ask again at once, and on a busy processor does so now. While somebody sleeps until a socket
+    /// can be read, the kernel looks at him with each packet that is acknowledged, once for each association of the
+    /// socket.
+    fn let_others_go_on(&mut self, bell: &Bell) -> io::Result<()> {
+        std::thread::yield_now();
+        if self.now.saturating_duration_since(self.looked) >= UNLOOKED {
+            return self.wait(bell, Some(Duration::ZERO));
+        }
+        let asap = self.sockets.iter().map(|(role, _)| *role == Role::Asap);
+        self.readable.iter_mut().zip(asap).for_each(|(readable, asap)| *readable = asap);
         Ok(())
     }
 
@@ -84,6 +107,7 @@ impl Service {
     /// Waits until there is something to be read, or for so long.
     fn wait(&mut self, bell: &Bell, limit: Option<Duration>) -> io::Result<()> {
         let before = Instant::now();
+        self.looked = before;
         let sockets = self.sockets.iter().map(|(_, socket)| socket.as_fd());
         bell.wait(sockets.chain([self.own.watch()]), &mut self.readable, limit)?;
         for (reading, readable) in self.readings.iter_mut().zip(&self.readable) {
@@ -149,6 +173,7 @@ impl Service {
             match socket.recv(buffer) {
                 Ok(Some(received)) => {
                     self.failures = 0;
+                    self.read += 1;
                     self.readings[index].one();
                     self.received(index, received, buffer);
                     self.drain();
