@@ -69,10 +69,15 @@ impl Enrp {
         element: &Element,
         space: &mut Handlespace,
     ) {
+        let own = self.settings.server;
+        // It has registered again since, as one that waited for its place does: that settles whose it is, and is told next.
+        let again = space.pool(handle).and_then(|pool| pool.element(element.id));
+        if again.is_some_and(|again| again.home == own) {
+            return self.claims.forget(key, &mut self.timers);
+        }
         if self.give_to_claimant(now, key, space) {
             return;
         }
-        let own = self.settings.server;
         if element.home == own {
             return self.tell_update(UpdateAction::Delete, handle, element);
         }

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use asap_client::wire::{Message, PoolElement};
+use asap_client::wire::{self, Message, PoolElement};
 
 use super::cluster::{Cluster, Host, pool};
 use super::element::registration;
 use super::stranger::{announced, checksum, table, update};
+use crate::Association;
+use crate::asap::Input;
 use crate::enrp::wire::{Body, UpdateAction};
 use crate::handlespace::Element;
+use crate::machine;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -121,4 +124,37 @@ fn an_element_that_answers_another_registrar_too_stays_at_the_one_where_it_regis
         assert!(kept(&cluster, home, id).unwrap().owner.is_some());
         assert_eq!(kept(&cluster, other, id).unwrap().owner, None);
     }
+}
+
+#[test]
+fn an_element_that_registers_anew_in_the_moment_in_which_it_is_given_up_is_not_its_claimants() {
+    const NEW: Association = Association(1 << 40);
+    let mut cluster = Cluster::of(2, 5);
+    let element = cluster.element(0);
+    cluster.pass(SECOND);
+    let id = cluster.elements[element].id;
+    let mut claimant = cluster.stranger(0, 0x3000, 0);
+    cluster.say(&claimant, update(UpdateAction::Add, pool(), announced(id, 0x3000, 9)));
+    cluster.live(&mut claimant, SECOND / 2, |_, _| None);
+    assert_eq!(kept(&cluster, 0, id).unwrap().home, 0x1001, "it answers, and the claim is kept");
+    // Its host is in another network from now on; the old association does not answer.
+    cluster.partition(&[(Host::Element(element), 1)]);
+    let moved = Host::Element(7);
+    let up = Input::Up { association: NEW, from: moved.ip(), port: 6000, addresses: vec![moved.ip()] };
+    cluster.give(0, machine::Input::Asap(up));
+    let mut say = |message: Message| {
+        let (association, ppid, bytes) = (NEW, wire::PPID, message.encode());
+        cluster.give(0, machine::Input::Asap(Input::Message { association, ppid, bytes }));
+    };
+    say(Message::Registration { handle: pool(), element: registration(id, moved) });
+    // Before its time to answer is over, so many say that it cannot be reached that it is taken out.
+    for _ in 0..4 {
+        say(Message::EndpointUnreachable { handle: pool(), id });
+    }
+    let is_here = |cluster: &Cluster| kept(cluster, 0, id).map(|kept| (kept.home, kept.owner));
+    assert_eq!(is_here(&cluster), Some((0x1001, Some(NEW))));
+    cluster.live(&mut claimant, SECOND / 2, |_, _| None);
+    assert_eq!(is_here(&cluster), Some((0x1001, Some(NEW))));
+    let there = kept(&cluster, 1, id).map(|kept| (kept.home, kept.user.addresses().to_vec()));
+    assert_eq!(there, Some((0x1001, vec![moved.ip()])), "and others are told so");
 }
