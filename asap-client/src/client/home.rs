@@ -10,6 +10,7 @@
 //! not two, and neither registration nor resolution shall wait a round trip for the other.
 
 mod hunting;
+mod visiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -19,9 +20,6 @@ use super::carried::Carried;
 use super::{LinkId, PortId};
 use crate::hunt::{self, Hunt};
 use crate::timers::{Timers, earliest};
-
-/// Associations that others may have set up to us at a time.
-const MOST_ACCEPTED: usize = 16;
 
 /// What happens to the home association.
 #[derive(Clone, Debug)]
@@ -85,8 +83,8 @@ pub(super) enum Output {
 enum State {
     Connecting,
     Up,
-    /// Somebody else has set it up and has not asked for an element of ours yet; by this time it goes. A registrar that
-    /// no longer needs an association that it began does not know that it was the one.
+    /// Somebody else has set it up and has not asked for an element of ours yet, or asks over another by now; by this
+    /// time it goes. A registrar that no longer needs an association that it began does not know that it was the one.
     Visiting(Instant),
     /// Replaced; it goes when its successor has taken over, or at this time: a successor that answers nothing is itself
     /// replaced, again and again, and predecessors shall not pile up. None: the successor is not up, or has been home
@@ -110,6 +108,8 @@ struct Link {
     port: PortId,
     registrar: Option<usize>,
     state: State,
+    /// The peer's addresses, if it has set it up.
+    peer: Vec<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -235,7 +235,7 @@ impl Home {
                     self.outputs.push_back(Output::Home(link));
                 }
             }
-            Input::Accepted { link, port, peer } => self.accepted(now, link, port, &peer),
+            Input::Accepted { link, port, peer } => self.accepted(now, link, port, peer),
             Input::Heard(link) => {
                 if self.home == Some(link) && self.hunt.is_running() {
                     self.steer(now, hunt::Input::Stop);
@@ -243,13 +243,7 @@ impl Home {
                     self.port = self.links.get(&link).map(|home| home.port);
                 }
             }
-            Input::Asked(link) => {
-                if let Some(link) = self.links.get_mut(&link)
-                    && matches!(link.state, State::Visiting(_))
-                {
-                    link.state = State::Up;
-                }
-            }
+            Input::Asked(link) => self.asked(now, link),
             Input::Adopt(link) => self.adopt(now, link),
             Input::Replaced(link) => self.close(link),
             Input::Listed { place, addresses } => self.listed(now, place, addresses),
@@ -403,27 +397,6 @@ impl Home {
                 self.steer(now, hunt::Input::Start { prefer: None, avoid });
             }
             _ => {}
-        }
-    }
-
-    fn accepted(&mut self, now: Instant, id: LinkId, port: PortId, peer: &[SocketAddr]) {
-        let theirs = self.links.keys().filter(|link| matches!(link, LinkId::Theirs(_))).count();
-        if theirs >= MOST_ACCEPTED {
-            return self.outputs.push_back(Output::Close(id));
-        }
-        let is_peer = |listed: &SocketAddr| peer.iter().any(|address| address.ip() == listed.ip());
-        let registrar = self.registrars.iter().position(|listed| listed.iter().any(is_peer));
-        let state = State::Visiting(now + self.timers.retire);
-        self.links.insert(id, Link { port, registrar, state });
-    }
-
-    /// Only a registrar of the list may make itself our home.
-    fn adopt(&mut self, now: Instant, id: LinkId) {
-        let Some(link) = self.links.get(&id) else { return };
-        let (registrar, current) = (link.registrar, self.ports.get(&link.port) == Some(&self.local));
-        if self.home != Some(id) && registrar.is_some() && current && link.state == State::Up {
-            self.steer(now, hunt::Input::Stop);
-            self.settle_at(now, id, registrar);
         }
     }
 

@@ -30,7 +30,7 @@ pub struct PortId(pub u64);
 pub enum LinkId {
     /// Opened by [`Output::Open`].
     Ours(u64),
-    /// Set up by a peer; numbered by the driver.
+    /// Set up by a peer; numbered by the driver, the later the higher.
     Theirs(u64),
 }
 

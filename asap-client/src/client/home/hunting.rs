@@ -67,7 +67,8 @@ impl Home {
             return self.hunt.handle(now, hunt::Input::Failed(registrar));
         };
         let link = LinkId::Ours(self.number());
-        self.links.insert(link, Link { port, registrar: Some(registrar), state: State::Connecting });
+        let (registrar, state) = (Some(registrar), State::Connecting);
+        self.links.insert(link, Link { port, registrar, state, peer: Vec::new() });
         self.outputs.push_back(Output::Open { link, port, remote });
         if self.home.is_none() && self.hunt.is_alone() {
             self.home = Some(link);

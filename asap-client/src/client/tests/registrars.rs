@@ -186,6 +186,31 @@ fn an_association_over_which_a_registrar_asks_nothing_is_ended_after_a_while() {
 }
 
 #[test]
+fn of_two_associations_by_which_a_registrar_asks_the_older_ends_when_it_asks_over_it_no_more() {
+    let (mut world, ..) = World::settled();
+    let [older, younger, others] = [1, 2, 3].map(LinkId::Theirs);
+    for (link, from) in [(older, 7), (younger, 7), (others, 8)] {
+        world.give(Input::Accepted { link, port: PortId(1), peer: vec![registrar(from)] });
+        world.hear(link, &keep_alive(false));
+    }
+    let mut ended = Vec::new();
+    for second in 1..=120 {
+        world.now += Duration::from_secs(1);
+        world.client.handle_timeout(world.now);
+        let closed = world.seen().into_iter().filter(|seen| matches!(seen, Seen::Close(_)));
+        ended.extend(closed.map(|seen| (second, seen)));
+        // Over the older one it asks, too, but not for long.
+        if second <= 60 && second % 15 == 0 {
+            world.hear(older, &keep_alive(false));
+        }
+        if second % 30 == 0 {
+            world.hear(younger, &keep_alive(false));
+        }
+    }
+    assert_eq!(ended, [(80, Seen::Close(older))], "and what another one asks over once stays");
+}
+
+#[test]
 fn strangers_cannot_pile_up_associations() {
     let (mut world, ..) = World::settled();
     let accept = |n| Input::Accepted { link: LinkId::Theirs(n), port: PortId(1), peer: vec![registrar(66)] };
