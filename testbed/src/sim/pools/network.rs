@@ -61,6 +61,8 @@ pub(super) enum Happening {
     Lost(LinkNumber),
     Deliver(Box<Delivery>),
     Wake(Host, u32),
+    /// A program that stands still may run again.
+    Resume(Host),
 }
 
 /// One end of an association.
@@ -114,6 +116,8 @@ pub(super) struct Network {
     timeline: Timeline<Happening>,
     next_link: LinkNumber,
     ready: VecDeque<Delivery>,
+    /// What has come to each host's program while it stands still, in order.
+    pub(super) held: Vec<VecDeque<Delivery>>,
 }
 
 /// Two ends, whoever began.
@@ -141,6 +145,7 @@ impl Network {
             timeline: Timeline::default(),
             next_link: 1,
             ready: VecDeque::new(),
+            held: vec![VecDeque::new(); hosts],
         }
     }
 
@@ -359,6 +364,15 @@ impl Network {
         self.sweep(number);
     }
 
+    /// What waits for a host's program comes to it, if it does not stand still any more.
+    fn resume(&mut self, host: Host) {
+        let wait = self.hosts[host].stalled.saturating_sub(self.now);
+        match wait {
+            0 => self.ready.append(&mut self.held[host]),
+            _ => self.later(wait, Happening::Resume(host)),
+        }
+    }
+
     /// The next thing that comes to a program, up to a time.
     pub(super) fn next(&mut self, until: Time) -> Option<Delivery> {
         loop {
@@ -367,9 +381,13 @@ impl Network {
                 if !condition.up || condition.born != delivery.born {
                     continue;
                 }
-                if condition.stalled > self.now {
-                    let wait = condition.stalled - self.now;
-                    self.later(wait, Happening::Deliver(Box::new(delivery)));
+                let held = &mut self.held[delivery.host];
+                if condition.stalled > self.now || !held.is_empty() {
+                    let (first, host) = (held.is_empty(), delivery.host);
+                    held.push_back(delivery);
+                    if first {
+                        self.later(0, Happening::Resume(host));
+                    }
                     continue;
                 }
                 self.happened += 1;
@@ -392,6 +410,7 @@ impl Network {
                     }
                 }
                 Happening::Deliver(delivery) => self.ready.push_back(*delivery),
+                Happening::Resume(host) => self.resume(host),
                 Happening::Wake(host, born) => {
                     self.ready.push_back(Delivery { host, born, what: What::Wake });
                 }

@@ -70,8 +70,7 @@ impl Network {
         }
     }
 
-    /// The host's program stands still for so long; its kernel does not. If it stands still for longer already, that stays:
-    /// what came meanwhile would come after what comes later.
+    /// The host's program stands still for so long; its kernel does not. If it stands still for longer already, that stays.
     pub(super) fn stall(&mut self, host: Host, time: Time) {
         let until = self.now + time;
         self.hosts[host].stalled = self.hosts[host].stalled.max(until);
@@ -98,6 +97,7 @@ impl Network {
         self.hosts[host].up = power;
         self.hosts[host].born += 1;
         self.hosts[host].stalled = 0;
+        self.held[host].clear();
         for at in std::mem::take(&mut self.ports[host]) {
             self.listening.remove(&at);
         }
