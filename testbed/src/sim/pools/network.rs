@@ -170,14 +170,14 @@ impl Network {
             .is_some_and(|link| link.blocked.is_none() && link.ends.iter().all(|end| end.open))
     }
 
+    /// Whether a host has this association.
+    pub(super) fn is_open_at(&self, link: LinkNumber, host: Host) -> bool {
+        self.links.get(&link).is_some_and(|link| link.ends.iter().any(|end| end.host == host && end.open))
+    }
+
     /// How many associations are open at a host.
     pub(super) fn open_at(&self, host: Host) -> usize {
-        let open = |number: &&LinkNumber| {
-            self.links
-                .get(number)
-                .is_some_and(|link| link.ends.iter().any(|end| end.host == host && end.open))
-        };
-        self.of_host[host].iter().filter(open).count()
+        self.of_host[host].iter().filter(|link| self.is_open_at(**link, host)).count()
     }
 
     /// How long a packet takes now.

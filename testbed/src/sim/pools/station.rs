@@ -76,6 +76,8 @@ impl World {
         let input = match what {
             What::Up { link, own, peer } => match it.names.get(&link) {
                 Some(name) => Input::Up(*name),
+                // One that was given up as it came up.
+                None if !self.net.is_open_at(link, host) => return,
                 None => {
                     let Some(port) = it.ports.iter().find(|(_, at)| **at == own).map(|(port, _)| *port)
                     else {
