@@ -121,15 +121,16 @@ impl Registrar {
                 for timer in Timer::ALL {
                     self.timers.clear((timer, key));
                 }
-                self.displaced.remove(&key);
-                self.earlier.remove(&key);
+                self.displaced.remove(key);
+                self.earlier.remove(key);
                 self.newcomers.release(key);
                 self.yield_told(key);
                 self.adoptions.forget(key);
                 self.verifying.remove(&key);
+                self.forget_reports(key);
             }
             Effect::Dropped { handle, element } => {
-                if !self.takes_back(now, &handle, &element) {
+                if !self.asks_back(&handle, &element) {
                     self.tell_gone(&handle, &element);
                 }
             }
@@ -152,8 +153,8 @@ impl Registrar {
             for timer in Timer::ALL {
                 self.timers.clear((timer, key));
             }
-            self.displaced.remove(&key);
-            self.earlier.remove(&key);
+            self.displaced.remove(key);
+            self.earlier.remove(key);
             self.verifying.remove(&key);
             self.space.set_home(key, self.settings.server, None);
         }
@@ -162,7 +163,7 @@ impl Registrar {
 
     fn yielded_to_another(&mut self, handle: PoolHandle, id: u32, owner: Association) {
         if self.clients.contains_key(&owner) {
-            self.yielded.entry(owner).or_default().insert((handle, id));
+            self.yielded.entry(owner).or_default().insert((handle, id), None);
         }
     }
 
@@ -178,24 +179,61 @@ impl Registrar {
         }
     }
 
-    /// An element that was left to another registrar is gone, says that one. If it was told that it is ours,
-    /// and still has the association over which it was, it is ours again, and asked. Says whether it is.
-    fn takes_back(&mut self, now: Instant, handle: &PoolHandle, element: &Element) -> bool {
+    /// An element that was left to another registrar is gone, says that one. If it was told that it is ours, and there
+    /// still is the association over which it was, it is asked: it may have followed us. Says whether it is. Until it
+    /// answers it is gone: of many registrars that had it, each would else say in its turn that it has it again.
+    fn asks_back(&mut self, handle: &PoolHandle, element: &Element) -> bool {
         let Some(to) = self.places.at(&remote(&element.asap)) else { return false };
-        let had = self.yielded.get_mut(&to).is_some_and(|ids| ids.remove(&(handle.clone(), element.id)));
-        let fits = self.space.pool(handle).is_none_or(|pool| {
-            pool.element(element.id).is_none() && pool.takes(&element.policy, &element.user)
-        });
-        if !had || !fits {
+        if self.space.key(handle, element.id).is_some() {
             return false;
         }
-        let element = Element { home: self.settings.server, owner: None, expires: None, ..element.clone() };
-        let (key, _) = self.space.insert(handle.clone(), element);
-        self.has_changed(handle.clone());
-        self.change(Change::Updated(key));
-        self.adoptions.waiting.insert(key);
-        self.adopt_waiting(now);
+        let left = self.yielded.get_mut(&to).and_then(|ids| ids.get_mut(&(handle.clone(), element.id)));
+        let Some(left) = left else { return false };
+        *left = Some(Box::new(element.clone()));
+        self.send_keep_alive(to, handle.clone(), element.id, true);
         true
+    }
+
+    /// An element that is in nobody's books answers: if it was asked whether it has followed us, it has, and is ours.
+    /// Says whether it is.
+    pub(super) fn comes_back(
+        &mut self,
+        now: Instant,
+        association: Association,
+        handle: &PoolHandle,
+        id: u32,
+    ) -> bool {
+        let left = self.yielded.get_mut(&association).and_then(|ids| ids.get_mut(&(handle.clone(), id)));
+        let Some(element) = left.and_then(Option::take) else { return false };
+        let Some(client) = self.clients.get(&association) else { return false };
+        let limits = &self.settings.limits;
+        let has = self.space.count_owned_by(association) + self.newcomers.count(association);
+        let fits = self.space.pool(handle).is_none_or(|pool| pool.takes(&element.policy, &element.user))
+            && self.space.count_of_home(self.settings.server) < limits.elements
+            && has < limits.elements_per_association
+            && self.space.has_room(handle, id, &limits.space());
+        if !fits {
+            return false;
+        }
+        let (home, owner, asap) = (self.settings.server, Some(association), client.asap_transport());
+        let expires = Life::from_wire(element.life).and_then(|life| life.end(now));
+        let (key, _) = self
+            .space
+            .insert(handle.clone(), Element { home, owner, asap, expires, bad_reports: 0, ..*element });
+        self.changed.insert(handle.clone());
+        self.is_adopted(now, association, key);
+        true
+    }
+
+    /// An element is ours since it has answered that it follows us.
+    fn is_adopted(&mut self, now: Instant, association: Association, key: ElementKey) {
+        let Some((pool, element)) = self.space.get(key) else { return };
+        let (handle, id) = (pool.handle().clone(), element.id);
+        self.counters.keep_alives_answered += 1;
+        self.space.set_adopted(key);
+        self.plan_keep_alive(now, key);
+        self.change(Change::Updated(key));
+        self.event(Event::Registered { handle, id, owner: association });
     }
 
     /// Begins with those that wait, at the pace of keep-alives.
@@ -270,7 +308,7 @@ impl Registrar {
             return false;
         }
         let Some((pool, element)) = self.space.get(key) else { return false };
-        let (handle, id) = (pool.handle().clone(), element.id);
+        let handle = pool.handle().clone();
         // Its life begins anew; when it registers again it says so itself.
         let expires = Life::from_wire(element.life).and_then(|life| life.end(now));
         let (home, owner) = (self.settings.server, Some(association));
@@ -278,12 +316,8 @@ impl Registrar {
         self.adoptions.forget(key);
         self.adoptions.answered();
         self.timers.clear((Timer::Adopt, key));
-        self.counters.keep_alives_answered += 1;
-        self.space.insert(handle.clone(), element);
-        self.space.set_adopted(key);
-        self.plan_keep_alive(now, key);
-        self.change(Change::Updated(key));
-        self.event(Event::Registered { handle, id, owner: association });
+        self.space.insert(handle, element);
+        self.is_adopted(now, association, key);
         self.adopt_waiting(now);
         true
     }

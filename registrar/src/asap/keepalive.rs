@@ -2,14 +2,19 @@
 
 use asap_client::random::SplitMix64;
 use asap_client::wire::{Message, PoolHandle};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use super::event::{Event, Reason, Why};
+use super::former::Former;
 use super::service::{Client, Registrar};
 use super::timers::{Heard, Timer};
 use crate::Association;
 use crate::enrp::Change;
-use crate::handlespace::ElementKey;
+use crate::handlespace::{Element, ElementKey, Inserted, Life};
+
+/// The first of all addresses in their order.
+const LOWEST: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Of keep-alives that come no more often, several are sent together.
 const HAS_TIME: Duration = Duration::from_secs(1);
@@ -71,7 +76,7 @@ impl Registrar {
         match timer {
             Timer::KeepAlive => None,
             Timer::Answer | Timer::Newcomer | Timer::Verify => self.space.get(key)?.1.owner,
-            Timer::Probe => self.displaced.get(&key).copied(),
+            Timer::Probe => self.displaced.of(key),
             Timer::Adopt => self.adoptions.told(key),
         }
     }
@@ -84,7 +89,7 @@ impl Registrar {
             Timer::Answer if now - due > self.settings.keep_alive_timeout / 2 => self.ask(now, key),
             Timer::Answer => self.remove(key, Why::NoAnswer),
             Timer::Probe => {
-                let Some(older) = self.displaced.remove(&key) else { return };
+                let Some(Former { association: older, .. }) = self.displaced.remove(key) else { return };
                 if self.owns_nothing(older) {
                     self.abort(now, older, Reason::Displaced);
                 }
@@ -103,7 +108,8 @@ impl Registrar {
         self.clients.contains_key(&association) && self.space.count_owned_by(association) == 0
     }
 
-    /// Sends a keep-alive to an element and waits for the answer; one that is already waited for is not put off.
+    /// Sends a keep-alive to an element and waits for the answer; while one is waited for, nothing more is sent, and it is
+    /// not put off.
     fn ask(&mut self, now: Instant, key: ElementKey) {
         let Some((pool, element)) = self.space.get(key) else { return };
         // One that is registered elsewhere is watched there.
@@ -112,8 +118,8 @@ impl Registrar {
         self.timers.clear((Timer::KeepAlive, key));
         if self.timers.get((Timer::Answer, key)).is_none() {
             self.timers.set((Timer::Answer, key), now + self.settings.keep_alive_timeout);
+            self.send_keep_alive(owner, handle, id, false);
         }
-        self.send_keep_alive(owner, handle, id, false);
     }
 
     /// `home` is the H bit: we are the element's home now.
@@ -131,31 +137,42 @@ impl Registrar {
 
     /// The element moved from one association to another. If those have no address in common, the older one was
     /// asked, and did not answer in time: it may still do so before it is taken for dead. Else it is the same host's.
-    pub(super) fn displace(&mut self, now: Instant, key: ElementKey, older: Association, owner: Association) {
-        self.displaced.remove(&key);
-        self.earlier.remove(&key);
+    pub(super) fn displace(&mut self, now: Instant, key: ElementKey, former: Former, owner: Association) {
+        self.displaced.remove(key);
+        self.earlier.remove(key);
         self.timers.clear((Timer::Probe, key));
-        if !self.clients.contains_key(&older) {
+        if !self.clients.contains_key(&former.association) {
             return;
         }
-        if self.are_apart(older, owner) {
-            self.displaced.insert(key, older);
+        if self.are_apart(former.association, owner) {
+            self.displaced.insert(key, former);
             self.timers.set((Timer::Probe, key), now + self.settings.keep_alive_timeout);
         } else {
-            self.earlier.insert(key, older);
+            self.earlier.insert(key, former);
         }
     }
 
-    /// The association of an element has ended: if its host still has the one that the element was registered over before,
-    /// it is asked there. What comes over two associations may come in any order; the registration that came last may be
-    /// the one that was sent first, and then its host takes the element for registered over the other.
+    /// The association of an element has ended: if the one that it was registered over before is still there, it is what
+    /// it was registered as over that, and asked there. What comes over two associations may come in any order; the
+    /// registration that came last may be the one that was sent first, and then its host takes the element for registered
+    /// over the other, and as it said there.
     pub(super) fn goes_back(&mut self, now: Instant, key: ElementKey, ended: Association) -> bool {
-        let Some(earlier) = self.earlier.remove(&key) else { return false };
+        let Some(Former { association: earlier, element }) = self.earlier.remove(key) else { return false };
         let Some(asap) = self.clients.get(&earlier).map(Client::asap_transport) else { return false };
-        let Some((pool, element)) = self.space.get(key) else { return false };
+        let Some((pool, _)) = self.space.get(key) else { return false };
         let (handle, id) = (pool.handle().clone(), element.id);
-        self.space.set_home(key, self.settings.server, Some(earlier));
-        self.space.set_asap(key, asap);
+        let has = self.space.count_owned_by(earlier) + self.newcomers.count(earlier);
+        if has >= self.settings.limits.elements_per_association {
+            // If it registers again it is told why it cannot be.
+            self.send(earlier, &Message::DeregistrationResponse { handle, id, error: None });
+            return false;
+        }
+        let (home, owner) = (self.settings.server, Some(earlier));
+        let expires = Life::from_wire(element.life).and_then(|life| life.end(now));
+        let element = Element { home, owner, asap, expires, ..*element };
+        if let (_, Inserted::Changed(_)) = self.space.insert(handle.clone(), element) {
+            self.changed.insert(handle.clone());
+        }
         self.timers.clear((Timer::Answer, key));
         self.ask(now, key);
         self.change(Change::Updated(key));
@@ -166,7 +183,9 @@ impl Registrar {
     /// ENDPOINT_KEEP_ALIVE_ACK.
     pub(super) fn answered(&mut self, now: Instant, association: Association, handle: &PoolHandle, id: u32) {
         let Some(key) = self.space.key(handle, id) else {
-            self.counters.unexpected += 1;
+            if !self.comes_back(now, association, handle, id) {
+                self.counters.unexpected += 1;
+            }
             return;
         };
         if self.adopted(now, association, key) {
@@ -180,14 +199,16 @@ impl Registrar {
                 self.timers.clear((Timer::Verify, key));
                 self.change(Change::Confirmed(key));
             }
-            self.space.set_bad_reports(key, 0);
+            self.forget_reports(key);
             self.space.set_answered(key, now);
             self.plan_keep_alive(now, key);
         } else if let Some(owner) = owner
-            && self.displaced.get(&key) == Some(&association)
+            && self.displaced.of(key) == Some(association)
         {
-            // Too late, but it lives.
-            self.displaced.remove(&key);
+            // Too late, but it lives; if the other one ends, it is asked again.
+            if let Some(former) = self.displaced.remove(key) {
+                self.earlier.insert(key, former);
+            }
             self.timers.clear((Timer::Probe, key));
             self.counters.contested += 1;
             self.event(Event::Contested { handle: handle.clone(), id, owner, other: association });
@@ -196,20 +217,40 @@ impl Registrar {
         }
     }
 
-    /// ENDPOINT_UNREACHABLE: asks the element at once, and counts (MAX-BAD-PE-REPORT). An element that is registered
-    /// elsewhere is for its home registrar to ask and to remove.
-    pub(super) fn unreachable(&mut self, now: Instant, handle: &PoolHandle, id: u32) {
+    /// ENDPOINT_UNREACHABLE: asks the element at once, and counts those who say so until it answers (MAX-BAD-PE-REPORT):
+    /// each host once, or a single one could have any element removed before it can have answered. An element that is
+    /// registered elsewhere is for its home registrar to ask and to remove.
+    pub(super) fn unreachable(
+        &mut self,
+        now: Instant,
+        association: Association,
+        handle: &PoolHandle,
+        id: u32,
+    ) {
         self.counters.unreachable_reports += 1;
+        let Some(from) = self.clients.get(&association).map(|client| client.from) else { return };
         let Some(key) = self.space.key(handle, id) else { return };
         let Some((_, element)) = self.space.get(key) else { return };
         if element.owner.is_none() {
             return;
         }
         let reports = element.bad_reports.saturating_add(1);
-        if reports > self.settings.max_bad_pe_report {
-            return self.remove(key, Why::Reported);
+        if self.reporters.insert((key, from)) {
+            if reports > self.settings.max_bad_pe_report {
+                return self.remove(key, Why::Reported);
+            }
+            self.space.set_bad_reports(key, reports);
         }
-        self.space.set_bad_reports(key, reports);
         self.ask(now, key);
+    }
+
+    /// The element was heard from, or is gone: who reported it counts no more.
+    pub(super) fn forget_reports(&mut self, key: ElementKey) {
+        self.space.set_bad_reports(key, 0);
+        while let Some(next) =
+            self.reporters.range((key, LOWEST)..).next().copied().filter(|(of, _)| *of == key)
+        {
+            self.reporters.remove(&next);
+        }
     }
 }

@@ -38,6 +38,7 @@
 
 mod adoption;
 mod event;
+mod former;
 mod keepalive;
 mod newcomer;
 mod places;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::event::{Event, Why};
+use super::former::Former;
 use super::newcomer::Newcomer;
 use super::service::{Client, Registrar};
 use super::timers::Timer;
@@ -146,6 +147,7 @@ impl Registrar {
         let (key, inserted) = self.space.insert(handle.clone(), element);
         self.plan_keep_alive(now, key);
         self.adoptions.forget(key);
+        self.forget_reports(key);
         self.timers.clear((Timer::Adopt, key));
         self.change(Change::Updated(key));
         let (before, changed) = match inserted {
@@ -160,7 +162,9 @@ impl Registrar {
         let from = before.owner.filter(|older| *older != owner);
         match from {
             Some(older) => {
-                self.displace(now, key, older, owner);
+                self.displace(now, key, Former { association: older, element: before }, owner);
+                // Whoever waits, waits for the new owner's answer, and for as long as anybody.
+                self.timers.clear((Timer::Newcomer, key));
                 self.newcomers.release(key);
             }
             None => self.owner_lives(key, owner),

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::adoption::{Adoptions, remote};
 use super::event::{Counters, Event, Reason, Why};
+use super::former::Formers;
 use super::newcomer::Newcomers;
 use super::places::Places;
 use super::subscribe::Subscriptions;
@@ -47,10 +48,12 @@ pub struct Registrar {
     pub(super) subscriptions: Subscriptions,
     pub(super) timers: Timers,
     /// The associations that owned an element before and were silent when they were asked.
-    pub(super) displaced: BTreeMap<ElementKey, Association>,
-    /// Other associations of an element's host that it was registered over before; they may have ended.
-    pub(super) earlier: BTreeMap<ElementKey, Association>,
+    pub(super) displaced: Formers,
+    /// Other associations that an element was registered over before, of its host, or of one that is said to be.
+    pub(super) earlier: Formers,
     pub(super) newcomers: Newcomers,
+    /// From where elements were reported since they were heard from.
+    pub(super) reporters: BTreeSet<(ElementKey, IpAddr)>,
     pub(super) random: SplitMix64,
     pub(super) counters: Counters,
     /// Pools whose subscribers have to be told.
@@ -59,8 +62,9 @@ pub struct Registrar {
     pub(super) adoptions: Adoptions,
     /// Elements that are asked whether they are still there, for ENRP.
     pub(super) verifying: BTreeSet<ElementKey>,
-    /// Elements that were left to other registrars, by the association over which they had been told that they are ours.
-    pub(super) yielded: BTreeMap<Association, BTreeSet<(PoolHandle, u32)>>,
+    /// Elements that were left to other registrars, by the association over which they had been told that they are ours;
+    /// and those of them that were gone there, as they were: if they answer they are ours again.
+    pub(super) yielded: BTreeMap<Association, BTreeMap<(PoolHandle, u32), Option<Box<Element>>>>,
     /// Elements that were offered to other registrars.
     pub(super) leaving: BTreeSet<ElementKey>,
     changes: VecDeque<Change>,
@@ -78,9 +82,10 @@ impl Registrar {
             places: Places::default(),
             subscriptions: Subscriptions::default(),
             timers: Timers::default(),
-            displaced: BTreeMap::new(),
-            earlier: BTreeMap::new(),
+            displaced: Formers::default(),
+            earlier: Formers::default(),
             newcomers: Newcomers::default(),
+            reporters: BTreeSet::new(),
             random: SplitMix64::new(seed),
             counters: Counters::default(),
             changed: BTreeSet::new(),
@@ -286,15 +291,10 @@ impl Registrar {
                 self.remove(key, Why::OwnerLost);
             }
         }
-        let displaced = &mut self.displaced;
-        let timers = &mut self.timers;
-        displaced.retain(|key, displaced| {
-            let stays = *displaced != association;
-            if !stays {
-                timers.clear((Timer::Probe, *key));
-            }
-            stays
-        });
+        self.earlier.ended(association);
+        for key in self.displaced.ended(association) {
+            self.timers.clear((Timer::Probe, key));
+        }
     }
 
     pub(super) fn abort(&mut self, now: Instant, association: Association, reason: Reason) {
@@ -383,7 +383,7 @@ impl Registrar {
                 self.resolve(association, handle, place, items, subscribe);
             }
             Message::EndpointKeepAliveAck { handle, id } => self.answered(now, association, &handle, id),
-            Message::EndpointUnreachable { handle, id } => self.unreachable(now, &handle, id),
+            Message::EndpointUnreachable { handle, id } => self.unreachable(now, association, &handle, id),
             Message::Error(causes) => {
                 self.counters.errors_received += 1;
                 let names: Vec<_> = causes.iter().map(Cause::name).collect();
@@ -423,12 +423,13 @@ impl Registrar {
 
     /// Takes an element out, and tells it where it cannot know.
     pub(super) fn remove(&mut self, key: ElementKey, why: Why) {
+        self.forget_reports(key);
         let Some(removed) = self.space.remove(key) else { return };
         for timer in Timer::ALL {
             self.timers.clear((timer, key));
         }
-        self.displaced.remove(&key);
-        self.earlier.remove(&key);
+        self.displaced.remove(key);
+        self.earlier.remove(key);
         self.newcomers.release(key);
         self.adoptions.forget(key);
         self.verifying.remove(&key);

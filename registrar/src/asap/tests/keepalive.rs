@@ -200,25 +200,47 @@ fn a_reported_element_that_does_not_answer_is_removed() {
 
 #[test]
 fn more_than_max_bad_pe_report_reports_remove_an_element() {
+    let mut w = reported_from(3);
+    assert_eq!(w.seen("p").len(), 1, "the number is reached, not exceeded");
+    w.up(Association(99), &["10.0.9.9"]);
+    w.say(Association(99), &unreachable(1));
+    assert!(w.seen("p").is_empty());
+}
+
+/// An element at A that so many hosts have reported, in the moment in which it is asked.
+fn reported_from(hosts: u64) -> World {
     let mut w = World::new();
     w.up(A, &["10.0.0.1"]);
     w.registered(A, "p", element(1, "10.0.0.1"));
-    for _ in 0..3 {
-        w.say(A, &unreachable(1));
+    for host in 1..=hosts {
+        w.up(Association(10 + host), &[&format!("10.0.1.{host}")]);
+        w.say(Association(10 + host), &unreachable(1));
     }
-    assert_eq!(w.seen("p").len(), 1, "the number is reached, not exceeded");
-    w.say(A, &unreachable(1));
-    assert!(w.seen("p").is_empty());
+    w
+}
+
+#[test]
+fn a_host_that_reports_an_element_again_and_again_counts_once_and_has_it_asked_once() {
+    let mut w = reported_from(3);
+    w.up(B, &["10.0.1.1"]);
+    for _ in 0..100 {
+        w.say(B, &unreachable(1));
+    }
+    assert_eq!(w.seen("p").len(), 1, "over whatever association");
+    assert_eq!(w.heard(A).len(), 1, "one question");
+    w.say(A, &ack(1));
+    w.pass(second(60));
+    assert_eq!(w.seen("p").len(), 1);
+    w.say(B, &unreachable(1));
+    assert_eq!(w.heard(A).len(), 1, "and one more after its answer");
 }
 
 #[test]
 fn an_answer_or_a_registration_starts_the_count_again() {
-    let mut w = World::new();
-    w.up(A, &["10.0.0.1"]);
-    w.registered(A, "p", element(1, "10.0.0.1"));
+    let mut w = reported_from(3);
     for round in 0..10 {
-        for _ in 0..3 {
-            w.say(A, &unreachable(1));
+        for host in 1..=3 {
+            w.say(Association(10 + host), &unreachable(1));
         }
         if round % 2 == 0 {
             w.say(A, &ack(1));

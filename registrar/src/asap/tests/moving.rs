@@ -299,3 +299,75 @@ fn an_association_that_moves_takes_its_asap_transport_along() {
     w.registered(A, "p", element(1, "10.0.1.1"));
     assert_eq!(w.seen("p"), [(1, vec![new])]);
 }
+
+#[test]
+fn a_newcomer_that_waits_for_one_owner_waits_as_long_for_the_next() {
+    let mut w = moving();
+    w.pass(MOVE / 2);
+    w.up(C, &["10.0.0.1"]);
+    w.say(C, &Message::Registration { handle: handle("p"), element: element(1, "10.0.0.1") });
+    let asked = |m: &Message| matches!(m, Message::EndpointKeepAlive { home: false, id: Some(1), .. });
+    assert!(w.heard(C).iter().any(asked));
+    w.pass(MOVE - Duration::from_millis(1));
+    assert_eq!(w.seen("p"), here(), "its time to answer has begun anew");
+    w.pass(Duration::from_millis(1));
+    assert_eq!(w.seen("p"), there());
+}
+
+#[test]
+fn an_owner_that_answers_too_late_has_its_element_again_when_the_newcomers_association_ends() {
+    let mut w = moved();
+    w.say(A, &ack(1));
+    assert_eq!(w.seen("p"), there());
+    w.heard(A);
+    w.down(B);
+    assert!(matches!(w.one(A), Message::EndpointKeepAlive { home: false, id: Some(1), .. }));
+    assert_eq!(w.seen("p"), here());
+    w.say(A, &ack(1));
+    w.pass(second(60));
+    assert_eq!(w.seen("p"), here());
+    w.down(A);
+    assert!(w.seen("p").is_empty());
+}
+
+#[test]
+fn an_element_whose_association_ends_is_what_it_was_registered_as_over_the_one_before() {
+    let mut w = World::new();
+    let loaded = |load| PoolElement { policy: Policy::LeastUsed { load }, ..element(1, "10.0.0.1") };
+    let load = |w: &World| {
+        let pool = w.registrar.handlespace().pool(&handle("p")).unwrap();
+        pool.element(1).map(|element| element.policy.clone())
+    };
+    for association in [A, B] {
+        w.up(association, &["10.0.0.1"]);
+    }
+    // That over B was sent before the other, and came later.
+    w.registered(A, "p", loaded(7));
+    w.registered(B, "p", loaded(3));
+    w.heard(A);
+    w.down(B);
+    assert_eq!(load(&w), Some(Policy::LeastUsed { load: 7 }));
+    assert!(matches!(w.one(A), Message::EndpointKeepAlive { id: Some(1), .. }));
+    assert_eq!(w.registrar.handlespace().count_owned_by(A), 1);
+}
+
+#[test]
+fn elements_that_go_back_to_an_association_are_not_more_than_it_may_have() {
+    let limits = Limits { elements_per_association: 2, ..Limits::default() };
+    let mut w = World::with_limits(limits);
+    for association in [A, B] {
+        w.up(association, &["10.0.0.1"]);
+    }
+    w.registered(A, "p", element(1, "10.0.0.1"));
+    w.registered(A, "p", element(2, "10.0.0.1"));
+    w.registered(B, "p", element(1, "10.0.0.1"));
+    w.registered(B, "p", element(2, "10.0.0.1"));
+    w.registered(A, "p", element(3, "10.0.0.1"));
+    w.heard(A);
+    w.down(B);
+    assert_eq!(w.registrar.handlespace().count_owned_by(A), 2);
+    let told = |m: &Message| matches!(m, Message::DeregistrationResponse { id: 2, error: None, .. });
+    assert_eq!(w.heard(A).into_iter().filter(told).count(), 1, "the other one can register again");
+    let refused = w.register(A, "p", element(2, "10.0.0.1"));
+    assert_eq!(cause_of(&refused), Some(Cause::LACK_OF_RESOURCES));
+}

@@ -170,8 +170,11 @@ impl Registrar {
             assert!(watched <= 1 && (watched == 1 || !periodic), "one timer watches each element");
         }
         assert!(self.timers.len() <= 4 * self.space.len());
-        for (key, older) in &self.displaced {
-            assert!(self.space.get(*key).is_some() && self.clients.contains_key(older));
+        for (key, older) in self.displaced.all().chain(self.earlier.all()) {
+            assert!(self.space.get(key).is_some() && self.clients.contains_key(&older));
+        }
+        for (key, _) in &self.reporters {
+            assert!(self.space.get(*key).is_some_and(|(_, element)| element.bad_reports > 0));
         }
         for (key, newcomer) in self.newcomers.all() {
             let owner = self.space.get(key).and_then(|(_, element)| element.owner).unwrap();

@@ -140,16 +140,19 @@ fn an_element_that_registers_anew_in_the_moment_in_which_it_is_given_up_is_not_i
     // Its host is in another network from now on; the old association does not answer.
     cluster.partition(&[(Host::Element(element), 1)]);
     let moved = Host::Element(7);
-    let up = Input::Up { association: NEW, from: moved.ip(), port: 6000, addresses: vec![moved.ip()] };
-    cluster.give(0, machine::Input::Asap(up));
-    let mut say = |message: Message| {
-        let (association, ppid, bytes) = (NEW, wire::PPID, message.encode());
-        cluster.give(0, machine::Input::Asap(Input::Message { association, ppid, bytes }));
+    let mut say = |association, from: Host, message: Message| {
+        let addresses = vec![from.ip()];
+        let up = Input::Up { association, from: from.ip(), port: 6000, addresses };
+        let (ppid, bytes) = (wire::PPID, message.encode());
+        for input in [up, Input::Message { association, ppid, bytes }] {
+            cluster.give(0, machine::Input::Asap(input));
+        }
     };
-    say(Message::Registration { handle: pool(), element: registration(id, moved) });
+    say(NEW, moved, Message::Registration { handle: pool(), element: registration(id, moved) });
     // Before its time to answer is over, so many say that it cannot be reached that it is taken out.
-    for _ in 0..4 {
-        say(Message::EndpointUnreachable { handle: pool(), id });
+    for number in 1..=4 {
+        let report = Message::EndpointUnreachable { handle: pool(), id };
+        say(Association(NEW.0 + number), Host::Element(10 + usize::try_from(number).unwrap()), report);
     }
     let is_here = |cluster: &Cluster| kept(cluster, 0, id).map(|kept| (kept.home, kept.owner));
     assert_eq!(is_here(&cluster), Some((0x1001, Some(NEW))));
