@@ -35,6 +35,8 @@ fn every_requirement_is_decided_once() {
         assert!(["met", "n/a", "open"].contains(&decision), "{number}: {decision}");
         assert!(!why.is_empty(), "{number} has no reason");
         assert!(decision != "met" || why.contains('`'), "{number} is met by no test");
+        let waits_for_tls = why.contains("TLS") || why.starts_with("as ");
+        assert!(decision != "open" || waits_for_tls, "{number} is open without a reason");
     }
 }
 

@@ -28,16 +28,17 @@ pub struct Arguments {
     /// Play this seed alone, and tell all that happens.
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
-    /// How many small clusters are played.
+    /// How many small clusters of each kind are played.
     #[arg(long, default_value_t = SEEDS, conflicts_with = "seed")]
     seeds: u64,
-    /// Small clusters whose hosts list only some of the registrars. Not all of these become whole yet.
+    /// Only small clusters whose hosts list only some of the registrars.
     #[arg(long, conflicts_with_all = ["large", "size", "crowd"])]
     some_listed: bool,
     /// Then play the large ones, and a crowd of subscribers.
     #[arg(long, conflicts_with = "seed")]
     large: bool,
-    /// Play one large cluster alone, of so many registrars and elements; with a seed, tell all that happens.
+    /// Play one large cluster alone, of so many registrars and elements, as 50x5000 or 4x100000: minutes, and up to some
+    /// gigabytes. With a seed, tell all that happens.
     #[arg(long, value_name = "REGISTRARSxELEMENTS", value_parser = size)]
     size: Option<(usize, usize)>,
     /// Play a crowd of so many subscribers alone.
@@ -133,7 +134,7 @@ fn told(name: &str, begin: u64, result: &dyn std::fmt::Debug) {
 fn many(seeds: u64, some_listed: bool) -> Shown {
     let begin = clock::now();
     let (seen, failed) = small(0..seeds, some_listed);
-    let name = format!("{seeds} small clusters");
+    let name = format!("{seeds} small clusters{}", if some_listed { ", some registrars listed" } else { "" });
     told(&name, begin, &seen);
     let option = if some_listed { " --some-listed" } else { "" };
     let failed = failed.first().map(|(seed, what)| {
@@ -143,10 +144,15 @@ fn many(seeds: u64, some_listed: bool) -> Shown {
     Shown { name, failed }
 }
 
-/// Plays so many small clusters and, if they are wanted, the large ones; says what was shown.
+/// Plays so many small clusters of each kind.
+pub(super) fn small_of_each_kind(seeds: u64) -> Vec<Shown> {
+    [false, true].map(|some_listed| many(seeds, some_listed)).into()
+}
+
+/// Plays so many small clusters of each kind and, if they are wanted, the large ones; says what was shown.
 #[must_use]
 pub fn all(seeds: u64, with_large: bool) -> Vec<Shown> {
-    let mut shown = vec![many(seeds, false)];
+    let mut shown = small_of_each_kind(seeds);
     for (trick, why) in TRICKS {
         let (begin, name) = (clock::now(), format!("what is noticed of {trick:?}"));
         let result = noticed(trick, why);

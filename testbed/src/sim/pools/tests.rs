@@ -1,6 +1,6 @@
 //! A few runs of each kind; `cargo testbed check` plays many more, and all that has to be noticed.
 
-use super::command::{noticed, small};
+use super::command::{noticed, small, small_of_each_kind};
 use super::crowd::{Crowd, serve};
 use super::*;
 
@@ -9,13 +9,25 @@ const RUNS: u64 = if cfg!(debug_assertions) { 6 } else { 200 };
 
 #[test]
 fn whatever_goes_wrong_every_living_element_has_one_home_and_every_registrar_knows_it() {
-    let (seen, failed) = small(0..RUNS, false);
-    if let Some((seed, what)) = failed.first() {
-        panic!("{} failed; seed {seed}: {what}; again: cargo testbed simulate --seed {seed}", failed.len());
+    for some_listed in [false, true] {
+        let (seen, failed) = small(0..RUNS, some_listed);
+        if let Some((seed, what)) = failed.first() {
+            let option = if some_listed { " --some-listed" } else { "" };
+            let again = format!("cargo testbed simulate --seed {seed}{option}");
+            panic!("{} failed; seed {seed}: {what}; again: {again}", failed.len());
+        }
+        let Seen { takeovers, resyncs, purged, conceded, refuted, refused, .. } = seen;
+        let put_to_the_test = [takeovers, resyncs, purged, conceded, refuted, refused];
+        assert!(put_to_the_test.iter().all(|count| *count > 0), "{seen:?}");
     }
-    let Seen { takeovers, resyncs, purged, conceded, refuted, refused, .. } = seen;
-    let put_to_the_test = [takeovers, resyncs, purged, conceded, refuted, refused];
-    assert!(put_to_the_test.iter().all(|count| *count > 0), "{seen:?}");
+}
+
+#[test]
+fn clusters_whose_hosts_list_all_registrars_are_played_and_such_as_list_only_some() {
+    let shown = small_of_each_kind(2);
+    assert!(shown.iter().all(|shown| shown.failed.is_none()), "{shown:?}");
+    let names: Vec<_> = shown.iter().map(|shown| shown.name.as_str()).collect();
+    assert_eq!(names, ["2 small clusters", "2 small clusters, some registrars listed"]);
 }
 
 #[test]
