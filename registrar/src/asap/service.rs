@@ -435,7 +435,8 @@ impl Registrar {
         self.verifying.remove(&key);
         self.leaving.remove(&key);
         let element = Box::new(removed.element.clone());
-        self.change(Change::Removed { key, handle: removed.handle.clone(), element });
+        let deregistered = why == Why::Deregistered;
+        self.change(Change::Removed { key, handle: removed.handle.clone(), element, deregistered });
         let (handle, id) = (removed.handle, removed.element.id);
         match why {
             Why::Deregistered => self.counters.deregistrations += 1,

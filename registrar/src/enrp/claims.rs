@@ -1,6 +1,6 @@
 //! Whose an element is when two registrars say that it is theirs. See the module's text for the rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use asap_client::wire::{PoolElement, PoolHandle, Writer};
@@ -46,6 +46,8 @@ struct Claim {
     handle: PoolHandle,
     element: Element,
     at: Instant,
+    /// It is one no more; how often it was refuted still counts.
+    withdrawn: bool,
     /// The element is being asked.
     verifying: bool,
     /// When, and how often, the element was announced against claims.
@@ -88,27 +90,60 @@ impl Refuted {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claims {
     held: BTreeMap<ElementKey, Claim>,
+    /// The same by who claims.
+    by: BTreeSet<(u32, ElementKey)>,
     moves: BTreeMap<ElementKey, Move>,
 }
 
 impl Claims {
     /// Forgets what is old.
     pub(super) fn age(&mut self, now: Instant) {
-        self.held.retain(|_, claim| now - claim.at < MEMORY);
+        let by = &mut self.by;
+        self.held.retain(|key, claim| {
+            let stays = now - claim.at < MEMORY;
+            if !stays {
+                by.remove(&(claim.by, *key));
+            }
+            stays
+        });
         self.moves.retain(|_, moved| now - moved.at < MEMORY);
     }
 
     /// The element's own registration settles it.
     pub(super) fn forget(&mut self, key: ElementKey, timers: &mut Deadlines<Timer>) {
-        self.held.remove(&key);
+        self.take(key);
         timers.clear(Timer::Claim(key));
     }
 
     /// The claimant itself says that the element is gone.
     pub(super) fn withdraw(&mut self, key: ElementKey, by: u32) {
         if self.held.get(&key).is_some_and(|claim| claim.by == by) {
-            self.held.remove(&key);
+            self.take(key);
         }
+    }
+
+    /// The checksum of a claimant is that of what is its own in our books: it claims nothing else any more. Whoever
+    /// leaves an element to another says so in no other way; two that kept each other's claims would each give it to the
+    /// other, and nobody would have it.
+    pub(super) fn withdraw_all(&mut self, by: u32) {
+        let its = (by, ElementKey::MIN)..=(by, ElementKey::MAX);
+        for (_, key) in self.by.range(its) {
+            if let Some(claim) = self.held.get_mut(key) {
+                claim.withdrawn = true;
+            }
+        }
+    }
+
+    fn take(&mut self, key: ElementKey) -> Option<Claim> {
+        let claim = self.held.remove(&key)?;
+        self.by.remove(&(claim.by, key));
+        Some(claim)
+    }
+
+    fn keep(&mut self, key: ElementKey, claim: Claim) {
+        self.take(key);
+        self.by.insert((claim.by, key));
+        self.held.insert(key, claim);
     }
 }
 
@@ -255,8 +290,8 @@ impl Enrp {
     fn hold(&mut self, now: Instant, by: u32, key: ElementKey, handle: &PoolHandle, element: Element) {
         self.counters.claims += 1;
         let full = self.claims.held.len() >= self.settings.limits.claims;
-        match self.claims.held.get_mut(&key) {
-            Some(claim) => (claim.by, claim.element, claim.at) = (by, element, now),
+        match self.claims.take(key) {
+            Some(claim) => self.claims.keep(key, Claim { by, element, at: now, withdrawn: false, ..claim }),
             None if full => {}
             None => {
                 let id = element.id;
@@ -265,11 +300,12 @@ impl Enrp {
                     handle: handle.clone(),
                     element,
                     at: now,
+                    withdrawn: false,
                     verifying: false,
                     refuted: None,
                     refutations: 0,
                 };
-                self.claims.held.insert(key, claim);
+                self.claims.keep(key, claim);
                 self.event(Event::Claimed { handle: handle.clone(), id, by });
             }
         }
@@ -363,11 +399,11 @@ impl Enrp {
     /// The element does not answer over its association: it is where it is claimed.
     pub(super) fn denied(&mut self, key: ElementKey, space: &mut Handlespace) {
         let own = self.settings.server;
-        let Some(claim) = self.claims.held.remove(&key) else { return };
+        let Some(claim) = self.claims.take(key) else { return };
         self.timers.clear(Timer::Claim(key));
         let is_ours = space.get(key).is_some_and(|(_, element)| element.home == own);
         let lives = self.peers.get(&claim.by).is_some_and(|peer| peer.is_active());
-        if is_ours && lives {
+        if is_ours && lives && !claim.withdrawn {
             self.effect(Effect::Gone(key));
             // It may only be slow, and then nobody else has it either.
             if let Some((pool, element)) = space.get(key) {
@@ -385,13 +421,13 @@ impl Enrp {
         key: ElementKey,
         space: &mut Handlespace,
     ) -> bool {
-        let Some(claim) = self.claims.held.remove(&key) else { return false };
+        let Some(claim) = self.claims.take(key) else { return false };
         self.timers.clear(Timer::Claim(key));
         let lives = self.peers.get(&claim.by).is_some_and(|peer| peer.is_active());
         let fresh = now - claim.at < MEMORY;
         let Element { policy, user, .. } = &claim.element;
         let fits = space.pool(&claim.handle).is_none_or(|pool| pool.takes(policy, user));
-        if !(lives && fresh && fits) {
+        if !(lives && fresh && fits) || claim.withdrawn {
             return false;
         }
         self.concede(claim.by, &claim.handle, claim.element, space);

@@ -169,7 +169,10 @@ impl Enrp {
                 self.announce_update(key, space);
                 self.hand_over(now, space);
             }
-            Change::Removed { key, handle, element } => {
+            Change::Removed { key, handle, element, deregistered } => {
+                if deregistered {
+                    self.claims.forget(key, &mut self.timers);
+                }
                 self.removed(now, key, &handle, &element, space);
                 self.hand_over(now, space);
             }

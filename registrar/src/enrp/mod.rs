@@ -15,7 +15,9 @@
 //! - **A claim to an element of our own** is followed if it has no association with us; but not at once on the word of
 //!   a table, by the larger identifier, while it is being told that we are its home. If it has one, it is asked over
 //!   it: no answer, and it has moved; an answer, and it is announced again (less and less often, if the claims go on),
-//!   while the claim is kept: when the element leaves us, it is the claimant's, and nobody is told that it is gone.
+//!   while the claim is kept: when the element is lost to us, it is the claimant's, and nobody is told that it is gone. A
+//!   claim is withdrawn by the claimant's checksum, if that is of what is its own in our books; and by the element, if it
+//!   deregisters.
 //!   An element that has answered us, and never registered here, is left to the claimant: it stays where it registered.
 //! - **An element that we told that it is ours**, and then left to another registrar, is asked once more if that one says
 //!   that it is gone: it may have followed us, and ended its association with the other.
@@ -200,6 +202,8 @@ pub enum Change {
         handle: PoolHandle,
         /// The element as it was.
         element: Box<Element>,
+        /// It has said itself that it leaves its pool: it is nobody's.
+        deregistered: bool,
     },
     /// The element answers.
     Confirmed(ElementKey),

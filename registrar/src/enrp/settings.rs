@@ -140,8 +140,8 @@ impl Default for Limits {
             pool_handles_octets: 48 << 20,
             element_octets: 4096,
             table_sessions: 16,
-            table_elements: 512,
-            table_octets: 16_384,
+            table_elements: 2048,
+            table_octets: 60_000,
             updates_per_second: 5000,
             claims: 10_000,
         }

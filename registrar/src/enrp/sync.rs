@@ -157,9 +157,12 @@ impl Enrp {
         let ours = space.checksum(id);
         let ready = self.is_ready();
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        if ours == checksum && !peer.stale {
-            peer.resync_spacing = self.settings.resync_spacing;
-            return;
+        if ours == checksum {
+            self.claims.withdraw_all(id);
+            if !peer.stale {
+                peer.resync_spacing = self.settings.resync_spacing;
+                return;
+            }
         }
         self.counters.checksum_mismatches += u64::from(ours != checksum);
         let allowed = peer.next_resync.is_none_or(|at| at <= now);

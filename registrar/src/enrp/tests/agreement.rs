@@ -134,6 +134,7 @@ fn an_element_that_registers_anew_in_the_moment_in_which_it_is_given_up_is_not_i
     cluster.pass(SECOND);
     let id = cluster.elements[element].id;
     let mut claimant = cluster.stranger(0, 0x3000, 0);
+    claimant.checksum = checksum(&[id]);
     cluster.say(&claimant, update(UpdateAction::Add, pool(), announced(id, 0x3000, 9)));
     cluster.live(&mut claimant, SECOND / 2, |_, _| None);
     assert_eq!(kept(&cluster, 0, id).unwrap().home, 0x1001, "it answers, and the claim is kept");

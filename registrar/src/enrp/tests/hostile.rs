@@ -6,7 +6,7 @@ use asap_client::wire::{PoolHandle, ServerInformation, Transport, TransportUse};
 use proptest::prelude::*;
 
 use super::cluster::{Cluster, Host, enrp_settings, pool};
-use super::stranger::{announced, checksum, table, update};
+use super::stranger::{Stranger, announced, checksum, table, update};
 use crate::enrp::wire::{Body, Message, UpdateAction};
 use crate::enrp::{Event, Limits, Settings};
 
@@ -62,16 +62,51 @@ fn a_claim_to_an_element_that_lives_here_is_refuted() {
 fn an_element_that_leaves_us_is_the_claimants_and_is_not_announced_as_gone() {
     let mut cluster = cluster();
     let mut other = cluster.stranger(0, LIAR, 0);
-    let id = cluster.elements[0].id;
-    cluster.say(&other, update(UpdateAction::Add, pool(), announced(id, LIAR, 5)));
-    cluster.live(&mut other, Duration::from_millis(500), |_, _| None);
-    assert_eq!(cluster.home_of(0, 0), Some(0x1001), "it answers here");
+    claimed(&mut cluster, &mut other);
     other.heard.clear();
     cluster.kill(0, false);
     cluster.live(&mut other, Duration::from_millis(100), |_, _| None);
     assert_eq!(cluster.home_of(0, 0), Some(LIAR));
     let told = other.heard.iter().any(|body| matches!(body, Body::HandleUpdate { .. }));
     assert!(!told, "nobody hears that it is gone");
+}
+
+/// Another registrar claims the element, in earnest, and it answers here.
+fn claimed(cluster: &mut Cluster, by: &mut Stranger) {
+    let id = cluster.elements[0].id;
+    by.checksum = checksum(&[id]);
+    cluster.say(by, update(UpdateAction::Add, pool(), announced(id, by.id, 5)));
+    cluster.live(by, Duration::from_millis(500), |_, _| None);
+    assert_eq!(cluster.home_of(0, 0), Some(0x1001), "it answers here");
+}
+
+fn is_deleted(body: &Body) -> bool {
+    matches!(body, Body::HandleUpdate { action: UpdateAction::Delete, .. })
+}
+
+#[test]
+fn an_element_that_another_does_not_claim_any_more_by_its_checksum_is_not_that_ones_when_it_is_lost() {
+    let mut cluster = cluster();
+    let mut other = cluster.stranger(0, LIAR, 0);
+    claimed(&mut cluster, &mut other);
+    // It has left the element to us, and tells nobody but by that.
+    other.checksum = checksum(&[]);
+    cluster.live(&mut other, SECOND, |_, _| None);
+    cluster.kill(0, false);
+    cluster.live(&mut other, Duration::from_millis(100), |_, _| None);
+    assert_eq!([0, 1].map(|at| cluster.home_of(at, 0)), [None, None]);
+    assert!(other.heard.iter().any(is_deleted));
+}
+
+#[test]
+fn an_element_that_deregisters_is_not_given_to_whoever_claims_it() {
+    let mut cluster = cluster();
+    let mut other = cluster.stranger(0, LIAR, 0);
+    claimed(&mut cluster, &mut other);
+    cluster.deregister(0);
+    cluster.live(&mut other, Duration::from_millis(100), |_, _| None);
+    assert_eq!([0, 1].map(|at| cluster.home_of(at, 0)), [None, None]);
+    assert!(other.heard.iter().any(is_deleted));
 }
 
 #[test]
