@@ -17,7 +17,7 @@ use crate::clock;
 pub const SEEDS: u64 = 2_000;
 
 /// The large ones: so many registrars, so many elements.
-const LARGE: [(usize, usize); 2] = [(50, 1_000), (4, 10_000)];
+const LARGE: [(usize, usize); 2] = [(50, 5_000), (4, 100_000)];
 
 /// In so many runs at most each trick is noticed.
 const TRIES: u64 = 200;

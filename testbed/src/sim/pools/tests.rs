@@ -40,6 +40,13 @@ fn the_same_seed_is_the_same_run() {
 }
 
 #[test]
+fn a_cluster_of_many_registrars_is_whole_with_as_many_elements_as_there_are() {
+    let (registrars, elements) = if cfg!(debug_assertions) { (6, 60) } else { (20, 500) };
+    let seen = run(0, &Shape::large(registrars, elements)).unwrap();
+    assert!(seen.conceded > 0 && seen.resyncs > 0 && seen.looks > 10 * elements as u64, "{seen:?}");
+}
+
+#[test]
 fn a_network_that_loses_answers_is_noticed_by_living_elements_that_are_taken_out() {
     noticed(Trick::Deaf(3), "takes out element").unwrap();
 }
