@@ -258,6 +258,7 @@ impl Enrp {
     /// Puts another registrar's element into its pool.
     fn place(&mut self, handle: &PoolHandle, element: Element, space: &mut Handlespace) {
         let (key, inserted) = space.insert(handle.clone(), element);
+        self.suggested.remove(&key);
         match inserted {
             crate::handlespace::Inserted::Refreshed(before) => {
                 if before.owner.is_some() {

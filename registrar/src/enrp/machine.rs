@@ -63,6 +63,8 @@ pub struct Enrp {
     /// Peers that have been asked how they read the RFCs.
     pub(super) asked: BTreeMap<u32, Asked>,
     pub(super) claims: Claims,
+    /// To which peer each of our elements was suggested last.
+    pub(super) suggested: BTreeMap<ElementKey, u32>,
     pub(super) drain: Option<Drain>,
     pub(super) timers: Deadlines<Timer>,
     pub(super) random: SplitMix64,
@@ -87,6 +89,7 @@ impl Enrp {
             sessions: BTreeMap::new(),
             asked: BTreeMap::new(),
             claims: Claims::default(),
+            suggested: BTreeMap::new(),
             drain: None,
             timers: Deadlines::default(),
             random: SplitMix64::new(seed),

@@ -155,6 +155,7 @@ impl Enrp {
         }
         self.sessions.remove(&id);
         self.asked.remove(&id);
+        self.suggested.retain(|_, to| *to != id);
         for timer in [Timer::Peer(id), Timer::Resync(id), Timer::Session(id), Timer::Reading(id)] {
             self.timers.clear(timer);
         }

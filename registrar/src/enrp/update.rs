@@ -19,7 +19,7 @@ impl Enrp {
         self.claims.forget(key, &mut self.timers);
         self.tell_update(UpdateAction::Add, &handle, &element);
         if self.settings.suggest_takeovers && !self.is_draining() {
-            self.suggest(&handle, &element, space);
+            self.suggest(key, &handle, &element, space);
         }
     }
 
@@ -46,8 +46,9 @@ impl Enrp {
 
     /// Suggests the registrar whose identifier differs most from the element's as its home, if that is not us: so the
     /// elements spread evenly (draft-dreibholz-rserpool-enrp-takeover). Elements that share an association have one
-    /// home: the first of them decides, or they would pull their program to and fro for ever.
-    fn suggest(&mut self, handle: &PoolHandle, element: &Element, space: &Handlespace) {
+    /// home: the first of them decides, or they would pull their program to and fro for ever. Each is suggested once:
+    /// whoever has not followed, as one that does not list that registrar, will not the next time it registers.
+    fn suggest(&mut self, key: ElementKey, handle: &PoolHandle, element: &Element, space: &Handlespace) {
         let together = element.owner.into_iter().flat_map(|owner| space.owned_by(owner));
         let mut others = together.filter_map(|key| space.get(key));
         if others.any(|(pool, other)| (other.id, pool.handle()) < (element.id, handle)) {
@@ -55,7 +56,9 @@ impl Enrp {
         }
         let active = self.peers.iter().filter(|(_, peer)| peer.is_active()).map(|(id, _)| *id);
         let best = active.max_by_key(|id| id ^ element.id);
-        if let Some(best) = best.filter(|best| best ^ element.id > self.settings.server ^ element.id) {
+        if let Some(best) = best.filter(|best| best ^ element.id > self.settings.server ^ element.id)
+            && self.suggested.insert(key, best) != Some(best)
+        {
             self.tell_one(best, true, UpdateAction::Add, handle, element);
         }
     }
@@ -70,6 +73,7 @@ impl Enrp {
         space: &mut Handlespace,
     ) {
         let own = self.settings.server;
+        self.suggested.remove(&key);
         // It has registered again since, as one that waited for its place does: that settles whose it is, and is told next.
         let again = space.pool(handle).and_then(|pool| pool.element(element.id));
         if again.is_some_and(|again| again.home == own) {

@@ -6,7 +6,7 @@ use asap_client::wire::{self, Message, PoolElement};
 
 use super::cluster::{Cluster, Host, pool};
 use super::element::registration;
-use super::stranger::{announced, checksum, table, update};
+use super::stranger::{Stranger, announced, checksum, table, update};
 use crate::Association;
 use crate::asap::Input;
 use crate::enrp::wire::{Body, UpdateAction};
@@ -90,6 +90,33 @@ fn of_elements_that_share_an_association_one_decides_which_registrar_is_suggeste
     for id in [first, second] {
         assert_eq!([0, 1].map(|at| kept(&cluster, at, id).map(|kept| kept.home)), [Some(0x1001); 2]);
     }
+}
+
+#[test]
+fn an_element_that_does_not_follow_to_the_registrar_that_is_suggested_is_suggested_to_it_once() {
+    let mut cluster = Cluster::of(1, 3);
+    cluster.crash(0, false);
+    cluster.nodes[0].settings.suggest_takeovers = true;
+    cluster.boot(0);
+    cluster.pass(3 * SECOND);
+    // The higher the first bit in which they differ, the better.
+    let mut best = cluster.stranger(0, 0xffff_1002, 0);
+    let element = cluster.element(0);
+    let suggested = |peer: &Stranger| {
+        let is_it = |body: &&Body| matches!(body, Body::HandleUpdate { takeover_suggested: true, .. });
+        (peer.heard.iter().filter(is_it).count(), peer.heard.len())
+    };
+    cluster.live(&mut best, 20 * SECOND, |_, _| None);
+    let (suggestions, all) = suggested(&best);
+    assert_eq!(suggestions, 1);
+    assert!(all > 4, "it has registered again since");
+    // Another one that is as good is told, and so is one that comes back.
+    cluster.abort(best.link, Host::Stranger(0));
+    cluster.pass(5 * SECOND);
+    let mut back = cluster.stranger(0, 0xffff_1002, 0);
+    cluster.live(&mut back, 10 * SECOND, |_, _| None);
+    assert_eq!(suggested(&back).0, 1);
+    assert_eq!(kept(&cluster, 0, cluster.elements[element].id).unwrap().home, 0x1001);
 }
 
 #[test]

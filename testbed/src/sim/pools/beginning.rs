@@ -55,8 +55,7 @@ pub(super) fn world(seed: u64, shape: &Shape, trace: bool) -> World {
     world.net.mischief = Mischief::of(shape.trick);
     world.pools = (0..shape.pools).filter_map(|pool| PoolHandle::new(format!("pool {pool}")).ok()).collect();
     let patience = world.one_of(&[2, 5]);
-    // Whoever does not follow the suggested one is suggested again with each registration.
-    let suggest_takeovers = world.draw(4) == 0 && !shape.some_listed;
+    let suggest_takeovers = world.draw(4) == 0;
     for node in 0..shape.registrars {
         let known: Vec<usize> = match shape.acquaintance {
             Acquaintance::All => (0..shape.registrars).filter(|other| *other != node).collect(),
