@@ -33,6 +33,10 @@ struct Adoption {
     told: Option<Association>,
 }
 
+/// Elements of one association that were told that they are ours, and left to other registrars; as they were, those that
+/// are gone there, and are asked.
+pub(super) type Yielded = BTreeMap<(PoolHandle, u32), Option<Box<Element>>>;
+
 /// All elements that are to be told, or have been, that we are their home now.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Adoptions {

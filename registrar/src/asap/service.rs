@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::adoption::{Adoptions, remote};
+use super::adoption::{Adoptions, Yielded, remote};
 use super::event::{Counters, Event, Reason, Why};
 use super::former::Formers;
 use super::newcomer::Newcomers;
@@ -64,7 +64,7 @@ pub struct Registrar {
     pub(super) verifying: BTreeSet<ElementKey>,
     /// Elements that were left to other registrars, by the association over which they had been told that they are ours;
     /// and those of them that were gone there, as they were: if they answer they are ours again.
-    pub(super) yielded: BTreeMap<Association, BTreeMap<(PoolHandle, u32), Option<Box<Element>>>>,
+    pub(super) yielded: BTreeMap<Association, Yielded>,
     /// Elements that were offered to other registrars.
     pub(super) leaving: BTreeSet<ElementKey>,
     changes: VecDeque<Change>,
