@@ -5,7 +5,7 @@ use super::crowd::{Crowd, serve};
 use super::*;
 
 /// How many runs: without optimisation each takes some twenty times as long.
-const RUNS: u64 = if cfg!(debug_assertions) { 6 } else { 200 };
+const RUNS: u64 = if cfg!(debug_assertions) { 16 } else { 200 };
 
 #[test]
 fn whatever_goes_wrong_every_living_element_has_one_home_and_every_registrar_knows_it() {
