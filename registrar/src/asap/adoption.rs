@@ -224,7 +224,7 @@ impl Registrar {
         let (key, _) = self
             .space
             .insert(handle.clone(), Element { home, owner, asap, expires, bad_reports: 0, ..*element });
-        self.changed.insert(handle.clone());
+        self.has_changed(handle.clone());
         self.is_adopted(now, association, key);
         true
     }

@@ -171,7 +171,7 @@ impl Registrar {
         let expires = Life::from_wire(element.life).and_then(|life| life.end(now));
         let element = Element { home, owner, asap, expires, ..*element };
         if let (_, Inserted::Changed(_)) = self.space.insert(handle.clone(), element) {
-            self.changed.insert(handle.clone());
+            self.has_changed(handle.clone());
         }
         self.timers.clear((Timer::Answer, key));
         self.ask(now, key);

@@ -77,7 +77,9 @@ mod tests {
     fn what_has_time_comes_at_few_moments_and_none_of_them_is_early_or_late() {
         let roughly: std::collections::BTreeSet<_> =
             (0..1_000).map(|ms| Moment::new(ms * 1_000_000)).map(|at| (at, at.roughly())).collect();
-        assert!(roughly.iter().all(|(at, then)| at <= then && then.nanoseconds() - at.nanoseconds() < 17_000_000));
+        assert!(
+            roughly.iter().all(|(at, then)| at <= then && then.nanoseconds() - at.nanoseconds() < 17_000_000)
+        );
         let moments: std::collections::BTreeSet<_> = roughly.iter().map(|(_, then)| then).collect();
         assert_eq!(moments.len(), 60);
         assert_eq!(Moment::NEVER.roughly(), Moment::NEVER);

@@ -260,7 +260,15 @@ mod tests {
 
     fn arguments(names: &[&str]) -> Arguments {
         let names = names.iter().map(|&name| name.to_owned()).collect();
-        Arguments { names, kernel: None, rtt: 20.0, json: None, by_instructions: false, native: false, guest: false }
+        Arguments {
+            names,
+            kernel: None,
+            rtt: 20.0,
+            json: None,
+            by_instructions: false,
+            native: false,
+            guest: false,
+        }
     }
 
     fn figure(better: Better, ours: Option<f64>, peer: Option<f64>) -> Figure {
