@@ -7,6 +7,7 @@
 //! machines share one shape: `handle(now, input)`, `handle_timeout(now)`, `poll_output()`, `poll_timeout()`.
 
 pub mod client;
+pub mod computing;
 #[cfg(feature = "driver")]
 pub mod driver;
 pub mod hunt;
