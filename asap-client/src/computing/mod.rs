@@ -123,4 +123,9 @@ pub trait Part: Send + 'static {
     /// # Errors
     /// It makes no sense: the element is to be left.
     fn take(&mut self, message: &[u8]) -> Result<Taken, Unfit>;
+
+    /// What an element is asked that has said nothing for a while, if it can be.
+    fn prod(&self) -> Option<Vec<u8>> {
+        None
+    }
 }

@@ -122,6 +122,94 @@ impl Message {
     }
 }
 
+/// What an element is to do for its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Say this.
+    Say(Message),
+    /// Work on this package, with this environment if there is one; then [`Desk::finish`].
+    Work {
+        /// The package.
+        package: Vec<u8>,
+        /// What it needs besides.
+        environment: Option<Vec<u8>>,
+    },
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Uploading,
+    Working,
+    Over,
+}
+
+/// A user's work package at an element: it is taken, worked on, and what that made is given. Environments are not kept for
+/// others.
+#[derive(Debug)]
+pub struct Desk {
+    most: usize,
+    state: State,
+    package: Vec<u8>,
+    environment: Vec<u8>,
+    /// An environment is needed, and it is what is uploaded now.
+    needs: bool,
+    packed: bool,
+}
+
+impl Desk {
+    /// A user has come, who is to hear that the element is [`Message::Ready`]. `most`: octets of package and environment
+    /// together.
+    pub fn new(most: usize) -> Self {
+        let (state, package, environment) = Default::default();
+        Self { most, state, package, environment, needs: false, packed: false }
+    }
+
+    /// Takes what the user says.
+    ///
+    /// # Errors
+    /// It makes no sense, or is too much: the user is to be left.
+    pub fn take(&mut self, message: Message) -> Result<Option<Step>, Unfit> {
+        match (&self.state, message) {
+            (_, Message::KeepAlive) => Ok(Some(Step::Say(Message::KeepAliveAck))),
+            (_, Message::KeepAliveAck) => Ok(None),
+            (State::Uploading, Message::Environment { hash, .. }) => {
+                self.needs = true;
+                Ok(Some(Step::Say(Message::Environment { hash, needed: true })))
+            }
+            (State::Uploading, Message::Upload(octets)) if octets.is_empty() => Ok(self.packed()),
+            (State::Uploading, Message::Upload(octets)) => {
+                if self.package.len() + self.environment.len() + octets.len() > self.most {
+                    return Err(Unfit::Value("size"));
+                }
+                if self.packed { &mut self.environment } else { &mut self.package }.extend(octets);
+                Ok(None)
+            }
+            _ => Err(Unfit::Value("message")),
+        }
+    }
+
+    fn packed(&mut self) -> Option<Step> {
+        if self.needs && !self.packed {
+            self.packed = true;
+            return None;
+        }
+        self.state = State::Working;
+        let (package, environment) =
+            (std::mem::take(&mut self.package), std::mem::take(&mut self.environment));
+        Some(Step::Work { package, environment: self.needs.then_some(environment) })
+    }
+
+    /// The work is over, with this exit status, and has made this: what is to be said. Before the work begins, the user is
+    /// to hear [`Message::Status`] of 0.
+    pub fn finish(&mut self, status: u32, made: &[u8]) -> Vec<Message> {
+        self.state = State::Over;
+        let parts = made.chunks(MOST_OCTETS).map(|part| Message::Download(part.to_vec()));
+        let end = Message::Download(Vec::new());
+        [Message::Status(status)].into_iter().chain(parts).chain([end]).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -158,6 +246,48 @@ mod tests {
         }
         assert_eq!(Message::decode(&[9, 0, 0, 4]), Err(Unfit::Type(9)));
         assert!(Message::decode(&Message::Upload(vec![1; MOST_OCTETS + 1]).encode()).is_ok());
+    }
+
+    fn upload(octets: &[u8]) -> Message {
+        Message::Upload(octets.to_vec())
+    }
+
+    #[test]
+    fn a_package_is_taken_worked_on_and_what_it_made_is_given() {
+        let mut desk = Desk::new(100);
+        assert_eq!(desk.take(upload(&[1, 2])), Ok(None));
+        assert_eq!(desk.take(upload(&[3])), Ok(None));
+        let work = Step::Work { package: vec![1, 2, 3], environment: None };
+        assert_eq!(desk.take(upload(&[])), Ok(Some(work)));
+        assert_eq!(desk.take(Message::KeepAlive), Ok(Some(Step::Say(Message::KeepAliveAck))));
+        assert_eq!(desk.take(upload(&[4])), Err(Unfit::Value("message")), "it is being worked on");
+        let made = vec![7; MOST_OCTETS + 1];
+        let [Message::Status(3), Message::Download(one), Message::Download(two), Message::Download(end)] =
+            &desk.finish(3, &made)[..]
+        else {
+            panic!("status, two parts, and the end")
+        };
+        assert_eq!((one.len(), two.len(), end.len()), (MOST_OCTETS, 1, 0));
+    }
+
+    #[test]
+    fn an_environment_comes_behind_the_package() {
+        let mut desk = Desk::new(100);
+        let wanted = |needed| Message::Environment { hash: [9; 20], needed };
+        assert_eq!(desk.take(wanted(false)), Ok(Some(Step::Say(wanted(true)))));
+        assert_eq!(desk.take(upload(&[1])), Ok(None));
+        assert_eq!(desk.take(upload(&[])), Ok(None));
+        assert_eq!(desk.take(upload(&[2])), Ok(None));
+        let work = Step::Work { package: vec![1], environment: Some(vec![2]) };
+        assert_eq!(desk.take(upload(&[])), Ok(Some(work)));
+    }
+
+    #[test]
+    fn more_than_there_is_room_for_is_not_taken() {
+        let mut desk = Desk::new(3);
+        assert_eq!(desk.take(upload(&[1, 2])), Ok(None));
+        assert_eq!(desk.take(upload(&[1, 2])), Err(Unfit::Value("size")));
+        assert_eq!(Desk::new(3).take(Message::Status(0)), Err(Unfit::Value("message")));
     }
 
     proptest! {

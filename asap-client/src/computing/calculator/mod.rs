@@ -147,6 +147,10 @@ impl Part for Order {
             Word::Request => Err(Unfit::Value("message")),
         }
     }
+
+    fn prod(&self) -> Option<Vec<u8>> {
+        Some(Message::about(Word::KeepAlive, self.job).encode())
+    }
 }
 
 #[cfg(test)]

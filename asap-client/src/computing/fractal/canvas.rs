@@ -30,6 +30,11 @@ impl Band {
         row as usize * self.view.width() as usize + x as usize
     }
 
+    /// Its first row in the picture.
+    pub fn first(&self) -> u32 {
+        self.first
+    }
+
     /// Points that are there.
     pub fn known(&self) -> usize {
         self.known

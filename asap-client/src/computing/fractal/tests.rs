@@ -1,4 +1,5 @@
 //! Whole pictures, at elements that come and go.
+#![expect(clippy::disallowed_methods, reason = "a beginning for the virtual clock")]
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
 //! A work in its time.
+#![expect(clippy::disallowed_methods, reason = "a beginning for the virtual clock")]
 
 use super::super::calculator::{Calculation, Message, State, Word};
 use super::*;
