@@ -4,19 +4,36 @@
 //! |---|---|
 //! | `pool` | a pool of our elements, and its user |
 //! | `killed` | each element dies in turn |
+//! | `fractal` | a picture is computed by a pool whose elements die, or leave |
 //! | `pingpong` | ping-pong: our examples, rsplib's programs, and both together |
 
+mod fractal;
 mod killed;
 mod pingpong;
 mod pool;
 
-use crate::registrar::Scenario;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use sctp_sys::diag;
+use sctp_sys::sockopt::AssocState;
+
+use crate::registrar::{Member, Scenario, Stage, USER, address, places, until};
+use crate::scenario::beside;
+
+/// Whose program it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    Rsplibs,
+}
 
 /// The round trip between a user and the elements, in milliseconds.
 const RTT: f64 = 20.0;
 
 /// All of them.
-pub static ALL: [Scenario; 2] = [
+pub static ALL: [Scenario; 3] = [
     Scenario {
         name: "session-killed",
         shows: "Each of three elements dies in turn: every request is seen answered once, in order, after a short pause.",
@@ -44,7 +61,35 @@ pub static ALL: [Scenario; 2] = [
             ("all rsplib's, to compare with", pingpong::rsplibs),
         ],
     },
+    Scenario {
+        name: "session-fractal",
+        shows: "Of twenty elements that compute a picture one dies every second, or leaves: it is the one computed alone.",
+        needed: &[],
+        quick: true,
+        measured: false,
+        rounds: &[("one is killed", fractal::killed), ("one leaves", fractal::left)],
+    },
 ];
+
+/// An example of `asap-client`, built together with this program.
+fn example(name: &str) -> Result<PathBuf> {
+    beside(&format!("examples/{name}"))
+}
+
+/// Waits until a pool has so many elements.
+fn until_registered(stage: &mut Stage, registrar: &Member, pool: &str, elements: usize) -> Result<()> {
+    Ok(until(&format!("{elements} registrations"), || {
+        (places(stage, registrar.number, pool).len() == elements).then_some(())
+    })?)
+}
+
+/// At which of these hosts the user's session is: there is an association with it.
+fn at(stage: &Stage, hosts: &[u8]) -> Option<u8> {
+    let associations = stage.host(USER).ok()?.enter(diag::snapshot_by_sock_diag).ok()?.associations;
+    let up = associations.iter().filter(|one| one.state == AssocState::Established);
+    let peers: Vec<IpAddr> = up.flat_map(|one| one.peer.iter().copied()).collect();
+    hosts.iter().copied().find(|host| peers.contains(&address(*host)))
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,20 +1,15 @@
 //! Ping-pong: the examples of `asap-client` as they are, rsplib's service and its client, and both together.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
-use sctp_sys::diag;
-use sctp_sys::sockopt::AssocState;
 
-use super::RTT;
+use super::{RTT, Whose, at, example, until_registered};
 use crate::process::Program;
 use crate::registrar::{
-    Kind, Member, PATIENCE, Service, Stage, TooSlow, USER, address, asap, members, places, until,
+    Kind, Member, PATIENCE, Service, Stage, TooSlow, USER, address, asap, members, until,
 };
-use crate::scenario::beside;
 
 const POOL: &str = "PingPongPool";
 
@@ -29,13 +24,6 @@ const PONGS: usize = 20;
 
 /// Pings of our client, which ends after them: more than are sent until both servers have died.
 const PINGS: usize = 400;
-
-/// Whose program it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
-    Ours,
-    Rsplibs,
-}
 
 use Whose::{Ours, Rsplibs};
 
@@ -88,11 +76,6 @@ impl Server {
             }
         }
     }
-}
-
-/// An example of `asap-client`, built together with this program.
-fn example(name: &str) -> Result<PathBuf> {
-    beside(&format!("examples/{name}"))
 }
 
 /// A client, and what it says.
@@ -173,15 +156,6 @@ impl Client {
     }
 }
 
-/// Where the client's session is: the host at the other end of an association that is none of the registrar's.
-fn at(stage: &Stage, registrar: &Member) -> Option<u8> {
-    let associations = stage.host(USER).ok()?.enter(diag::snapshot_by_sock_diag).ok()?.associations;
-    let up = associations.iter().filter(|one| one.state == AssocState::Established);
-    let hosts = HOSTS.into_iter().filter(|host| *host != registrar.number);
-    let peers: Vec<IpAddr> = up.flat_map(|one| one.peer.iter().copied()).collect();
-    hosts.into_iter().find(|host| peers.contains(&address(*host)))
-}
-
 /// Both servers die, one after the other, each when the client is there.
 fn play(stage: &mut Stage, client: Whose, servers: [Whose; 2]) -> Result<String> {
     let mut registrar = members(&[Kind::Ours]).remove(0);
@@ -192,36 +166,29 @@ fn play(stage: &mut Stage, client: Whose, servers: [Whose; 2]) -> Result<String>
     for server in servers {
         running.push((server, server.start(stage, &registrar)?));
     }
-    until_registered(stage, &registrar, running.len())?;
+    until_registered(stage, &registrar, POOL, running.len())?;
     stage.delay(USER, RTT)?;
     let mut client = Client::start(stage, client, &registrar)?;
     client.until_more(PONGS)?;
     for death in [1, 2] {
-        let here = until("a session", || at(stage, &registrar))?;
+        let here = until("a session", || at(stage, &HOSTS))?;
         let dies =
             running.iter().position(|(server, _)| server.host == here).context("there is no server")?;
         let (server, mut program) = running.remove(dies);
         program.kill();
-        let next = until("a session elsewhere", || at(stage, &registrar).filter(|host| *host != here))?;
+        let next = until("a session elsewhere", || at(stage, &HOSTS).filter(|host| *host != here))?;
         client.until_more(PONGS)?;
         stage.note(format!("the server at host {here} is killed, and the client is at host {next}"));
         if death == 1 {
-            until_registered(stage, &registrar, running.len())?;
+            until_registered(stage, &registrar, POOL, running.len())?;
             running.push((server, server.start(stage, &registrar)?));
-            until_registered(stage, &registrar, running.len())?;
+            until_registered(stage, &registrar, POOL, running.len())?;
         }
     }
     let seen = client.finish()?;
     registrar.check()?;
     stage.note(&seen);
     Ok(seen)
-}
-
-/// Waits until the pool has so many elements.
-fn until_registered(stage: &mut Stage, registrar: &Member, elements: usize) -> Result<()> {
-    Ok(until(&format!("{elements} registrations"), || {
-        (places(stage, registrar.number, POOL).len() == elements).then_some(())
-    })?)
 }
 
 /// A pong, as rsplib's client tells it.
