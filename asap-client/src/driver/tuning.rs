@@ -50,8 +50,12 @@ impl Tuning {
         Self { rto_max: 500, path_retransmissions: 2, heartbeat: 500, ack_delay: 20, ..Self::default() }
     }
 
-    /// Sets a socket's defaults for its future associations.
-    pub(super) fn apply(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+    /// Sets a socket's defaults for its future associations: also for programs that use the library only to find
+    /// servers.
+    ///
+    /// # Errors
+    /// The kernel's; EINVAL for what it does not take.
+    pub fn apply(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         sockopt::set_nodelay(socket, true)?;
         let frequency = if self.ack_delay == 0 { 1 } else { 2 };
         sockopt::set_sack_info(socket, FUTURE_ASSOC, SackInfo { delay: self.ack_delay, frequency })?;

@@ -2,6 +2,7 @@
 
 mod reaction;
 pub mod registrar;
+mod session;
 
 use std::ffi::OsString;
 use std::fs;
@@ -99,6 +100,8 @@ struct Bench {
     name: &'static str,
     /// What is measured, in a sentence.
     what: &'static str,
+    /// Programs that have to be there before the guest is started, each with its package.
+    needed: &'static [(&'static str, &'static str)],
     kind: Kind,
 }
 
@@ -120,17 +123,20 @@ const BENCHES: &[Bench] = &[
         what: "From the new address of a stranded host to the first ASCONF on the wire: a program bound to one \
                address with Roam, beside one bound to all with the kernel's auto-ASCONF, which does nothing for \
                the other kind.",
+        needed: &[],
         kind: Kind::Pair { unit: "ms", peer: "Linux auto-ASCONF", measure: reaction::stranded },
     },
     Bench {
         name: "reaction-wildcard",
         what: "The same, with programs bound to all addresses on both sides of the comparison.",
+        needed: &[],
         kind: Kind::Pair { unit: "ms", peer: "Linux auto-ASCONF", measure: reaction::stranded_wildcard },
     },
     Bench {
         name: "reaction-second-address",
         what: "From a second address, the first one still being there, to the first ASCONF on the wire; programs \
                bound to all addresses.",
+        needed: &[],
         kind: Kind::Pair { unit: "ms", peer: "Linux auto-ASCONF", measure: reaction::second_address },
     },
     Bench {
@@ -138,18 +144,28 @@ const BENCHES: &[Bench] = &[
         what: "Resolutions and registrations per second of roam-registrar and of rsplib's rspregistrar, by the number \
                of associations, each of which waits for its answer before it asks again; and of a server that only \
                echoes. `of need`: in parts of 2 times rsplib or 0.9 times the echo, whichever is less.",
+        needed: &[registrar::RSPLIB],
         kind: Kind::Several(registrar::rates),
     },
     Bench {
         name: "registrar-scale",
         what: "100,000 elements: how soon a second registrar has them, memory, and the cost of keep-alives.",
+        needed: &[registrar::RSPLIB],
         kind: Kind::Several(registrar::scale),
     },
     Bench {
         name: "registrar-storm",
         what: "Elements with keep-alives each 2 s, and registrations, while 64 associations ask 32 questions at a time and \
                another one asks and never reads.",
+        needed: &[registrar::RSPLIB],
         kind: Kind::Several(registrar::storm),
+    },
+    Bench {
+        name: "session",
+        what: "What the session layer costs for messages of 1 KiB: a user's session with a service, beside programs that \
+               use SCTP by themselves, with the same load in turns.",
+        needed: &[],
+        kind: Kind::Several(session::measure),
     },
 ];
 
@@ -193,9 +209,8 @@ impl Arguments {
 /// A name that no bench has, no guest, or interrupted. What could not be measured is an exit status.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let benches = arguments.benches()?;
-    if benches.iter().any(|bench| matches!(bench.kind, Kind::Several(_))) {
-        registrar::require()?;
-    }
+    let needed: Vec<_> = benches.iter().flat_map(|bench| bench.needed.iter().copied()).collect();
+    guest::require(&needed)?;
     let in_any_case = arguments.guest || arguments.by_instructions || arguments.kernel.is_some();
     let here = arguments.native || (!in_any_case && guest::native());
     if !here {

@@ -88,12 +88,17 @@ impl Session {
     /// The message cannot be taken, now or later.
     pub async fn send_with(&self, octets: impl Into<Bytes>, options: SendOptions) -> Result<u64, SendError> {
         let octets = octets.into();
+        let mut was_full = false;
         loop {
             let room = self.shared.room.notified();
             let mut room = std::pin::pin!(room);
-            room.as_mut().enable();
+            // Most find room at once. Who did not is to hear of it from before the next attempt on.
+            if was_full {
+                room.as_mut().enable();
+            }
             match self.try_send_with(octets.clone(), options) {
-                Err(SendError::Refused(Refused::Full)) => room.await,
+                Err(SendError::Refused(Refused::Full)) if was_full => room.await,
+                Err(SendError::Refused(Refused::Full)) => was_full = true,
                 done => return done,
             }
         }

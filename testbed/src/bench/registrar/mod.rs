@@ -10,12 +10,11 @@ mod storm;
 use anyhow::Result;
 
 use super::Figure;
-use site::Site;
-
 pub use site::echo;
+pub(super) use site::{Site, client};
 
 /// What takes figures as they come.
-type Tell<'a> = &'a mut (dyn FnMut(Figure) -> Result<()> + Send);
+pub(super) type Tell<'a> = &'a mut (dyn FnMut(Figure) -> Result<()> + Send);
 
 /// Resolutions and registrations per second.
 pub(super) fn rates(tell: Tell<'_>) -> Result<()> {
@@ -32,7 +31,5 @@ pub(super) fn storm(tell: Tell<'_>) -> Result<()> {
     storm::measure(&Site::new()?, tell)
 }
 
-/// rsplib's programs, which have to be there before the guest is started.
-pub(super) fn require() -> Result<()> {
-    crate::guest::require(&[("rspregistrar", "rsplib-registrar")])
-}
+/// rsplib's registrar, and its package.
+pub(super) const RSPLIB: (&str, &str) = ("rspregistrar", "rsplib-registrar");

@@ -29,7 +29,7 @@ const BUFFER: usize = 8 << 20;
 const START: Duration = Duration::from_secs(30);
 
 /// A host with ten addresses, 10.0.0.1 to 10.0.0.10, and a directory for what its programs write.
-pub(super) struct Site {
+pub(in crate::bench) struct Site {
     namespace: Namespace,
     directory: tempfile::TempDir,
 }
@@ -40,12 +40,12 @@ fn address(last: u8) -> IpAddr {
 }
 
 /// Where clients and elements are.
-pub(super) fn client() -> SocketAddr {
+pub(in crate::bench) fn client() -> SocketAddr {
     SocketAddr::new(address(10), 0)
 }
 
 impl Site {
-    pub(super) fn new() -> Result<Self> {
+    pub(in crate::bench) fn new() -> Result<Self> {
         let namespace = Namespace::create("bench")?;
         let directory = tempfile::tempdir()?;
         namespace.enter(|| {
@@ -61,13 +61,18 @@ impl Site {
         Ok(Self { namespace, directory })
     }
 
+    /// From now on its packets are no longer than this, in octets.
+    pub(in crate::bench) fn mtu(&self, mtu: &str) -> Result<()> {
+        self.enter(|| Ok(ip(&["link", "set", "lo", "mtu", mtu])?))
+    }
+
     /// Runs `act` on that host.
-    pub(super) fn enter<T: Send>(&self, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    pub(in crate::bench) fn enter<T: Send>(&self, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         self.namespace.enter(|| Ok(act()))?
     }
 
     /// Ours at the address with this last number. `asap` is what its configuration says in the section of that name.
-    pub(super) fn ours(&self, last: u8, asap: &str, peer: Option<&Server>) -> Result<Server> {
+    pub(in crate::bench) fn ours(&self, last: u8, asap: &str, peer: Option<&Server>) -> Result<Server> {
         let own = address(last);
         let peer =
             peer.map_or_else(String::new, |peer| format!("[[enrp.peer]]\naddress = \"{}\"\n", peer.enrp()));
@@ -85,7 +90,7 @@ impl Site {
     }
 
     /// rsplib's. Keep-alives go out every `interval` and are waited for as long as `timeout`.
-    pub(super) fn rsplib(&self, last: u8, interval: Duration, timeout: Duration) -> Result<Server> {
+    pub(in crate::bench) fn rsplib(&self, last: u8, interval: Duration, timeout: Duration) -> Result<Server> {
         let own = address(last);
         let mut command = Command::new("rspregistrar");
         command.args([
@@ -104,7 +109,7 @@ impl Site {
     }
 
     /// One that sends back what it gets.
-    pub(super) fn echo(&self, last: u8) -> Result<Server> {
+    pub(in crate::bench) fn echo(&self, last: u8) -> Result<Server> {
         let own = address(last);
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("echo").arg(SocketAddr::new(own, ASAP).to_string());
@@ -139,17 +144,17 @@ fn ip(arguments: &[&str]) -> io::Result<()> {
 }
 
 /// A server that runs.
-pub(super) struct Server {
+pub(in crate::bench) struct Server {
     program: Program,
     own: IpAddr,
 }
 
 impl Server {
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::bench) fn name(&self) -> &str {
         self.program.name()
     }
 
-    pub(super) fn asap(&self) -> SocketAddr {
+    pub(in crate::bench) fn asap(&self) -> SocketAddr {
         SocketAddr::new(self.own, ASAP)
     }
 
@@ -162,7 +167,7 @@ impl Server {
     }
 
     /// The processor's time that its threads have used, in user and kernel.
-    pub(super) fn cpu(&self) -> Result<Duration> {
+    pub(in crate::bench) fn cpu(&self) -> Result<Duration> {
         let mut used = 0;
         for thread in fs::read_dir(self.proc("task")).context("the server has ended")? {
             // One that has ended meanwhile was none that serves.
@@ -174,7 +179,7 @@ impl Server {
     }
 
     /// Octets of it that are in memory.
-    pub(super) fn resident(&self) -> Result<u64> {
+    pub(in crate::bench) fn resident(&self) -> Result<u64> {
         let text = fs::read_to_string(self.proc("status")).context("the server has ended")?;
         let kib = text
             .lines()
@@ -183,7 +188,7 @@ impl Server {
     }
 
     /// How many elements ours knows, from its metrics; to be called on the host.
-    pub(super) fn elements(&self) -> Result<u64> {
+    pub(in crate::bench) fn elements(&self) -> Result<u64> {
         use std::io::{Read, Write};
         let address = SocketAddr::new(self.own, HTTP);
         let mut stream = std::net::TcpStream::connect(address)?;
@@ -199,7 +204,7 @@ impl Server {
     }
 
     /// Ends it at once.
-    pub(super) fn kill(mut self) {
+    pub(in crate::bench) fn kill(mut self) {
         self.program.kill();
     }
 }
