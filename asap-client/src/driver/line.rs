@@ -91,6 +91,23 @@ impl Line {
         Some(peers.iter().any(works))
     }
 
+    /// How many packets have come so far, and whether the peer has still to acknowledge something.
+    pub(super) fn look(&self) -> io::Result<(u64, bool)> {
+        let fd = self.socket.as_fd();
+        let packets = sockopt::assoc_stats(fd, self.assoc)?.packets_in;
+        Ok((packets, sockopt::status(fd, self.assoc)?.unacked > 0))
+    }
+
+    /// Sends a HEARTBEAT to each of the peer's addresses.
+    pub(super) fn probe(&self) {
+        let fd = self.socket.as_fd();
+        for peer in sockopt::peer_addrs(fd, self.assoc).unwrap_or_default() {
+            if let Err(error) = sockopt::heartbeat_now(fd, self.assoc, peer) {
+                tracing::debug!(%error, %peer, "no heartbeat can be sent");
+            }
+        }
+    }
+
     /// Sends what waits, shuts the association down in good order, and waits until it has ended. What still comes is
     /// not wanted.
     pub(super) async fn shut_down(mut self) -> io::Result<()> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use asap_client::driver::RegistrarClient;
 use asap_client::driver::session::{Config, Lost, OnLoss, Session};
@@ -151,6 +152,43 @@ fn a_session_goes_on_elsewhere_when_its_elements_host_is_gone_and_the_registrar_
 }
 
 #[test]
+fn a_session_finds_out_by_itself_that_its_elements_host_is_gone_where_the_kernel_does_not() {
+    const SILENT: Duration = Duration::from_millis(800);
+    let world = World::new(0);
+    let _registrar = Registrar::start(&world, FIRST);
+    let elements = elements(&world, 2, DIGEST);
+    run(async {
+        let client = user(&world);
+        let mut config = patient(Exchange::Requests);
+        // As the agent of a host has it, for peers that may only be moving.
+        (config.tuning.path_retransmissions, config.tuning.association_retransmissions) = (1000, 1000);
+        // An element that lives has nothing to say by itself.
+        config.tuning.heartbeat = 60_000;
+        config.session.waits.silent = Some(SILENT);
+        let session = Session::connect(&client, config).await.unwrap();
+        let lost = async || {
+            happens(&session, |event| match event {
+                Event::Lost { id, why, .. } => Some((id, why)),
+                _ => None,
+            })
+            .await
+        };
+        // With something unacknowledged.
+        let first = here(&session);
+        elements[&first].cut_off();
+        session.send(request(1)).await.unwrap();
+        assert_eq!(lost().await, (first.into(), Loss::Silent));
+        session.recv().await.unwrap();
+        // With nothing to be said.
+        let heard = tokio::time::timeout(3 * SILENT, session.next()).await;
+        assert!(heard.is_err(), "{heard:?} although the element is there");
+        let second = here(&session);
+        elements[&second].cut_off();
+        assert_eq!(lost().await, (second.into(), Loss::Silent));
+    });
+}
+
+#[test]
 fn a_session_of_a_host_that_has_moved_goes_on_from_the_addresses_that_it_is_told() {
     let world = World::new(0);
     let _registrar = Registrar::start(&world, FIRST);
@@ -192,7 +230,7 @@ fn a_session_of_a_host_without_an_address_waits_for_one_and_stays_where_it_is() 
         world.leave(1);
         tell(Vec::new());
         // Longer than it takes to find out by heartbeats that no path works, and to leave an element for that.
-        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
         tell(vec![world.arrive(1)]);
         ask_all(&session, |_| {}).await;
         assert_eq!(session.counters().losses, 0);
@@ -296,7 +334,7 @@ fn an_unknown_pool_is_told_at_once_or_waited_for_as_the_program_likes() {
         let at_once = Config::new(pool("EchoPool"), Exchange::Requests);
         assert_eq!(Session::connect(&client, at_once).await.unwrap_err(), End::UnknownPool);
         let mut for_a_while = Config::new(pool("EchoPool"), Exchange::Requests);
-        for_a_while.session.waits.patience = std::time::Duration::from_millis(500);
+        for_a_while.session.waits.patience = Duration::from_millis(500);
         assert_eq!(Session::connect(&client, for_a_while).await.unwrap_err(), End::UnknownPool);
         let session = Session::open(&client, patient(Exchange::Requests));
         session.send(request(1)).await.unwrap();

@@ -86,6 +86,15 @@ struct Link {
     there: bool,
     to_element: Duration,
     to_user: Duration,
+    packets: u64,
+}
+
+impl Link {
+    /// How many packets have come, of which a link that works has one whenever somebody looks.
+    fn look(&mut self) -> u64 {
+        self.packets += u64::from(!self.cut);
+        self.packets
+    }
 }
 
 pub(crate) struct World {
@@ -140,6 +149,7 @@ impl World {
         config.waits.answer = Some(Duration::from_millis(400));
         config.waits.connect = Duration::from_millis(200);
         config.waits.stranded = Duration::from_millis(100);
+        config.waits.silent = Some(Duration::from_millis(300));
         config.waits.resolve = Duration::from_millis(300);
         config.waits.pause_most = Duration::from_millis(500);
         config.seed = seed;
@@ -283,8 +293,15 @@ impl World {
                     let host = usize::try_from(element.id).unwrap() - 1;
                     let starts = self.hosts[host].starts;
                     let zero = Duration::ZERO;
-                    let new =
-                        Link { host, starts, cut: false, there: false, to_element: zero, to_user: zero };
+                    let new = Link {
+                        host,
+                        starts,
+                        cut: false,
+                        there: false,
+                        to_element: zero,
+                        to_user: zero,
+                        packets: 0,
+                    };
                     self.links.insert(link, new);
                     let span = self.between(0, 3);
                     self.at(span, Happening::Reach(link));
@@ -296,7 +313,12 @@ impl World {
                     let span = if self.one_in(3) { self.between(100, 3000) } else { self.between(0, 3) };
                     self.at(span, Happening::Gone(link));
                 }
-                Output::Unreachable { .. } => {}
+                // A link over which nothing comes is looked at as long as nobody tells of it.
+                Output::Look(link) => {
+                    let packets = self.links.get_mut(&link).map_or(0, Link::look);
+                    self.give(Input::Looked { link, packets, unacknowledged: false });
+                }
+                Output::Unreachable { .. } | Output::Probe(_) => {}
                 Output::Event(event) => self.event(event),
             }
         }

@@ -297,9 +297,23 @@ impl Core {
                         present.control(octets);
                     }
                 }
+                Some(Output::Look(link)) => self.look(link),
+                Some(Output::Probe(link)) => {
+                    if let Some(present) = self.link.as_ref().filter(|present| present.id == link) {
+                        present.line.probe();
+                    }
+                }
                 Some(Output::Event(event)) => self.tell(event),
                 Some(output) => self.todo.push_back(Todo::Output(output)),
             }
+        }
+    }
+
+    fn look(&mut self, link: u64) {
+        let present = self.link.as_ref().filter(|present| present.id == link);
+        // Of an association that has ended nothing can be said but that.
+        if let Some((packets, unacknowledged)) = present.and_then(|present| present.line.look().ok()) {
+            self.give(Input::Looked { link, packets, unacknowledged });
         }
     }
 

@@ -90,7 +90,13 @@ impl Task {
             Todo::Output(Output::Abort(link)) => self.shared.abort(link),
             Todo::Output(Output::Shutdown(link)) => self.leaving = self.shared.release(link),
             // These never wait for the task.
-            Todo::Output(Output::Control { .. } | Output::Data { .. } | Output::Event(_)) => {}
+            Todo::Output(
+                Output::Control { .. }
+                | Output::Data { .. }
+                | Output::Look(_)
+                | Output::Probe(_)
+                | Output::Event(_),
+            ) => {}
         }
     }
 }

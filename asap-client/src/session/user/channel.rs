@@ -98,8 +98,7 @@ impl User {
         // What the cookie covered has to be sent before what has been sent here already.
         let (link, id) = (here.link, here.id);
         self.outputs.push_back(Output::Abort(link));
-        self.due.answer = None;
-        self.due.stranded = None;
+        (self.due.answer, self.due.stranded, self.due.look) = (None, None, None);
         self.reconnect(now, id);
     }
 }

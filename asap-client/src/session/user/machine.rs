@@ -9,6 +9,7 @@ use super::super::control::{Control, Nonsense};
 use super::super::cookie::Counts;
 use super::super::ledger::{Ledger, unnumbered};
 use super::super::track::{Mark, Track};
+use super::watch::Watch;
 use super::{
     Config, Counters, Decision, Down, End, Event, Exchange, Input, Loss, Outgoing, Output, Refused,
     SendOptions,
@@ -60,6 +61,7 @@ pub(super) struct Due {
     pub(super) resolve: Option<Instant>,
     pub(super) answer: Option<Instant>,
     pub(super) stranded: Option<Instant>,
+    pub(super) look: Option<Instant>,
     pub(super) pause: Option<Instant>,
 }
 
@@ -79,7 +81,8 @@ pub struct User {
     /// The last message sent for the first time.
     newest: u64,
     /// No path of the present link works.
-    pathless: bool,
+    pub(super) pathless: bool,
+    pub(super) watch: Watch,
     /// The host has no address: that is no element's fault.
     pub(super) offline: bool,
     /// Elements that the registrar was told of, since they were last reached.
@@ -108,6 +111,7 @@ impl User {
             draining: None,
             newest: 0,
             pathless: false,
+            watch: Watch::default(),
             offline: false,
             reported: BTreeSet::new(),
             due: Due::default(),
@@ -167,9 +171,22 @@ impl User {
             }
             Input::Online(online) => self.online(now, online),
             Input::Undelivered(link, message) => self.undelivered(link, message),
-            Input::Data { link, ppid, octets } if self.is_at(link) => self.data(now, ppid, octets),
-            Input::Control { link, octets } if self.is_at(link) => self.control(now, &octets),
-            Input::Restarted(_) | Input::Reachable(..) | Input::Data { .. } | Input::Control { .. } => {}
+            Input::Looked { link, packets, unacknowledged } if self.is_at(link) => {
+                self.looked(now, packets, unacknowledged);
+            }
+            Input::Data { link, ppid, octets } if self.is_at(link) => {
+                self.heard(now);
+                self.data(now, ppid, octets);
+            }
+            Input::Control { link, octets } if self.is_at(link) => {
+                self.heard(now);
+                self.control(now, &octets);
+            }
+            Input::Restarted(_)
+            | Input::Reachable(..)
+            | Input::Looked { .. }
+            | Input::Data { .. }
+            | Input::Control { .. } => {}
             Input::Decision(decision) => self.decided(now, decision),
             Input::Leave { to, report } => {
                 if let Some(id) = to {
@@ -199,6 +216,9 @@ impl User {
         }
         if expired(&mut self.due.answer, now) {
             self.leave(now, Loss::Unanswered, false);
+        }
+        if expired(&mut self.due.look, now) {
+            self.look(now);
         }
         if expired(&mut self.due.connect, now) {
             self.unconnected(now, false);
@@ -234,8 +254,8 @@ impl User {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let Due { patience, connect, resolve, answer, stranded, pause } = self.due;
-        earliest([patience, connect, resolve, answer, stranded, pause])
+        let Due { patience, connect, resolve, answer, stranded, look, pause } = self.due;
+        earliest([patience, connect, resolve, answer, stranded, look, pause])
     }
 
     pub(super) fn event(&mut self, event: Event) {
@@ -342,6 +362,8 @@ impl User {
         self.state = State::At(Here { link, id, control, echoed, track });
         self.event(Event::At { id, restored: echoed });
         self.await_answer(now, true);
+        self.watch = Watch::default();
+        self.heard(now);
     }
 
     fn down(&mut self, now: Instant, link: u64, down: Down) {
@@ -366,7 +388,7 @@ impl User {
                 self.draining.get_or_insert(link);
             }
         }
-        (self.due.answer, self.due.stranded) = (None, None);
+        (self.due.answer, self.due.stranded, self.due.look) = (None, None, None);
         self.early = None;
         self.counters.losses += 1;
         if why.is_reported() {
@@ -419,22 +441,6 @@ impl User {
         }
         if let Some((octets, counts)) = self.early.take() {
             self.keep(octets, Some(counts));
-        }
-    }
-
-    /// Has the timer for a path to work again run as long as none does.
-    pub(super) fn strand(&mut self, now: Instant) {
-        let due = now + self.config.waits.stranded;
-        let runs = self.here().is_some() && self.pathless && !self.offline;
-        self.due.stranded = runs.then(|| self.due.stranded.unwrap_or(due));
-    }
-
-    /// Has the timer for the next answer run as long as one is missing.
-    pub(super) fn await_answer(&mut self, now: Instant, anew: bool) {
-        let missing = self.here().is_some() && self.ledger.awaits_answer() && !self.offline;
-        let due = self.config.waits.answer.filter(|_| missing).map(|answer| now + answer);
-        if anew || due.is_none() || self.due.answer.is_none() {
-            self.due.answer = due;
         }
     }
 

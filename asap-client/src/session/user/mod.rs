@@ -7,6 +7,7 @@
 mod channel;
 mod machine;
 mod seek;
+mod watch;
 
 use std::time::Duration;
 
@@ -72,13 +73,17 @@ pub struct Waits {
     pub connect: Duration,
     /// For the pool user to say who is in the pool. 15 s.
     pub resolve: Duration,
-    /// For the next answer as long as one is missing, in exchanges where each message has one. `None`: for ever. On a host
-    /// whose agent sees to it that the kernel gives up no association, for a peer that may only be moving, this alone tells
-    /// that an element's host is gone.
+    /// For the next answer as long as one is missing, in exchanges where each message has one. `None`: for ever.
     pub answer: Option<Duration>,
     /// For a path to work again once none does: a host that moves needs it. Its clock stands still while this host is
     /// known to have no address ([`Input::Online`]). 500 ms.
     pub stranded: Duration,
+    /// For anything at all to come from the element's host, be it an acknowledgement: an eighth more at most, where the
+    /// kernel does not find out sooner. Its clock stands still as that of [`stranded`](Self::stranded). An element whose
+    /// host moves needs it to be longer than the outage. `None`: only the kernel tells, which on a host whose agent sees
+    /// to it that no association is given up, for a peer that may only be moving, takes as long as the agent has it
+    /// wait. 1.4 s.
+    pub silent: Option<Duration>,
     /// The first pause once every element has failed; it doubles up to [`pause_most`](Self::pause_most). 100 ms.
     pub pause: Duration,
     /// The longest such pause. 5 s.
@@ -95,6 +100,7 @@ impl Default for Waits {
             resolve: Duration::from_secs(15),
             answer: None,
             stranded: Duration::from_millis(500),
+            silent: Some(Duration::from_millis(1400)),
             pause: Duration::from_millis(100),
             pause_most: Duration::from_secs(5),
             fresh: Duration::from_secs(30),
@@ -210,6 +216,9 @@ pub enum Loss {
     /// No path worked for [`Waits::stranded`].
     #[error("no path works")]
     Stranded,
+    /// Nothing at all came for [`Waits::silent`].
+    #[error("the element's host is silent")]
+    Silent,
     /// No answer came for [`Waits::answer`].
     #[error("the element does not answer")]
     Unanswered,
@@ -221,7 +230,7 @@ pub enum Loss {
 impl Loss {
     /// Is this for the registrar to know (RFC 5352 §3.5)?
     pub(super) fn is_reported(self) -> bool {
-        matches!(self, Self::Lost | Self::Stranded | Self::Unanswered)
+        matches!(self, Self::Lost | Self::Stranded | Self::Silent | Self::Unanswered)
     }
 }
 
@@ -281,6 +290,15 @@ pub enum Input {
     Restarted(u64),
     /// Whether any path of an association works.
     Reachable(u64, bool),
+    /// What [`Output::Look`] has found.
+    Looked {
+        /// The association.
+        link: u64,
+        /// How many packets have come over it so far.
+        packets: u64,
+        /// Whether the peer has still to acknowledge something.
+        unacknowledged: bool,
+    },
     /// Whether this host has an address, as it does until this is said. While it has none, the element is not held to
     /// blame for its silence, and no other one is looked for.
     Online(bool),
@@ -356,6 +374,10 @@ pub enum Output {
         /// The message.
         message: Outgoing,
     },
+    /// See what has come over an association so far: [`Input::Looked`].
+    Look(u64),
+    /// Send something over an association that the peer answers by itself: a HEARTBEAT (RFC 9260 §8.3).
+    Probe(u64),
     /// Abort an association, or the attempt at it. Nothing from it is wanted any more.
     Abort(u64),
     /// Shut an association down once all is delivered. Nothing from it is wanted any more.

@@ -36,6 +36,7 @@ impl User {
         }
         self.offline = !online;
         self.strand(now);
+        self.heard(now);
         self.await_answer(now, true);
         if online && matches!(self.state, State::Resolving | State::Pausing) {
             // What failed while the host lost its address says nothing of the elements.

@@ -1,6 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "a beginning for the virtual clock")]
 
 mod seek;
+mod watch;
 
 use std::time::Instant;
 
@@ -102,6 +103,8 @@ fn cookie(received: u64, sent: u64) -> Vec<u8> {
 impl World {
     fn new(exchange: Exchange, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(pool(), exchange);
+        // Most tests let no time pass, and wait for other timers.
+        config.waits.silent = None;
         change(&mut config);
         let now = Instant::now();
         let mut world = Self { user: User::new(now, config), now };
