@@ -25,8 +25,9 @@ pub(super) const SERVER_PORT: u16 = 7000;
 pub(super) const CLIENT_PORT: u16 = 7001;
 /// How long programs may take to set their associations up, on a slow emulated machine.
 const START: Duration = Duration::from_secs(60);
-/// How long a session waits for a path. By default it is half a second, which is enough where the processor is a real one; an
-/// emulated one that others use, too, takes longer to move an association.
+/// How long a session waits for a path, and for anything to come from the element's host. By default that is half a second and
+/// less than one and a half, which is enough where the processor is a real one; an emulated one that others use, too, takes
+/// longer to move an association.
 const STRANDED: Duration = Duration::from_secs(5);
 
 /// The addresses that a program at the place is told to bind.
@@ -164,7 +165,9 @@ impl Running {
                 client.args(["traffic", "user", "--registrar", &registrar(peer).to_string()]);
                 client.args(["--local", &client_local[0].to_string()]);
                 client.args(["--patience", &patience.as_secs().to_string()]);
-                client.args(["--stranded", &STRANDED.as_millis().to_string()]);
+                for wait in ["--stranded", "--silent"] {
+                    client.args([wait, &STRANDED.as_millis().to_string()]);
+                }
                 client.args(answer.map(|answer| format!("--answer={}", answer.as_millis())));
                 client.arg("--json").arg(directory.join("client.json"));
                 (server, client, 1)

@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::RTT;
+use super::daemon::Daemon;
 use super::pool::Pool;
 use crate::clock::{self, Nanos, ms_between};
 use crate::measure::{Window, cost};
-use crate::registrar::{Stage, TooSlow};
+use crate::registrar::{Stage, TooSlow, address};
 
 /// Where the elements are.
 const HOSTS: [u8; 3] = [10, 11, 12];
@@ -43,15 +44,21 @@ enum Death {
 }
 
 pub(super) fn killed(stage: &mut Stage) -> Result<String> {
-    die(stage, Death::Killed, 6.0 * RTT + REPORTED)
+    die(stage, Death::Killed, None, 6.0 * RTT + REPORTED)
 }
 
 pub(super) fn cut_off(stage: &mut Stage) -> Result<String> {
-    die(stage, Death::CutOff, SILENT)
+    die(stage, Death::CutOff, None, SILENT)
+}
+
+/// The kernel does not report anything, since a daemon has it give up no association.
+pub(super) fn cut_off_from_daemon(stage: &mut Stage) -> Result<String> {
+    let daemon = Daemon::start(stage)?;
+    die(stage, Death::CutOff, Some(daemon), SILENT)
 }
 
 /// `bound`: of the pause, in milliseconds.
-fn die(stage: &mut Stage, death: Death, bound: f64) -> Result<String> {
+fn die(stage: &mut Stage, death: Death, mut daemon: Option<Daemon>, bound: f64) -> Result<String> {
     let mut pool = Pool::start(stage, &HOSTS, RTT)?;
     let (mut lost, mut windows) = (BTreeSet::new(), Vec::new());
     while windows.len() < LOSSES || lost.len() < HOSTS.len() {
@@ -59,6 +66,9 @@ fn die(stage: &mut Stage, death: Death, bound: f64) -> Result<String> {
         pool.until_answered(clock::now())?;
         clock::pass(STEADY)?;
         let (at, visits) = (pool.at()?, pool.visits());
+        if let Some(daemon) = &mut daemon {
+            daemon.until_adopted(address(at))?;
+        }
         let from = match death {
             Death::Killed => pool.element(at)?.kill(),
             Death::CutOff => {

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `pool` | a pool of our elements, and its user |
 //! | `killed` | each element dies in turn |
+//! | `daemon` | `roamd` at the user's host |
 //! | `fractal` | a picture is computed by a pool whose elements die, or leave |
 //! | `pingpong` | ping-pong: our examples, rsplib's programs, and both together |
 
+mod daemon;
 mod fractal;
 mod killed;
 mod pingpong;
@@ -40,7 +42,11 @@ pub static ALL: [Scenario; 3] = [
         needed: &[],
         quick: true,
         measured: true,
-        rounds: &[("killed", killed::killed), ("cut off", killed::cut_off)],
+        rounds: &[
+            ("killed", killed::killed),
+            ("cut off", killed::cut_off),
+            ("cut off, with roamd at the user's host", killed::cut_off_from_daemon),
+        ],
     },
     Scenario {
         name: "session-pingpong",

@@ -49,6 +49,9 @@ pub struct Arguments {
     /// Milliseconds for a path to work again once none does; without it, as long as sessions wait by default.
     #[arg(long)]
     stranded: Option<u64>,
+    /// Milliseconds for which nothing may come from the element's host; without it, as long as sessions wait by default.
+    #[arg(long)]
+    silent: Option<u64>,
     /// Seconds for an element to be found, and at the end for answers that are missing.
     #[arg(long, default_value_t = 60)]
     patience: u64,
@@ -69,6 +72,9 @@ pub(super) async fn run(arguments: &Arguments) -> Result<()> {
     config.session.waits.patience = patience;
     if let Some(stranded) = arguments.stranded {
         config.session.waits.stranded = Duration::from_millis(stranded);
+    }
+    if let Some(silent) = arguments.silent {
+        config.session.waits.silent = Some(Duration::from_millis(silent));
     }
     config.session.waits.answer = arguments.answer.map(Duration::from_millis);
     config.local = Some(arguments.local).filter(|local| !local.is_unspecified()).into_iter().collect();
