@@ -52,7 +52,8 @@ pub(super) struct Run {
     pub(super) octets: u64,
     /// Associations that the server ended. Each was set up again, and what was not answered was asked again.
     pub(super) resets: u64,
-    /// Requests whose answer never came: nothing at all did for [`PATIENCE`]. Their associations were set up again.
+    /// Requests whose answer did not come within [`PATIENCE`] of the end, or of the last one. Their associations were set
+    /// up again.
     pub(super) unanswered: u64,
     pub(super) time: Duration,
     /// In the order of the answers.
@@ -159,7 +160,8 @@ impl Load {
         let mut last = begun;
         while self.connections.iter().any(|connection| !connection.due.is_empty()) {
             self.wait(&mut events, PATIENCE)?;
-            if events.is_empty() {
+            let late = end.is_some_and(|end| Instant::now() > end + PATIENCE);
+            if events.is_empty() || late {
                 run.unanswered = self.give_up()?;
                 break;
             }
