@@ -7,12 +7,14 @@
 //! | `daemon` | `roamd` at the user's host |
 //! | `fractal` | a picture is computed by a pool whose elements die, or leave |
 //! | `pingpong` | ping-pong: our examples, rsplib's programs, and both together |
+//! | `rsplib` | pictures, jobs and packages: users of ours at elements of rsplib's, and the other way round |
 
 mod daemon;
 mod fractal;
 mod killed;
 mod pingpong;
 mod pool;
+mod rsplib;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -35,7 +37,7 @@ enum Whose {
 const RTT: f64 = 20.0;
 
 /// All of them.
-pub static ALL: [Scenario; 3] = [
+pub static ALL: [Scenario; 4] = [
     Scenario {
         name: "session-killed",
         shows: "Each of three elements dies in turn: every request is seen answered once, in order, after a short pause.",
@@ -74,6 +76,26 @@ pub static ALL: [Scenario; 3] = [
         quick: true,
         measured: false,
         rounds: &[("one is killed", fractal::killed), ("one leaves", fractal::left)],
+    },
+    Scenario {
+        name: "session-rsplib",
+        shows: "Elements die that compute pictures, jobs and packages: ours go on where rsplib's were, and the reverse.",
+        needed: &[
+            ("rspserver", "rsplib-services"),
+            ("calcappclient", "rsplib-services"),
+            ("scriptingclient", "rsplib-services"),
+        ],
+        quick: false,
+        measured: false,
+        rounds: &[
+            ("our pictures at rsplib's elements", rsplib::pictures),
+            ("our pictures at a mixed pool", rsplib::pictures_mixed),
+            ("our jobs at rsplib's elements", rsplib::jobs),
+            ("our jobs at a mixed pool", rsplib::jobs_mixed),
+            ("rsplib's jobs at our elements", rsplib::rsplibs_jobs),
+            ("rsplib's jobs at a mixed pool", rsplib::rsplibs_jobs_mixed),
+            ("rsplib's packages at our elements", rsplib::packages),
+        ],
     },
 ];
 

@@ -132,6 +132,9 @@ impl Service {
         if self.config.control && !self.config.card.is_empty() {
             self.say(link, self.card());
         }
+        if self.config.greets {
+            self.begin(link, None);
+        }
     }
 
     fn card(&self) -> Control {

@@ -38,6 +38,9 @@ pub struct Config {
     pub id: u32,
     /// Whether the element is registered with a control channel. Without one there are neither cookies nor cards.
     pub control: bool,
+    /// Whether the service speaks first: a session begins with its association then, and is never continued from a cookie.
+    /// No.
+    pub greets: bool,
     /// How cookies are made.
     pub cookies: Cookies,
     /// How fresh they have to be.
@@ -68,6 +71,7 @@ impl Config {
             handle,
             id,
             control: true,
+            greets: false,
             cookies,
             freshness: Freshness::default(),
             cookie: super::cookie::MAX,

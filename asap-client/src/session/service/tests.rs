@@ -154,6 +154,17 @@ fn a_session_begins_with_its_first_message_and_its_messages_are_numbered() {
 }
 
 #[test]
+fn a_session_of_a_service_that_speaks_first_begins_with_its_association() {
+    let mut world = World::new(1, |config| config.greets = true);
+    assert!(begun(&world.accept(7)).is_some());
+    assert!(world.send(7).iter().any(|output| matches!(output, Output::Data { link: 7, .. })));
+    let came = event(Event::Data { link: 7, number: 1, ppid: 0, octets: octets("x") });
+    assert_eq!(world.data(7), [came]);
+    assert_eq!(refusals(&world.echo(8, &given())), [Refusal::Late], "it begins anew");
+    assert!(begun(&world.give(Input::Restarted(7))).is_some());
+}
+
+#[test]
 fn the_next_element_is_given_the_state_and_counts_on() {
     let mut next = World::new(2, |_| ());
     let outputs = next.echo(5, &given());
