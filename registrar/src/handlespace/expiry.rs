@@ -161,6 +161,21 @@ mod tests {
     }
 
     #[test]
+    fn deadlines_that_have_time_come_together_and_none_of_them_early_or_late() {
+        let (t, mut d) = (origin(), Deadlines::default());
+        let at = |ms| t + Duration::from_millis(ms);
+        (0..1_000).for_each(|ms| d.set_roughly(ms, at(ms)));
+        let mut wakes = 0;
+        while let Some(next) = d.next() {
+            wakes += 1;
+            while let Some(ms) = d.pop_due(next) {
+                assert!(at(ms) <= next && next < at(ms + 17), "{ms}");
+            }
+        }
+        assert_eq!(wakes, 60);
+    }
+
+    #[test]
     fn deadlines_that_were_put_off_come_in_their_order_all_the_same() {
         let (t, mut d) = (origin(), Deadlines::default());
         let at = |seconds| t + Duration::from_secs(seconds);
