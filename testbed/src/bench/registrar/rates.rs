@@ -32,6 +32,8 @@ struct Measured {
     octets: u64,
     /// Associations that it ended.
     resets: u64,
+    /// Requests that it never answered.
+    unanswered: u64,
 }
 
 impl Measured {
@@ -44,6 +46,7 @@ impl Measured {
         self.per_second = self.per_second.max(run.per_second());
         self.octets = run.octets / run.answers.max(1);
         self.resets += run.resets;
+        self.unanswered += run.unanswered;
     }
 }
 
@@ -190,6 +193,9 @@ fn report(what: &str, measured: &[Measured; 2], echo: &Measured, tell: Tell<'_>)
     for (name, side) in [("Roam", ours), ("rsplib", rsplib)] {
         if side.resets > 0 {
             println!("    {name} ended {} associations meanwhile, which were set up again", side.resets);
+        }
+        if side.unanswered > 0 {
+            println!("    {name} never answered {} requests", side.unanswered);
         }
     }
     let mut figure = |unit, better, value: fn(&Measured) -> f64| {

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::Tell;
 use super::load::{Load, Until, accepted};
@@ -48,13 +48,12 @@ impl Full {
         };
         let requests = Until::Requests(u64::from(count - self.registered));
         let run = self.load.run(requests, 1, &mut ask, &mut accepted)?;
+        let name = self.server.name();
         if run.resets > 0 {
-            println!(
-                "  {} ended {} associations, and took their elements out",
-                self.server.name(),
-                run.resets
-            );
+            println!("  {name} ended {} associations, and took their elements out", run.resets);
         }
+        // What is measured of so many elements would be of fewer.
+        ensure!(run.unanswered == 0, "{name} never answered {} registrations", run.unanswered);
         self.registered = count;
         Ok(run.per_second())
     }
