@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -11,7 +10,7 @@ use nix::sys::signal::Signal;
 use super::{RTT, example, until_registered};
 use crate::clock;
 use crate::process::Program;
-use crate::registrar::{Kind, Member, PATIENCE, Stage, USER, address, asap, members};
+use crate::registrar::{Kind, Member, PATIENCE, Stage, USER, members};
 
 const POOL: &str = "FractalPool";
 /// The pool of the one who computes alone.
@@ -137,8 +136,8 @@ pub(super) fn element(
     pool: &str,
     words: &[String],
 ) -> Result<Program> {
-    let mut command = Command::new(example("fractal-server")?);
-    command.args([&asap(registrar.number), &address(host).to_string(), pool]).args(words);
+    let mut command = example("fractal-server", host, registrar, pool)?;
+    command.args(words);
     stage.start(host, &format!("element-{host}"), &mut command)
 }
 
@@ -150,8 +149,7 @@ pub(super) fn client(
     picture: &str,
     words: &[String],
 ) -> Result<Program> {
-    let mut command = Command::new(example("fractal-client")?);
-    command.args([&asap(registrar.number), &address(USER).to_string(), pool]);
+    let mut command = example("fractal-client", USER, registrar, pool)?;
     command.arg(format!("file={picture}.png")).args(words);
     stage.start(USER, picture, &mut command)
 }

@@ -17,13 +17,13 @@ mod pool;
 mod rsplib;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::Result;
 use sctp_sys::diag;
 use sctp_sys::sockopt::AssocState;
 
-use crate::registrar::{Member, Scenario, Stage, USER, address, places, until};
+use crate::registrar::{Member, Scenario, Stage, USER, address, asap, places, until};
 use crate::scenario::beside;
 
 /// Whose program it is.
@@ -99,9 +99,11 @@ pub static ALL: [Scenario; 4] = [
     },
 ];
 
-/// An example of `asap-client`, built together with this program.
-fn example(name: &str) -> Result<PathBuf> {
-    beside(&format!("examples/{name}"))
+/// An example of `asap-client`, built together with this program, for a host and a pool.
+fn example(name: &str, host: u8, registrar: &Member, pool: &str) -> Result<Command> {
+    let mut command = Command::new(beside(&format!("examples/{name}"))?);
+    command.args([&asap(registrar.number), &address(host).to_string(), pool]);
+    Ok(command)
 }
 
 /// Waits until a pool has so many elements.

@@ -7,9 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::{RTT, Whose, at, example, until_registered};
 use crate::process::Program;
-use crate::registrar::{
-    Kind, Member, PATIENCE, Service, Stage, TooSlow, USER, address, asap, members, until,
-};
+use crate::registrar::{Kind, Member, PATIENCE, Service, Stage, TooSlow, USER, asap, members, until};
 
 const POOL: &str = "PingPongPool";
 
@@ -64,8 +62,7 @@ impl Server {
     fn start(self, stage: &mut Stage, registrar: &Member) -> Result<Program> {
         match self.whose {
             Ours => {
-                let mut command = Command::new(example("pingpong-server")?);
-                command.args([&asap(registrar.number), &address(self.host).to_string(), POOL]);
+                let mut command = example("pingpong-server", self.host, registrar, POOL)?;
                 command.args((!self.sealed).then_some("plain"));
                 stage.start(self.host, &format!("pingpong-server-{}", self.host), &mut command)
             }
@@ -88,8 +85,7 @@ impl Client {
     fn start(stage: &mut Stage, whose: Whose, registrar: &Member) -> Result<Self> {
         let mut command = match whose {
             Ours => {
-                let mut command = Command::new(example("pingpong-client")?);
-                command.args([&asap(registrar.number), &address(USER).to_string(), POOL]);
+                let mut command = example("pingpong-client", USER, registrar, POOL)?;
                 command.args([PINGS.to_string(), INTERVAL.to_string()]);
                 command
             }

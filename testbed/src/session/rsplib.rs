@@ -11,7 +11,7 @@ use super::Whose::{self, Ours, Rsplibs};
 use super::{RTT, at, example, fractal, until_registered};
 use crate::clock;
 use crate::process::Program;
-use crate::registrar::{Kind, Member, PATIENCE, Service, Stage, USER, address, asap, members};
+use crate::registrar::{Kind, Member, PATIENCE, Service, Stage, USER, asap, members};
 
 const POOL: &str = "ComputingPool";
 
@@ -121,8 +121,8 @@ impl Server {
 
 /// An element that is an example of `asap-client`. Each life has a log of its own.
 fn ours(stage: &mut Stage, name: &str, host: u8, registrar: &Member, words: &[String]) -> Result<Program> {
-    let mut command = Command::new(example(name)?);
-    command.args([&asap(registrar.number), &address(host).to_string(), POOL]).args(words);
+    let mut command = example(name, host, registrar, POOL)?;
+    command.args(words);
     stage.start(host, &format!("{name}-{host}-{}", clock::now()), &mut command)
 }
 
@@ -233,8 +233,7 @@ fn percent(said: &str) -> u64 {
 /// Our client has a job done; both servers die, each when it is there.
 fn our_jobs(stage: &mut Stage, whose: [Whose; 2]) -> Result<String> {
     let mut pool = Pool::start(stage, Trade::Jobs, whose)?;
-    let mut command = Command::new(example("calculator-client")?);
-    command.args([&asap(pool.registrar.number), &address(USER).to_string(), POOL]);
+    let mut command = example("calculator-client", USER, &pool.registrar, POOL)?;
     command.args([format!("size={JOB}"), "parts=1".to_owned()]);
     let mut client = stage.start(USER, "calculator-client", &mut command)?;
     until_said(&mut client, "the job's beginning", |said| said.contains("begins at"))?;
