@@ -5,27 +5,19 @@ use std::time::{Duration, Instant};
 
 use asap_client::wire::{PoolElement, PoolHandle, Writer};
 
+use super::disputes::Disputes;
 use super::machine::{Enrp, Timer};
-use super::peers::State;
+use super::peers::{Peer, State};
 use super::wire::{Profile, UpdateAction};
 use super::{Effect, Event};
 use crate::handlespace::{Deadlines, Element, ElementKey, Handlespace, Life};
 
 /// How long a claim that was not followed is kept, and a move that may be refuted.
-const MEMORY: Duration = Duration::from_secs(60);
+pub(super) const MEMORY: Duration = Duration::from_secs(60);
 
 /// The shortest and longest time between two announcements of an element that is claimed elsewhere.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Refuted claims to several elements count once in this time, however many they are: when the parts of a network come
-/// together, each may have taken hundreds of elements of the other over in good faith, and all that is refuted at once.
-/// Whoever claims the same element again and again is counted each time.
-const ROUND: Duration = Duration::from_secs(1);
-
-/// So many are forgiven; the next has a registrar disbelieved for a second, and each further one twice as long, up to 16 s.
-const FORGIVEN: u32 = 3;
-const LONGEST_DISTRUST: u32 = 4;
 
 /// A claim that comes again after so many refutations is not one that crossed the first of them.
 const INSISTS: u32 = 2;
@@ -63,29 +55,6 @@ struct Move {
     at: Instant,
 }
 
-/// How often others proved a registrar's claims wrong.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Refuted {
-    count: u32,
-    /// When that was counted last, and for which element.
-    last: Option<(Instant, ElementKey)>,
-}
-
-impl Refuted {
-    /// One more; says how often that was by now, or nothing if it does not count.
-    fn again(&mut self, now: Instant, key: ElementKey) -> Option<u32> {
-        let since = self.last.map(|(last, _)| now - last);
-        let same = self.last.is_some_and(|(_, last)| last == key);
-        if !same && since.is_some_and(|since| since < ROUND) {
-            return None;
-        }
-        // Hosts that come and go between two registrars refute a claim now and then, too.
-        self.count = if since.is_some_and(|since| since >= 2 * MEMORY) { 1 } else { self.count + 1 };
-        self.last = Some((now, key));
-        Some(self.count)
-    }
-}
-
 /// Claims that were not followed, and moves that may be refuted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claims {
@@ -93,6 +62,7 @@ pub(super) struct Claims {
     /// The same by who claims.
     by: BTreeSet<(u32, ElementKey)>,
     moves: BTreeMap<ElementKey, Move>,
+    disputes: Disputes,
 }
 
 impl Claims {
@@ -107,6 +77,7 @@ impl Claims {
             stays
         });
         self.moves.retain(|_, moved| now - moved.at < MEMORY);
+        self.disputes.age(now);
     }
 
     /// The element's own registration settles it.
@@ -176,7 +147,7 @@ impl Enrp {
         }
         if home == by {
             // It renews what it has.
-        } else if self.may_move(now, by, home, source, space) {
+        } else if self.may_move(now, by, key, home, source, space) {
             // Whoever takes back what was moved away from it refutes; it has moved nothing itself.
             if !self.refutes(now, by, home, key) {
                 self.claims.moves.insert(key, Move { from: home, to: by, at: now });
@@ -276,14 +247,21 @@ impl Enrp {
     }
 
     /// Whether the element of one living registrar moves to another.
-    fn may_move(&self, now: Instant, by: u32, home: u32, source: Source, space: &Handlespace) -> bool {
+    fn may_move(
+        &self,
+        now: Instant,
+        by: u32,
+        key: ElementKey,
+        home: u32,
+        source: Source,
+        space: &Handlespace,
+    ) -> bool {
         let Some(peer) = self.peers.get(&home).filter(|peer| peer.is_active()) else { return true };
-        let distrusted =
-            self.peers.get(&by).and_then(|peer| peer.distrusted_until).is_some_and(|until| until > now);
         match source {
-            Source::Update => !distrusted,
+            _ if self.claims.disputes.is_disbelieved(now, by, key) => false,
+            Source::Update => true,
             // Its checksum is that of our books, so that it claims the element too.
-            Source::Table => !distrusted && peer.checksum != Some(space.checksum(home)),
+            Source::Table => peer.checksum != Some(space.checksum(home)),
         }
     }
 
@@ -360,8 +338,8 @@ impl Enrp {
     /// follow, and where it registered it is at home. If it has only answered both, one of them keeps it: the larger
     /// identifier gives it up only to somebody who goes on claiming it when it was announced again.
     fn yields(&self, now: Instant, by: u32, key: ElementKey) -> bool {
-        let peer = self.peers.get(&by).filter(|peer| peer.is_active());
-        let trusted = peer.is_some_and(|peer| peer.distrusted_until.is_none_or(|until| until <= now));
+        let lives = self.peers.get(&by).is_some_and(Peer::is_active);
+        let trusted = lives && !self.claims.disputes.is_disbelieved(now, by, key);
         let insists = |claim: &Claim| claim.by == by && claim.refutations >= INSISTS;
         trusted && (by > self.settings.server || self.claims.held.get(&key).is_some_and(insists))
     }
@@ -457,13 +435,7 @@ impl Enrp {
             return false;
         }
         self.claims.moves.remove(&key);
-        if let Some(claimant) = self.peers.get_mut(&home) {
-            let beyond = claimant.refuted.again(now, key).unwrap_or(0).saturating_sub(FORGIVEN);
-            if beyond > 0 {
-                let time = Duration::from_secs(1 << (beyond - 1).min(LONGEST_DISTRUST));
-                claimant.distrusted_until = Some(now + time);
-            }
-        }
+        self.claims.disputes.refuted(now, home, key, self.settings.limits.claims);
         true
     }
 }

@@ -10,8 +10,8 @@
 //!   ignored. So the stale DEL_PEs of a healed partition do no harm. An element that is not ours has no timer here; it
 //!   goes when its home says so, or in a takeover.
 //! - **An ADD_PE for another's element** means that it registered there, and is believed at once, for hosts move; if
-//!   the home before lives and announces the element again, the claim is refuted, and a registrar whose claims are
-//!   refuted again and again is not believed for a while.
+//!   the home before lives and announces the element again, the claim is refuted, and a registrar whose claims to
+//!   an element are refuted again and again is not believed for a while about that element.
 //! - **A claim to an element of our own** is followed if it has no association with us; but not at once on the word of
 //!   a table, by the larger identifier, while it is being told that we are its home. If it has one, it is asked over
 //!   it: no answer, and it has moved; an answer, and it is announced again (less and less often, if the claims go on),
@@ -39,6 +39,7 @@
 //!   message invalid for an unknown parameter.
 
 mod claims;
+mod disputes;
 mod drain;
 mod event;
 mod machine;

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use asap_client::random::below;
 use asap_client::wire::{Cause, Transport};
 
-use super::claims::Refuted;
 use super::machine::{Enrp, Timer, addresses};
 use super::sync::Resync;
 use super::wire::{self, Body, Profile};
@@ -79,9 +78,6 @@ pub(super) struct Peer {
     pub(super) stale: bool,
     /// Updates that it may still send in the second that began at the moment.
     pub(super) budget: (Instant, u32),
-    /// How often others proved its claims wrong; and until when it is not believed.
-    pub(super) refuted: Refuted,
-    pub(super) distrusted_until: Option<Instant>,
     pub(super) next_challenge: Option<Instant>,
     /// It was asked which registrars it knows, and has not answered.
     pub(super) list_asked: bool,
@@ -133,8 +129,6 @@ impl Enrp {
             resync_spacing: self.settings.resync_spacing,
             stale: false,
             budget: (now, self.settings.limits.updates_per_second),
-            refuted: Refuted::default(),
-            distrusted_until: None,
             next_challenge: None,
             list_asked: false,
         };

@@ -189,3 +189,33 @@ fn an_element_that_registers_anew_in_the_moment_in_which_it_is_given_up_is_not_i
     let there = kept(&cluster, 1, id).map(|kept| (kept.home, kept.user.addresses().to_vec()));
     assert_eq!(there, Some((0x1001, vec![moved.ip()])), "and others are told so");
 }
+
+#[test]
+fn an_element_that_keeps_two_registrars_costs_neither_its_word_for_other_elements() {
+    let mut cluster = Cluster::of(3, 8);
+    let moves = cluster.element(0);
+    let twice = [cluster.element(0), cluster.element(1)];
+    cluster.elements[twice[1]].id = cluster.elements[twice[0]].id;
+    let id = cluster.elements[twice[0]].id;
+    cluster.pass(30 * SECOND);
+    // Each is right to call it its own, and says so against the other.
+    for (at, own) in [(0, 0x1001), (1, 0x1002)] {
+        assert_eq!(kept(&cluster, at, id).map(|kept| kept.home), Some(own));
+        assert!(cluster.at(at).enrp().counters().claims_refuted > 10);
+    }
+    for to in [1, 0, 1, 0, 1, 0] {
+        // It has no address any more that its home could hear from, and registers with another.
+        let (_, before) = cluster.elements[moves].home.take().unwrap();
+        let side = cluster.links[&before].ends.iter().position(|end| end.0 == Host::Element(moves)).unwrap();
+        cluster.close(before, side, true);
+        cluster.try_registrar(moves, to);
+        cluster.pass(Duration::from_millis(100));
+        let home = [0x1001, 0x1002][to];
+        assert_eq!(cluster.home_of(2, moves), Some(home), "the third believes what it is told");
+        cluster.pass(20 * SECOND);
+    }
+    // It has made up its mind.
+    cluster.kill(twice[1], false);
+    cluster.pass(40 * SECOND);
+    assert_eq!([0, 1, 2].map(|at| kept(&cluster, at, id).map(|kept| kept.home)), [Some(0x1001); 3]);
+}
