@@ -85,7 +85,7 @@ pub static ALL: [Scenario; 4] = [
             ("calcappclient", "rsplib-services"),
             ("scriptingclient", "rsplib-services"),
         ],
-        quick: false,
+        quick: true,
         measured: false,
         rounds: &[
             ("our pictures at rsplib's elements", rsplib::pictures),
