@@ -11,6 +11,7 @@ pub mod computing;
 #[cfg(feature = "driver")]
 pub mod driver;
 pub mod hunt;
+pub mod mail;
 pub mod policy;
 pub mod pool_element;
 pub mod pool_user;
