@@ -2,7 +2,8 @@
 //!
 //! [`RegistrarClient`] is a host's RSerPool client: a handle to a task that owns the machine and its sockets.
 //! What happens comes out of [`Events`]. With it, [`session::Session`] is a program's session with a pool, and
-//! [`service::Service`] serves the sessions of a pool's users. Pools that compute have [`computing`] on top of that.
+//! [`service::Service`] serves the sessions of a pool's users. [`mail::Mailbox`] sends messages to pools, elements and
+//! addresses without sessions. Pools that compute have [`computing`] on top of that.
 //!
 #![doc = include_str!("tutorial.md")]
 #![expect(clippy::disallowed_methods, reason = "the driver owns the clock")]
@@ -11,6 +12,7 @@ pub mod computing;
 mod endpoint;
 mod groups;
 mod line;
+pub mod mail;
 mod port;
 pub mod service;
 pub mod session;

@@ -85,7 +85,7 @@ impl Mail {
             To::Pool(handle) | To::Element(handle, _) => {
                 let handle = handle.clone();
                 self.refresh(now, &handle);
-                self.to_pool(now, &handle, letter);
+                self.deliver(now, &handle, letter);
             }
         }
         Ok(self.number)
@@ -112,6 +112,11 @@ impl Mail {
     pub fn cached(&self, now: Instant, handle: &PoolHandle) -> Option<&[PoolElement]> {
         let pool = self.pools.get(handle)?;
         self.is_fresh(now, pool).then(|| pool.candidates.elements())
+    }
+
+    /// Whether nothing is under way: all is acknowledged, or has come back.
+    pub fn is_settled(&self) -> bool {
+        self.octets == 0
     }
 
     /// Takes what happened.
@@ -209,7 +214,7 @@ impl Mail {
         }
         let waiting = self.pools.get_mut(handle).map(|pool| std::mem::take(&mut pool.waiting));
         for letter in waiting.unwrap_or_default() {
-            self.to_pool(now, handle, letter);
+            self.deliver(now, handle, letter);
         }
     }
 
@@ -229,13 +234,13 @@ impl Mail {
     }
 
     /// Gives a message to an element of its pool, or has it wait.
-    fn to_pool(&mut self, now: Instant, handle: &PoolHandle, letter: Letter) {
+    fn deliver(&mut self, now: Instant, handle: &PoolHandle, letter: Letter) {
         let pool = self.pool(handle);
         if pool.answered.is_none() {
             return pool.waiting.push_back(letter);
         }
         if letter.options.to_all {
-            return self.to_all(now, handle, letter);
+            return self.deliver_copies(now, handle, letter);
         }
         let asked = match &letter.to {
             To::Element(_, id) => Some(*id),
@@ -276,7 +281,7 @@ impl Mail {
     }
 
     /// A copy to each.
-    fn to_all(&mut self, now: Instant, handle: &PoolHandle, letter: Letter) {
+    fn deliver_copies(&mut self, now: Instant, handle: &PoolHandle, letter: Letter) {
         let own = self.config.own.as_ref().filter(|(pool, _)| pool == handle && !letter.options.to_self);
         let own = own.map(|(_, id)| *id);
         let pool = self.pool(handle);
@@ -426,7 +431,7 @@ impl Mail {
                     continue;
                 }
             };
-            self.to_pool(now, &handle, letter);
+            self.deliver(now, &handle, letter);
         }
     }
 

@@ -7,6 +7,7 @@ mod carried;
 mod client;
 mod cookies;
 mod element;
+mod mail;
 mod registrar;
 mod rsplib;
 mod sessions;
