@@ -21,7 +21,9 @@ pub enum Rule {
     /// Nothing of this port pair enters: a packet to an address that the association does not know yet would be
     /// answered with ABORT.
     Guard(Pair),
-    /// No packet with an ABORT chunk enters.
+    /// No ABORT enters that has the T bit set (RFC 9260 §8.5.1): a host sends such where it has no association, as for
+    /// packets from an address that it does not know yet. One without, which a peer sends that ends its own association,
+    /// enters.
     NoAbortIn(Pair),
     /// From each ASCONF of the peer on, for two seconds, the kernel sees no SACK that tells of gaps: it becomes a chunk
     /// that the kernel skips (PAD, RFC 4820), and the rest of its packet enters. What the kernel has not taken for

@@ -266,16 +266,32 @@ fn associations_of_other_ports_pass_while_one_is_held_back() {
 }
 
 #[test]
-fn an_abort_that_must_not_enter_leaves_the_association_alone() {
+fn an_abort_of_a_host_that_knows_no_such_association_does_not_end_it() {
     in_both_families(|mut world| {
         let (one, three) = (world.address(1), world.address(3));
         world.a.rules(&[Rule::NoAbortIn(AT_A)]);
+        // What the peer's program says of its end does not leave.
+        world.b.enter();
+        let last = [3, 4].map(|n| Rule::Block { pair: AT_B, source: world.address(n) });
+        world.b.rules(&last);
         world.server.abort(0).unwrap();
         drop(world.server);
+        world.b.rules(&[]);
+        world.a.enter();
         send(&world.client, "to nobody");
         until("ABORTs", || (world.a.seen("aborts", three, one) >= 2).then_some(()));
         assert!(sockopt::status(world.client.as_fd(), 0).is_ok());
         world.a.rules(&[]);
+        until("the end of the association", || sockopt::status(world.client.as_fd(), 0).err());
+    });
+}
+
+#[test]
+fn an_abort_of_the_peers_program_ends_the_association_at_once_whatever_is_kept_out() {
+    in_both_families(|mut world| {
+        world.a.rules(&[Rule::NoAbortIn(AT_A)]);
+        world.server.abort(0).unwrap();
+        drop(world.server);
         until("the end of the association", || sockopt::status(world.client.as_fd(), 0).err());
     });
 }
