@@ -48,6 +48,7 @@ fn median(rtt_ms: f64, agent: Agent, binding: Binding, before: &[Step]) -> Resul
         programs: Programs::Traffic(1),
         loss_percent: 0.0,
         rate_kbit: None,
+        quick: false,
         rounds: vec![Round {
             label: String::new(),
             client: binding,

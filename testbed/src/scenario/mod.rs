@@ -179,6 +179,8 @@ pub struct Scenario {
     pub loss_percent: f64,
     /// The links' rate in kbit/s.
     pub rate_kbit: Option<u32>,
+    /// It is played by every `check`, not only by `check --all`.
+    pub quick: bool,
     /// What happens.
     pub rounds: Vec<Round>,
 }

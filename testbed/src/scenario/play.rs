@@ -46,7 +46,7 @@ impl Play {
     /// Whether every `check` plays it, not only `check --all`.
     pub fn is_quick(&self) -> bool {
         match self {
-            Self::Handover(_) => true,
+            Self::Handover(scenario) => scenario.quick,
             Self::Registrars(scenario) => scenario.quick,
         }
     }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Binding::{Explicit, Wildcard};
-use super::Step::{Down, KillServer, Pass, Recover, StartSpare, Up};
+use super::Step::{Down, KillServer, Pass, Recover, StartLiar, StartSpare, StopRegistrar, Up};
 use super::real::each_kind;
 use super::table::{labelled, round, scenario, started};
-use super::{Programs, Round, Scenario, Step};
+use super::{Programs, Round, Scenario, Stack, Step};
 use crate::topology::{A1, A2, B1, B2};
 
 /// Half of what an ordinary outage lasts.
@@ -19,6 +19,28 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// All of them.
 pub(super) fn all() -> Vec<Scenario> {
     vec![moves(), moves_and_dies()]
+}
+
+/// All that happens to an association happens to a session: each of these scenarios with a session in place of numbered
+/// messages, as far as a session can be where these are.
+pub(super) fn through(scenarios: &[Scenario]) -> Vec<Scenario> {
+    let can_be = |round: &Round| {
+        // A session has a registrar to find its element by, is bound to one address or to none, and its element is ours.
+        let finds = !round.steps.iter().any(|step| matches!(step, StopRegistrar | StartLiar));
+        let bound = [round.client, round.server].iter().all(|binding| matches!(binding, Explicit | Wildcard));
+        finds && bound && round.server_stack == Stack::Kernel && round.agents.len() == 2
+    };
+    let plain = |scenario: &&Scenario| {
+        scenario.programs == Programs::Traffic(1) && scenario.rounds.iter().all(can_be)
+    };
+    let with_session = |scenario: &Scenario| Scenario {
+        name: format!("session-through-{}", scenario.name),
+        shows: format!("A session in place of the association. {}", scenario.shows),
+        programs: Programs::Session { answer: None },
+        quick: false,
+        ..scenario.clone()
+    };
+    scenarios.iter().filter(plain).map(with_session).collect()
 }
 
 fn moves() -> Scenario {

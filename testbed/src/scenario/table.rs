@@ -40,6 +40,8 @@ pub fn all() -> Vec<Scenario> {
     // Each kind first in its plain form, then over IPv6.
     all.sort_by_key(|scenario| scenario.family == Ip::V6);
     all.extend(special());
+    let through = super::sessions::through(&all);
+    all.extend(through);
     all
 }
 
@@ -72,6 +74,7 @@ pub(super) fn scenario(name: &str, shows: &str, rounds: Vec<Round>) -> Scenario 
         programs: Programs::Traffic(1),
         loss_percent: 0.0,
         rate_kbit: None,
+        quick: true,
         rounds,
     }
 }
