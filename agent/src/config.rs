@@ -1,4 +1,5 @@
-//! The daemon's configuration: one TOML file, every key optional.
+//! The daemon's configuration: one TOML file and drop-ins beside it, every key optional. The file `agent.toml` of this
+//! crate shows every key with its default.
 //!
 //! ```toml
 //! [agent]
@@ -26,6 +27,7 @@
 mod error;
 mod glob;
 mod manage;
+mod sources;
 mod value;
 
 use std::net::SocketAddr;
@@ -33,11 +35,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use toml::Spanned;
 
 pub use self::error::ConfigError;
 pub use self::glob::Glob;
 pub use self::manage::{Manage, SocketFacts, User};
+pub use self::sources::{Difference, Effective, Loaded, Origin, SHIPPED, Setting, Sources};
 
 /// Where the daemon looks for its configuration when none is named.
 pub const DEFAULT_FILE: &str = "/etc/roam/agent.toml";
@@ -231,64 +233,36 @@ impl Registrars {
 }
 
 impl Config {
-    /// Reads the file at `path`.
-    ///
-    /// # Errors
-    /// The file cannot be read, or says something that is not allowed; the error names the place.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::unreadable(path, &cause))?;
-        Self::parse(path, &text)
-    }
-
-    /// Reads the named file, or else [`DEFAULT_FILE`] if it exists, or else takes the defaults.
-    ///
-    /// # Errors
-    /// As [`Config::load`]; a named file must exist.
-    pub fn load_or_default(path: Option<&Path>) -> Result<Self, ConfigError> {
-        match path {
-            Some(path) => Self::load(path),
-            None if Path::new(DEFAULT_FILE).exists() => Self::load(Path::new(DEFAULT_FILE)),
-            None => Ok(Self::default()),
-        }
-    }
-
-    /// Understands `text`; `path` is for messages only.
+    /// Understands `text` alone; `path` is for messages only.
     ///
     /// # Errors
     /// An unknown key, a wrong type or an impossible value.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let at = |cause: toml::de::Error| ConfigError::parse(path, text, cause.span(), cause.message());
-        let config: Self = toml::from_str(text).map_err(at)?;
-        // A second look, with places, for what no single value shows.
-        let places: Places = toml::from_str(text).map_err(at)?;
-        for (element, place) in config.elements.iter().zip(&places.element) {
-            let refuse = |what: &str| Err(ConfigError::parse(path, text, Some(place.span()), what));
+        Ok(sources::merge(&[(path.to_owned(), text.to_owned())])?.config)
+    }
+
+    /// What no single value shows. The error is a list entry, as `element[0]`, and what is wrong with it.
+    fn check(&self) -> Result<(), (String, String)> {
+        for (index, element) in self.elements.iter().enumerate() {
+            let refuse = |what: String| Err((format!("element[{index}]"), what));
             if element.port.is_none() && element.executable.is_none() {
-                return refuse("a pool element needs `port`, `executable` or both: which program is it?");
+                let what = "a pool element needs `port`, `executable` or both: which program is it?";
+                return refuse(what.to_owned());
             }
-            if config.registrars.is_empty() {
-                return refuse(&format!("a pool element needs a registrar: {NAME_ONE}"));
+            if self.registrars.is_empty() {
+                return refuse(format!("a pool element needs a registrar: {NAME_ONE}"));
             }
         }
-        if let (Some(place), true) = (places.peer.first(), config.registrars.is_empty()) {
-            let what = format!("peers are found through a registrar: {NAME_ONE}");
-            return Err(ConfigError::parse(path, text, Some(place.span()), &what));
+        if !self.peers.is_empty() && self.registrars.is_empty() {
+            return Err(("peer[0]".to_owned(), format!("peers are found through a registrar: {NAME_ONE}")));
         }
-        Ok(config)
+        Ok(())
     }
 
     /// Whether the daemon is to adopt a socket of these properties by itself.
     pub fn manages(&self, socket: &SocketFacts<'_>) -> bool {
         self.manage.as_ref().is_none_or(|entries| entries.iter().any(|entry| entry.matches(socket)))
     }
-}
-
-/// Where in the file the list entries stand.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Places {
-    element: Vec<Spanned<toml::Value>>,
-    peer: Vec<Spanned<toml::Value>>,
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The mobility agent.
 
 pub mod associations;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;

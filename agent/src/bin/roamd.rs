@@ -1,37 +1,17 @@
 //! `roamd`: the mobility daemon.
 
-use std::path::PathBuf;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use roam_agent::config::Config;
+use roam_agent::cli::RoamdArguments;
+use roam_agent::config::{Config, Loaded, Sources};
 use roam_agent::daemon::{self, StartError};
 use roam_agent::journal::{Journal, cleanup};
 use tracing_subscriber::EnvFilter;
 
-/// Keeps the SCTP associations of this host's programs alive while the host changes networks.
-#[derive(Debug, Parser)]
-#[command(version, about)]
-struct Arguments {
-    /// The configuration file; without one, /etc/roam/agent.toml if it exists, else the defaults.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Directory of the control socket and the journal, in place of the configured one.
-    #[arg(long, value_name = "DIR")]
-    runtime_dir: Option<PathBuf>,
-    /// Only check the configuration: exit status 0 or 2.
-    #[arg(long)]
-    check_config: bool,
-    /// Only remove what a daemon that was killed has left on the host.
-    #[arg(long, conflicts_with = "check_config")]
-    cleanup: bool,
-    /// What to log, as in `info,roam_agent::handover=debug`; RUST_LOG is looked at, too.
-    #[arg(long, value_name = "FILTER")]
-    log: Option<String>,
-}
-
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = RoamdArguments::parse();
     let filter = match &arguments.log {
         Some(filter) => EnvFilter::try_new(filter).map_err(|error| format!("--log {filter}: {error}")),
         None => EnvFilter::try_from_default_env()
@@ -45,21 +25,22 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     }
-    let mut config = match Config::load_or_default(arguments.config.as_deref()) {
-        Ok(config) => config,
+    let sources = Sources::new(arguments.config, arguments.runtime_dir);
+    let loaded = match sources.load() {
+        Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("roamd: {error}");
             return ExitCode::from(2);
         }
     };
-    if let Some(directory) = arguments.runtime_dir {
-        config.agent.runtime_dir = directory;
-    }
     if arguments.check_config {
-        println!("the configuration is valid");
+        let text =
+            if arguments.effective { effective(&loaded) } else { "the configuration is valid\n".to_owned() };
+        // A reader that has gone is no mistake of the configuration.
+        let _ = std::io::stdout().write_all(text.as_bytes());
         return ExitCode::SUCCESS;
     }
-    let result = if arguments.cleanup { clean(&config) } else { serve(config) };
+    let result = if arguments.cleanup { clean(&loaded.config) } else { serve(loaded.config) };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -67,6 +48,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What holds, after the files that were read. As a whole it is TOML that says the same.
+fn effective(loaded: &Loaded) -> String {
+    let mut text = String::new();
+    for file in &loaded.files {
+        text += &format!("# {}\n", file.display());
+    }
+    if loaded.files.is_empty() {
+        text += "# no file: these are the defaults\n";
+    }
+    if loaded.config.manage.is_none() {
+        text += "# no [[manage]]: every SCTP association of the host is looked after\n";
+    }
+    text + "\n" + &loaded.effective.to_string()
 }
 
 fn serve(config: Config) -> Result<(), StartError> {

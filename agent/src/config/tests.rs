@@ -155,7 +155,7 @@ fn an_element_without_a_handle_is_refused() {
 
 #[test]
 fn a_missing_named_file_is_an_error() {
-    let message = Config::load(Path::new("/nowhere/agent.toml")).unwrap_err().to_string();
+    let message = Sources::new(Some("/nowhere/agent.toml".into()), None).load().unwrap_err().to_string();
     assert!(message.starts_with("/nowhere/agent.toml: cannot be read: "), "{message}");
 }
 
