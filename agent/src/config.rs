@@ -27,6 +27,7 @@
 mod error;
 mod glob;
 mod manage;
+mod reload;
 mod sources;
 mod value;
 
@@ -40,6 +41,7 @@ pub use self::error::ConfigError;
 pub use self::glob::Glob;
 pub use self::manage::{Manage, SocketFacts, User};
 pub use self::sources::{Difference, Effective, Loaded, Origin, SHIPPED, Setting, Sources};
+pub use self::value::parse_duration;
 
 /// Where the daemon looks for its configuration when none is named.
 pub const DEFAULT_FILE: &str = "/etc/roam/agent.toml";

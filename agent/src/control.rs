@@ -5,20 +5,28 @@
 //! [`Response`]. A client that begins with a hand-over of sockets (`sctp_sys::adopt::send_sockets`) sends
 //! nothing but hand-overs; each is answered by a line.
 //!
-//! Everybody may read and hand over sockets; adopting and releasing other processes' sockets is for root and
-//! the daemon's own user, told by the credentials of the connection.
+//! Everybody may read, hand over sockets, and have the sockets of the own processes adopted and released; all else is
+//! for root and the daemon's own user, told by the credentials of the connection. Lines, connections, the sockets that are
+//! handed over and the pace of questions are bounded for each user, so that none keeps the daemon from its work.
 
 pub mod client;
 mod connection;
+mod pace;
 pub mod protocol;
+mod reports;
 mod server;
+mod target;
 
 pub use self::client::{Client, ClientError};
 pub use self::protocol::{
     AddressReport, AdoptReport, AssociationReport, AssociationState, Binding, ElementReport, Failure,
     FailureCode, Hello, NetworkReport, Reply, Request, Response, SCHEMA, StatusReport, StreamEvent,
 };
+pub use self::reports::{
+    ChangeReport, ConfigurationReport, ExplainReport, PeerReport, PoolsReport, ReloadReport, SettingReport,
+};
 pub use self::server::{Command, Control, Order, Requester, serve};
+pub use self::target::{NoTarget, Target};
 
 /// The control socket's name in the runtime directory.
 pub const SOCKET: &str = "ctl.sock";

@@ -144,6 +144,15 @@ impl Decisions {
         last(&self.ring(), count)
     }
 
+    /// The last `count` decisions for which `holds`, oldest first.
+    pub fn about(&self, count: usize, holds: impl Fn(&Decision) -> bool) -> Vec<Arc<Decision>> {
+        let ring = self.ring();
+        let mut found: Vec<_> =
+            ring.decisions.iter().rev().filter(|decision| holds(decision)).take(count).cloned().collect();
+        found.reverse();
+        found
+    }
+
     /// The last `count` decisions and all that follow.
     pub fn follow(&self, count: usize) -> (Vec<Arc<Decision>>, broadcast::Receiver<Arc<Decision>>) {
         let ring = self.ring();

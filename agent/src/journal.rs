@@ -36,8 +36,17 @@ pub struct Journal {
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// Another daemon (or a cleanup) has it.
-    #[error("{} is in use: is another roamd running?", .0.display())]
-    InUse(PathBuf),
+    #[error(
+        "{} is in use by {}; stop it first (`systemctl stop roamd`, or by its process), or name another --runtime-dir",
+        .directory.display(),
+        .pid.map_or_else(|| "another roamd".to_owned(), |pid| format!("roamd, process {pid}"))
+    )]
+    InUse {
+        /// The runtime directory.
+        directory: PathBuf,
+        /// The process that has it, where that can be told.
+        pid: Option<i32>,
+    },
     /// A file or directory of the runtime directory.
     #[error("{}: {cause}", .path.display())]
     Io {
@@ -81,8 +90,12 @@ impl Journal {
         builder.recursive(true).mode(0o755).create(directory).map_err(at(directory))?;
         let lock_path = directory.join("lock");
         let lock = private(&lock_path).map_err(at(&lock_path))?;
-        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
-            .map_err(|_| JournalError::InUse(directory.to_owned()))?;
+        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|_| {
+            let pid = std::fs::read_to_string(&lock_path).ok().and_then(|text| text.trim().parse().ok());
+            JournalError::InUse { directory: directory.to_owned(), pid }
+        })?;
+        // For whoever finds it locked.
+        lock.set_len(0).and_then(|()| writeln!(&*lock, "{}", std::process::id())).map_err(at(&lock_path))?;
         let path = directory.join("journal");
         let (entries, next) = match std::fs::read(&path) {
             Ok(bytes) => replay(&bytes),

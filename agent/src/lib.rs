@@ -11,4 +11,6 @@ pub mod journal;
 pub mod locate;
 pub mod net;
 pub mod routing;
+pub mod show;
 pub mod translate;
+pub mod wait;

@@ -5,6 +5,8 @@
 //! listening programs, and it tells where peers are. Identifiers of elements are kept in the journal, so that a daemon
 //! that was killed replaces its own elements instead of adding to them.
 
+mod reconfigure;
+
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -15,8 +17,9 @@ use asap_client::client::{ElementConfig, Event};
 use asap_client::driver::{self, Events, RegistrarClient};
 use asap_client::wire::{self, Cause, Policy, PoolHandle};
 
-use crate::config::{Config, Element, ElementPolicy, Peer, TransportUse};
+use crate::config::{Config, Element, ElementPolicy, Peer, Registrars, TransportUse};
 use crate::control::ElementReport;
+use crate::control::protocol::NOBODY_LISTENS;
 use crate::journal::{Entry, EntryId, Journal};
 
 /// How long the registrar is waited for at the end.
@@ -77,12 +80,7 @@ impl Locate {
     /// # Errors
     /// The journal cannot be written, or the kernel gives no random numbers.
     pub fn start(config: &Config, journal: &Journal) -> io::Result<Self> {
-        let registrars = &config.registrars;
-        let client = (!registrars.is_empty()).then(|| {
-            let listed = registrars.fixed.iter().map(|registrar| vec![*registrar]).collect();
-            let groups = registrars.groups.clone();
-            RegistrarClient::spawn(driver::Config { groups, ..driver::Config::mobile(listed, None) })
-        });
+        let client = registrar_client(&config.registrars);
         let mut kept = kept_identifiers(journal);
         let mut elements = Vec::new();
         for element in config.elements.iter().filter(|_| client.is_some()) {
@@ -93,10 +91,7 @@ impl Locate {
                     (journal.record(Entry::Element { handle: element.handle.clone(), id })?, id)
                 }
             };
-            let handle = handle(&element.handle)?;
-            let why = "no program listens".to_owned();
-            let config = element.clone();
-            elements.push(Own { config, handle, id, entry: Some(entry), port: None, addresses: None, why });
+            elements.push(Own::new(element.clone(), handle(&element.handle)?, id, entry));
         }
         // Identifiers of elements that are configured no more.
         for (entry, _) in kept.into_values().flatten() {
@@ -137,7 +132,7 @@ impl Locate {
                     client.register(own.at(port));
                 }
                 None => {
-                    own.why = "no program listens".to_owned();
+                    own.why = NOBODY_LISTENS.to_owned();
                     own.addresses = None;
                     client.deregister(own.handle.clone(), own.id);
                 }
@@ -261,7 +256,21 @@ impl Locate {
     }
 }
 
+/// A client of the configured registrars, if there are any.
+fn registrar_client(registrars: &Registrars) -> Option<(RegistrarClient, Events)> {
+    (!registrars.is_empty()).then(|| {
+        let listed = registrars.fixed.iter().map(|registrar| vec![*registrar]).collect();
+        let groups = registrars.groups.clone();
+        RegistrarClient::spawn(driver::Config { groups, ..driver::Config::mobile(listed, None) })
+    })
+}
+
 impl Own {
+    fn new(config: Element, handle: PoolHandle, id: u32, entry: EntryId) -> Self {
+        let why = NOBODY_LISTENS.to_owned();
+        Self { config, handle, id, entry: Some(entry), port: None, addresses: None, why }
+    }
+
     fn at(&self, port: u16) -> ElementConfig {
         ElementConfig {
             handle: self.handle.clone(),

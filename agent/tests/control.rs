@@ -1,180 +1,20 @@
 //! The control socket and `roam`, with a daemon's loop that only the tests have.
 
+mod fake;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Command as Process, Output, Stdio};
+use std::process::{Command as Process, Stdio};
 use std::time::Duration;
 
+use fake::{Fake, addresses, association, line, status, text};
 use roam_agent::control::{
-    AddressReport, AdoptReport, AssociationReport, AssociationState, Binding, Client, ClientError, Command,
-    ElementReport, Failure, FailureCode, Order, Reply, Request, SCHEMA, StatusReport, StreamEvent, serve,
+    AddressReport, AssociationReport, Client, ClientError, Reply, Request, StatusReport, StreamEvent, serve,
 };
 use roam_agent::decisions::{Decisions, Subject};
-use roam_agent::net::Unusable;
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::sync::{mpsc, oneshot};
-
-/// A server with a loop behind it, on a thread of its own; gone when dropped.
-struct Fake {
-    directory: TempDir,
-    decisions: Decisions,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Fake {
-    /// `answering`: its loop works; else it takes nothing from its queue, which holds one.
-    fn start(answering: bool) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let decisions = Decisions::default();
-        let (stop, stopped) = oneshot::channel();
-        let (ready, is_ready) = std::sync::mpsc::channel();
-        let (path, noted) = (directory.path().to_owned(), decisions.clone());
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async move {
-                let (commands, mut queue) = mpsc::channel(if answering { 16 } else { 1 });
-                let control = serve(&path, commands, noted).unwrap();
-                ready.send(()).unwrap();
-                let work = async {
-                    while let Some(command) = queue.recv().await {
-                        answer(command);
-                    }
-                };
-                if answering {
-                    tokio::select! { () = work => {}, _ = stopped => {} }
-                } else {
-                    let _ = stopped.await;
-                }
-                control.stop();
-            });
-        });
-        is_ready.recv().unwrap();
-        Self { directory, decisions, stop: Some(stop), thread: Some(thread) }
-    }
-
-    fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    fn client(&self) -> Client {
-        Client::connect(self.path()).unwrap()
-    }
-
-    /// A connection with the daemon's first line read.
-    fn raw(&self) -> BufReader<UnixStream> {
-        let stream = UnixStream::connect(self.path().join("ctl.sock")).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut stream = BufReader::new(stream);
-        let hello = line(&mut stream);
-        assert_eq!(hello["schema"], SCHEMA);
-        stream
-    }
-
-    fn roam(&self, arguments: &str) -> Output {
-        let mut command = Process::new(env!("CARGO_BIN_EXE_roam"));
-        command.arg("--runtime-dir").arg(self.path()).args(arguments.split_whitespace()).output().unwrap()
-    }
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        let _ = self.thread.take().map(std::thread::JoinHandle::join);
-    }
-}
-
-fn line(stream: &mut BufReader<UnixStream>) -> Value {
-    let mut line = String::new();
-    stream.read_line(&mut line).unwrap();
-    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
-}
-
-fn answer(command: Command) {
-    let outcome = match command.order {
-        Order::Status => Ok(Reply::Status(Box::new(status()))),
-        Order::Associations => Ok(Reply::Associations(vec![association()])),
-        Order::Addresses => Ok(Reply::Addresses(addresses())),
-        Order::Adopt { pid: 404 } => Err(Failure::new(FailureCode::NotFound, "there is no process 404")),
-        Order::Adopt { pid: 13 } => {
-            Err(Failure::new(FailureCode::Failed, "process 13: CAP_SYS_PTRACE is missing"))
-        }
-        Order::Adopt { pid } => Ok(Reply::Adopted(AdoptReport { pid, sockets: 2, left_out: vec![] })),
-        Order::Release { pid } => Ok(Reply::Released(AdoptReport { pid, sockets: 1, left_out: vec![] })),
-        Order::HandOver { sockets } => {
-            let (pid, sockets) = (command.requester.pid, sockets.len());
-            Ok(Reply::HandedOver(AdoptReport { pid, sockets, left_out: vec![] }))
-        }
-    };
-    let _ = command.reply.send(outcome);
-}
-
-fn status() -> StatusReport {
-    StatusReport {
-        schema: SCHEMA,
-        version: "0.1.0".into(),
-        pid: 7,
-        uptime_ms: 3_661_000,
-        settled: 3,
-        stranded: 1,
-        usable_addresses: 1,
-        addresses: 4,
-        held: vec!["10.1.0.2".parse().unwrap()],
-        registrar: Some("10.9.0.2:3863".into()),
-        elements: vec![ElementReport {
-            handle: "robot-1".into(),
-            id: 0x1234,
-            port: 7001,
-            registered: true,
-            addresses: vec!["10.2.0.2".parse().unwrap()],
-            why: String::new(),
-        }],
-        problems: vec!["rp_filter is strict on u1; `sysctl -w net.ipv4.conf.u1.rp_filter=2`".into()],
-        ..StatusReport::default()
-    }
-}
-
-fn association() -> AssociationReport {
-    AssociationReport {
-        pid: 1234,
-        executable: Some("/usr/bin/socat".into()),
-        local_port: 7001,
-        peer_port: 7000,
-        binding: Some(Binding::Explicit),
-        local: vec!["10.1.0.2".parse().unwrap()],
-        peer: vec!["10.3.0.2".parse().unwrap(), "fd00::3".parse().unwrap()],
-        state: AssociationState::Stranded,
-        why: "no usable address".into(),
-        add_ip: Some(true),
-        in_state_ms: 1234,
-        moves: 2,
-        last_move_ms: Some(61),
-    }
-}
-
-fn addresses() -> Vec<AddressReport> {
-    let report = |address: &str, reason: Option<Unusable>, table| AddressReport {
-        address: address.parse().unwrap(),
-        prefix: 24,
-        interface: "u1".into(),
-        usable: reason.is_none(),
-        why: reason.as_ref().map_or("by way of 10.1.0.1".into(), ToString::to_string),
-        reason,
-        gateway: None,
-        table,
-    };
-    vec![report("10.1.0.2", None, Some(7600)), report("10.2.0.2", Some(Unusable::NoCarrier), None)]
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
+use tokio::sync::mpsc;
 
 #[test]
 fn people_get_tables() {
@@ -197,7 +37,7 @@ fn people_get_tables() {
          addresses     1 of 4 usable, held: 10.1.0.2\n\
          registrar     10.9.0.2:3863\n\
          element       robot-1 (port 7001, 0x00001234): registered at 10.2.0.2\n\
-         network       0 changes heard, 0 overruns\n\
+         network       120 changes heard, 0 overruns\n\
          problem       rp_filter is strict on u1; `sysctl -w net.ipv4.conf.u1.rp_filter=2`\n"
     );
     assert_eq!(
@@ -215,9 +55,14 @@ fn programs_get_json_that_reads_back_as_what_was_reported() {
     let fake = Fake::start(true);
     let read = |words: &str| fake.roam(words).stdout;
     assert_eq!(serde_json::from_slice::<StatusReport>(&read("status --json")).unwrap(), status());
-    let associations: Vec<AssociationReport> = serde_json::from_slice(&read("--json associations")).unwrap();
+    let list = |words: &str, name: &str| {
+        let mut document: Value = serde_json::from_slice(&read(words)).unwrap();
+        document[name].take()
+    };
+    let associations: Vec<AssociationReport> =
+        serde_json::from_value(list("--json associations", "associations")).unwrap();
     assert_eq!(associations, [association()]);
-    let reports: Vec<AddressReport> = serde_json::from_slice(&read("addresses --json")).unwrap();
+    let reports: Vec<AddressReport> = serde_json::from_value(list("addresses --json", "addresses")).unwrap();
     assert_eq!(reports, addresses());
     let adopted: Value = serde_json::from_slice(&read("adopt 5 --json")).unwrap();
     assert_eq!((&adopted["pid"], &adopted["sockets"]), (&Value::from(5), &Value::from(2)));
@@ -251,6 +96,16 @@ fn the_exit_status_tells_what_went_wrong() {
     assert!(text(&output.stderr).contains("roamd is not running"), "{}", text(&output.stderr));
 }
 
+/// A program that ends with the test.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn other_users_may_look_but_not_touch() {
     let fake = Fake::start(true);
@@ -263,7 +118,13 @@ fn other_users_may_look_but_not_touch() {
         command.uid(65534).gid(65534).current_dir("/").output().expect("this test needs root")
     };
     assert_eq!(as_nobody("status").status.code(), Some(0));
-    for words in ["adopt 1234", "release 1234"] {
+    let own = Process::new("sleep").arg("600").uid(65534).gid(65534).spawn().expect("this test needs root");
+    let own = Ended(own);
+    for words in ["adopt", "release"] {
+        let output = as_nobody(&format!("{words} {}", own.0.id()));
+        assert_eq!(output.status.code(), Some(0), "their own processes: {}", text(&output.stderr));
+    }
+    for words in ["adopt 1234", "release 1234", "adopt 1", "reload --drop"] {
         let output = as_nobody(words);
         assert_eq!(output.status.code(), Some(1));
         assert!(text(&output.stderr).contains("only root"), "{}", text(&output.stderr));

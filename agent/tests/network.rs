@@ -53,6 +53,22 @@ fn without_a_default_route_a_peer_within_reach_makes_an_address_usable() {
 }
 
 #[test]
+fn another_configuration_judges_anew() {
+    in_namespace(|| async {
+        uplink("u1");
+        ip("addr add 10.1.0.2/24 dev u1");
+        ip("route add default via 10.1.0.1 dev u1");
+        let (monitor, mut views) = start(&Config::default()).await;
+        until_verdict(&mut views, "10.1.0.2", OK).await;
+        let without = Config::parse("x".as_ref(), "[interfaces]\ndeny = [\"u*\"]\n").unwrap();
+        monitor.set_config(&without);
+        until_verdict(&mut views, "10.1.0.2", not(Unusable::InterfaceDenied)).await;
+        monitor.set_config(&Config::default());
+        until_verdict(&mut views, "10.1.0.2", OK).await;
+    });
+}
+
+#[test]
 fn lost_carrier_overrules_the_routes_that_stay() {
     in_namespace(|| async {
         let (_monitor, mut views) = start(&Config::default()).await;

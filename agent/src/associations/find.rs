@@ -70,8 +70,23 @@ pub struct Endpoint {
 pub struct Survey {
     holders: HashMap<u64, (i32, i32)>,
     programs: HashMap<i32, Option<PathBuf>>,
-    given: HashMap<u64, (i32, Arc<Socket>)>,
+    given: HashMap<u64, Given>,
 }
+
+/// A duplicate that a program has handed over.
+#[derive(Debug)]
+struct Given {
+    pid: i32,
+    /// The user, where he is not the daemon's or root.
+    uid: Option<u32>,
+    socket: Arc<Socket>,
+}
+
+/// Sockets that one user may have handed over at a time, unless he is root or the daemon's own: each takes a descriptor
+/// of the daemon's.
+const GIVEN_PER_USER: usize = 256;
+/// And all of them together.
+const GIVEN_BY_USERS: usize = 2048;
 
 impl Survey {
     /// Lists the established associations and the listening sockets of the host's network namespace.
@@ -88,7 +103,7 @@ impl Survey {
             .filter(|&inode| inode != 0)
             .collect();
         self.find_holders(&inodes);
-        self.given.retain(|_, (pid, _)| Process { pid: *pid }.exists());
+        self.given.retain(|_, given| Process { pid: given.pid }.exists());
         // Until it is accepted, an association is its listener's, and cannot be touched by itself.
         let waiting: Vec<u64> = snapshot
             .endpoints
@@ -132,14 +147,33 @@ impl Survey {
     }
 
     /// Takes a duplicate that a program has handed over. It is kept until the program ends or takes it back, since
-    /// nothing else reaches the socket; while it is kept, the program's close sends nothing.
-    pub fn take(&mut self, pid: i32, inode: u64, socket: Socket) {
-        self.given.insert(inode, (pid, Arc::new(socket)));
+    /// nothing else reaches the socket; while it is kept, the program's close sends nothing. `uid`: whose program it is,
+    /// where that user may not do everything.
+    ///
+    /// # Errors
+    /// In words: the user has handed over as many as he may, or another user this one.
+    pub fn take(&mut self, pid: i32, uid: Option<u32>, inode: u64, socket: Socket) -> Result<(), String> {
+        if let (Some(known), Some(uid)) = (self.given.get(&inode), uid)
+            && known.uid != Some(uid)
+        {
+            return Err("somebody else has handed this socket over".to_owned());
+        }
+        if let Some(uid) = uid.filter(|_| !self.given.contains_key(&inode)) {
+            let of_users = self.given.values().filter(|given| given.uid.is_some()).count();
+            let of_user = self.given.values().filter(|given| given.uid == Some(uid)).count();
+            if of_user >= GIVEN_PER_USER || of_users >= GIVEN_BY_USERS {
+                return Err(format!(
+                    "a user may hand over {GIVEN_PER_USER} sockets at a time, all together {GIVEN_BY_USERS}"
+                ));
+            }
+        }
+        self.given.insert(inode, Given { pid, uid, socket: Arc::new(socket) });
+        Ok(())
     }
 
     /// Gives up what a process has handed over.
     pub fn give_back(&mut self, pid: i32) {
-        self.given.retain(|_, (holder, _)| *holder != pid);
+        self.given.retain(|_, given| given.pid != pid);
     }
 
     fn find_holders(&mut self, inodes: &[u64]) {
@@ -164,7 +198,7 @@ impl Survey {
 
     fn holder(&mut self, inode: u64) -> Option<(Handle, Option<PathBuf>)> {
         let (pid, fd, given) = match self.given.get(&inode) {
-            Some((pid, socket)) => (*pid, -1, Some(socket.clone())),
+            Some(given) => (given.pid, -1, Some(Arc::clone(&given.socket))),
             None => {
                 let &(pid, fd) = self.holders.get(&inode)?;
                 (pid, fd, None)

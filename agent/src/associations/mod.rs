@@ -8,7 +8,7 @@ mod process;
 
 pub use find::{Endpoint, Found, Key, Survey};
 pub use jam::Jam;
-pub use process::executable;
+pub use process::{executable, owner};
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -56,6 +56,8 @@ impl Handle {
 pub struct Managed {
     /// Where its socket is.
     pub handle: Handle,
+    /// The owner of the socket.
+    pub uid: u32,
     /// The program, as /proc names it.
     pub executable: Option<PathBuf>,
     /// The kernel's identifier of the association.

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         let _ = std::io::stdout().write_all(text.as_bytes());
         return ExitCode::SUCCESS;
     }
-    let result = if arguments.cleanup { clean(&loaded.config) } else { serve(loaded.config) };
+    let result = if arguments.cleanup { clean(&loaded.config) } else { serve(sources, loaded) };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -65,12 +65,19 @@ fn effective(loaded: &Loaded) -> String {
     text + "\n" + &loaded.effective.to_string()
 }
 
-fn serve(config: Config) -> Result<(), StartError> {
+fn serve(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
+    let nice = loaded.config.agent.nice;
     // Before there are other threads, which inherit it. A move that starts late is late by so much.
-    if let Err(error) = rustix::process::setpriority_process(None, config.agent.nice) {
-        tracing::info!(%error, nice = config.agent.nice, "keeps the priority that it was started with");
+    if let Err(error) = rustix::process::setpriority_process(None, nice) {
+        tracing::info!(%error, nice, "keeps the priority that it was started with");
     }
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(daemon::run(config))
+    // Sockets are borrowed, and some are handed over: all the descriptors that there may be.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let all = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, all) {
+        tracing::info!(%error, "keeps the limit of open files that it was started with");
+    }
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(daemon::run(sources, loaded))
 }
 
 fn clean(config: &Config) -> Result<(), StartError> {

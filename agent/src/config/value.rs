@@ -63,6 +63,11 @@ fn duration<'de, D: Deserializer<'de>>(
     }
 }
 
+/// Understands `"1m30s"`: whole numbers, each with its unit (ms, s, m, h).
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    milliseconds(text).map(Duration::from_millis)
+}
+
 /// `"1m30s"` as milliseconds: whole numbers, each with its unit.
 fn milliseconds(text: &str) -> Option<u64> {
     let mut rest = text.trim();

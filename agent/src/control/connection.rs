@@ -2,7 +2,8 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{MsgFlags, recv};
 use sctp_sys::adopt::HandOverError;
@@ -14,8 +15,10 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::pace::Pace;
 use super::protocol::{Body, Failure, FailureCode, Hello, Numbered, Reply, Request, Response, StreamEvent};
 use super::server::{Command, Order, Requester};
+use crate::associations::owner;
 use crate::decisions::Decisions;
 
 /// The longest request, in octets.
@@ -32,6 +35,7 @@ struct Context {
     requester: Requester,
     commands: mpsc::Sender<Command>,
     decisions: Decisions,
+    pace: Arc<Mutex<Pace>>,
 }
 
 impl Connection {
@@ -40,8 +44,9 @@ impl Connection {
         requester: Requester,
         commands: mpsc::Sender<Command>,
         decisions: Decisions,
+        pace: Arc<Mutex<Pace>>,
     ) -> Self {
-        Self { stream, context: Context { requester, commands, decisions } }
+        Self { stream, context: Context { requester, commands, decisions, pace } }
     }
 
     /// Says why there is no place, if the client can take it at once, and closes.
@@ -60,6 +65,8 @@ impl Connection {
     }
 
     async fn serve(mut self) -> io::Result<()> {
+        // Coming again and again counts, too.
+        self.context.wait_for_turn().await;
         write(&mut self.stream, &line(&Hello::ours())).await?;
         // Descriptors travel with the first octet of a hand-over, so it must not be read but looked at.
         let first = self.stream.async_io(Interest::READABLE, || {
@@ -91,6 +98,7 @@ async fn hand_overs(mut stream: UnixStream, context: &Context) -> io::Result<()>
                 return Ok(()); // what follows cannot be told apart any more
             }
         };
+        context.wait_for_turn().await;
         let (id, outcome) = match serde_json::from_slice(&taken.message) {
             Ok(Numbered { id, request: Request::Handover }) if !taken.sockets.is_empty() => {
                 (id, context.ask(Order::HandOver { sockets: taken.sockets }).await)
@@ -121,6 +129,7 @@ async fn lines(
             let failure = Failure::new(FailureCode::Invalid, format!("a request has at most {LINE} octets"));
             return write(&mut out, &line(&Response { id: None, body: Body::Error(failure) })).await;
         }
+        context.wait_for_turn().await;
         let (id, outcome) = match serde_json::from_slice(&request) {
             Ok(Numbered { id, request: Request::Monitor { recent } }) => {
                 return monitor(&mut read, out, id, recent, &context.decisions).await;
@@ -168,8 +177,12 @@ impl Context {
             Request::Status => Order::Status,
             Request::Associations => Order::Associations,
             Request::Addresses => Order::Addresses,
-            Request::Adopt { pid } => self.privileged(Order::Adopt { pid })?,
-            Request::Release { pid } => self.privileged(Order::Release { pid })?,
+            Request::Pools => Order::Pools,
+            Request::Explain { target, last } => Order::Explain { target, last },
+            Request::Reload { drop } => self.privileged(Order::Reload { drop })?,
+            Request::Configuration => Order::Configuration,
+            Request::Adopt { pid } => self.own(pid, Order::Adopt { pid })?,
+            Request::Release { pid } => self.own(pid, Order::Release { pid })?,
             Request::Monitor { .. } | Request::Handover => {
                 let what = "`handover` comes as the message of a hand-over of sockets, `monitor` alone";
                 return Err(Failure::new(FailureCode::Invalid, what));
@@ -178,11 +191,30 @@ impl Context {
         self.ask(order).await
     }
 
+    /// Waits until the user's requests are few enough.
+    #[expect(clippy::disallowed_methods, reason = "connections own their clock")]
+    async fn wait_for_turn(&self) {
+        if let Some(uid) = self.requester.only() {
+            let wait = self.pace.lock().unwrap_or_else(PoisonError::into_inner).ask(uid, Instant::now());
+            if !wait.is_zero() {
+                let _ = timeout(wait, std::future::pending::<()>()).await;
+            }
+        }
+    }
+
+    /// Of their own processes users may ask for it, too. The daemon then touches only the user's own sockets there.
+    fn own(&self, pid: i32, order: Order) -> Result<Order, Failure> {
+        match self.requester.only() {
+            Some(uid) if owner(pid) == Some(uid) => Ok(order),
+            _ => self.privileged(order),
+        }
+    }
+
     fn privileged(&self, order: Order) -> Result<Order, Failure> {
         if self.requester.privileged {
             return Ok(order);
         }
-        let what = "only root and the daemon's own user may ask for this; others may hand their sockets over";
+        let what = "only root and the daemon's own user may ask for this; others only of their own processes, or hand sockets over";
         Err(Failure::new(FailureCode::NotPermitted, what))
     }
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::reports::{ConfigurationReport, ExplainReport, PoolsReport, ReloadReport};
+use super::target::Target;
 use crate::decisions::Decision;
 use crate::net::{LocalAddress, Unusable};
 
@@ -40,6 +42,8 @@ pub enum Request {
     Associations,
     /// The host's addresses and why they are usable or not. Answered by [`Reply::Addresses`].
     Addresses,
+    /// The host's pool elements, and where its peers are. Answered by [`Reply::Pools`].
+    Pools,
     /// Look after the SCTP sockets of a process. Answered by [`Reply::Adopted`].
     Adopt {
         /// The process.
@@ -56,8 +60,31 @@ pub enum Request {
         #[serde(default)]
         recent: usize,
     },
+    /// Why an address or an association is, or is not, used. Answered by [`Reply::Explained`], or
+    /// [`FailureCode::NotFound`].
+    Explain {
+        /// An address or an association, as [`Target`] is read.
+        target: Target,
+        /// How many decisions at most, the last ones.
+        #[serde(default = "default_last")]
+        last: usize,
+    },
+    /// Read the configuration again and take it over. Answered by [`Reply::Reloaded`]; by
+    /// [`FailureCode::Configuration`] if it has a mistake, and by [`FailureCode::WouldDrop`] if associations would be
+    /// left alone that are looked after now, and `drop` is not set. Then everything stays as it is.
+    Reload {
+        /// Also if associations are left alone then.
+        #[serde(default)]
+        drop: bool,
+    },
+    /// The configuration that holds. Answered by [`Reply::Configuration`].
+    Configuration,
     /// Sockets come along with this. Answered by [`Reply::HandedOver`]. Only as the message of a hand-over.
     Handover,
+}
+
+fn default_last() -> usize {
+    20
 }
 
 /// One line from the client: a request, and a number that comes back with each answer.
@@ -104,12 +131,20 @@ pub enum Reply {
     Associations(Vec<AssociationReport>),
     /// To [`Request::Addresses`].
     Addresses(Vec<AddressReport>),
+    /// To [`Request::Pools`].
+    Pools(Box<PoolsReport>),
     /// To [`Request::Adopt`].
     Adopted(AdoptReport),
     /// To [`Request::Release`].
     Released(AdoptReport),
     /// To [`Request::Handover`].
     HandedOver(AdoptReport),
+    /// To [`Request::Explain`].
+    Explained(Box<ExplainReport>),
+    /// To [`Request::Reload`].
+    Reloaded(Box<ReloadReport>),
+    /// To [`Request::Configuration`].
+    Configuration(Box<ConfigurationReport>),
 }
 
 /// One of the answers to [`Request::Monitor`].
@@ -153,6 +188,14 @@ pub enum FailureCode {
     Failed,
     /// The daemon has too much to do, or the client too many connections.
     Busy,
+    /// The configuration has a mistake; the message tells file, line and key.
+    Configuration,
+    /// Associations that are looked after would be left alone; the message names them.
+    WouldDrop,
+    /// Said by `roam`: the daemon is not running.
+    NotRunning,
+    /// Said by `roam`: what was waited for did not come.
+    TimedOut,
 }
 
 /// How the daemon is.
@@ -189,6 +232,21 @@ pub struct StatusReport {
     /// What is wrong, each with what mends it.
     pub problems: Vec<String>,
 }
+
+impl StatusReport {
+    /// Whether nothing is wrong: no problem, no association that is stranded or out of our hands, and every element whose
+    /// program listens is registered.
+    pub fn healthy(&self) -> bool {
+        let idle = |element: &ElementReport| !element.registered && element.why != NOBODY_LISTENS;
+        self.problems.is_empty()
+            && self.stranded == 0
+            && self.unmanageable == 0
+            && !self.elements.iter().any(idle)
+    }
+}
+
+/// Why an element is not registered while its program does not run: nothing is wrong then.
+pub const NOBODY_LISTENS: &str = "no program listens";
 
 /// How the watch of the network fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -16,7 +16,9 @@ use tokio::time::timeout;
 
 use super::SOCKET;
 use super::connection::Connection;
+use super::pace::Pace;
 use super::protocol::{Failure, Reply};
+use super::target::Target;
 use crate::decisions::Decisions;
 
 /// Connections at a time.
@@ -44,6 +46,8 @@ pub enum Order {
     Associations,
     /// Answer with [`Reply::Addresses`].
     Addresses,
+    /// Answer with [`Reply::Pools`].
+    Pools,
     /// Answer with [`Reply::Adopted`].
     Adopt {
         /// The process.
@@ -54,6 +58,20 @@ pub enum Order {
         /// The process.
         pid: i32,
     },
+    /// Answer with [`Reply::Explained`].
+    Explain {
+        /// What.
+        target: Target,
+        /// How many decisions at most.
+        last: usize,
+    },
+    /// Answer with [`Reply::Reloaded`].
+    Reload {
+        /// Also if associations are left alone then.
+        drop: bool,
+    },
+    /// Answer with [`Reply::Configuration`].
+    Configuration,
     /// Sockets that a program hands over: look after them. Answer with [`Reply::HandedOver`]. They are
     /// duplicates: while one is open, the program's own close sends nothing.
     HandOver {
@@ -71,6 +89,13 @@ pub struct Requester {
     pub uid: u32,
     /// It is root or of the daemon's own user.
     pub privileged: bool,
+}
+
+impl Requester {
+    /// The one user whose processes and sockets he may have changed; none: everybody's.
+    pub fn only(&self) -> Option<u32> {
+        (!self.privileged).then_some(self.uid)
+    }
 }
 
 /// The running server. Ends, and its socket with it, when dropped.
@@ -115,6 +140,7 @@ pub fn serve(directory: &Path, commands: mpsc::Sender<Command>, decisions: Decis
         decisions,
         all: Arc::new(Semaphore::new(CONNECTIONS)),
         by_user: Arc::default(),
+        pace: Arc::default(),
         own_uid: nix::unistd::geteuid().as_raw(),
     };
     let task = tokio::spawn(server.run(listener));
@@ -126,6 +152,7 @@ struct Server {
     decisions: Decisions,
     all: Arc<Semaphore>,
     by_user: Arc<Mutex<HashMap<u32, usize>>>,
+    pace: Arc<Mutex<Pace>>,
     own_uid: u32,
 }
 
@@ -152,7 +179,9 @@ impl Server {
         let Ok(credentials) = stream.peer_cred() else { return };
         let (pid, uid) = (credentials.pid().unwrap_or(0), credentials.uid());
         let requester = Requester { pid, uid, privileged: uid == 0 || uid == self.own_uid };
-        let connection = Connection::new(stream, requester, self.commands.clone(), self.decisions.clone());
+        let pace = Arc::clone(&self.pace);
+        let connection =
+            Connection::new(stream, requester, self.commands.clone(), self.decisions.clone(), pace);
         let Some(place) = self.place(requester) else {
             connection.refuse("too many connections; close one");
             return;

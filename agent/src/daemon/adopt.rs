@@ -70,9 +70,13 @@ impl Daemon {
         if handle.pid.cast_unsigned() == std::process::id() {
             return false;
         }
+        // Whoever hands a socket over has it, whoever made it.
+        if handle.given.is_some() {
+            return true;
+        }
         match self.by_hand.get(&handle.pid) {
-            Some(&adopted) => adopted,
-            None => self.config.manages(&SocketFacts { local_port, pid: handle.pid, uid, executable }),
+            Some(hand) if hand.only.is_none_or(|user| user == uid) => hand.adopt,
+            _ => self.config.manages(&SocketFacts { local_port, pid: handle.pid, uid, executable }),
         }
     }
 
@@ -180,6 +184,7 @@ impl Daemon {
             key,
             Managed {
                 handle: found.handle.clone(),
+                uid: found.uid,
                 executable: found.executable.clone(),
                 assoc,
                 local_port: found.local_port,

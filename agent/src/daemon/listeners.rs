@@ -14,6 +14,7 @@ use crate::associations::{Endpoint, Handle, act};
 #[derive(Debug, Clone)]
 pub(super) struct Listener {
     pub(super) handle: Handle,
+    pub(super) uid: u32,
     pub(super) port: u16,
     pub(super) wildcard: bool,
     pub(super) executable: Option<PathBuf>,
@@ -36,6 +37,7 @@ impl Daemon {
             news = true;
             let listener = Listener {
                 handle: endpoint.handle.clone(),
+                uid: endpoint.uid,
                 port: endpoint.port,
                 wildcard: endpoint.wildcard,
                 executable: endpoint.executable.clone(),

@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `run` | start, the loop, stop |
+//! | `alone` | one daemon for a network namespace |
 //! | `adopt` | taking associations and listeners under management, letting them go |
 //! | `execute` | carrying out what planners want |
 //! | `host` | what is added to the host: held addresses, translation, routes; all of it in the journal |
@@ -12,15 +13,22 @@
 //! | `listeners` | endpoints: new associations find the new address |
 //! | `peers` | own pool elements kept registered, peers found |
 //! | `report` | what `roam` shows |
+//! | `explain` | why an address or an association is, or is not, used |
 //! | `commands` | what people ask for |
+//! | `reload` | taking another configuration over |
+//! | `notify` | what the service manager is told |
 #![expect(clippy::disallowed_methods, reason = "the daemon owns the clock")]
 
 mod adopt;
+mod alone;
 mod commands;
 mod execute;
+mod explain;
 mod host;
 mod listeners;
+mod notify;
 mod peers;
+mod reload;
 mod report;
 mod run;
 mod story;
@@ -33,7 +41,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::associations::{Found, Key, Managed, Survey};
-use crate::config::Config;
+use crate::config::{Config, Loaded, Sources};
 use crate::locate::{Locate, Program};
 use crate::net::{Monitor, View};
 
@@ -45,6 +53,11 @@ use story::Story;
 /// The state of the daemon.
 struct Daemon {
     config: Arc<Config>,
+    /// From where the configuration comes, and what it was when it was read.
+    sources: Sources,
+    loaded: Loaded,
+    /// What is wrong with the configuration that was read last, and did not come to hold.
+    mistake: Option<String>,
     host: Host,
     survey: Survey,
     associations: BTreeMap<Key, Managed>,
@@ -52,7 +65,7 @@ struct Daemon {
     /// Sockets that cannot be managed, with the reason, so that it is said once.
     unmanageable: HashMap<Key, (Found, String)>,
     /// Processes adopted or released by hand.
-    by_hand: HashMap<i32, bool>,
+    by_hand: HashMap<i32, ByHand>,
     view: Arc<View>,
     /// When each usable address arrived: the newest is where the host is going.
     arrivals: HashMap<IpAddr, u64>,
@@ -74,6 +87,15 @@ struct Daemon {
     /// What is wrong with the host, each with what mends it.
     problems: Vec<String>,
     started: Instant,
+}
+
+/// What was asked for of a process.
+#[derive(Debug, Clone, Copy)]
+struct ByHand {
+    /// Adopt its sockets, or leave them alone.
+    adopt: bool,
+    /// Only those of this user.
+    only: Option<u32>,
 }
 
 impl Daemon {

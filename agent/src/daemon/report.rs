@@ -5,8 +5,10 @@ use std::time::Instant;
 use super::Daemon;
 use super::story::{CAME_TOO_EARLY, JAMMED};
 use crate::associations::{Key, Managed};
+use crate::config::Peer;
 use crate::control::{
-    AddressReport, AssociationReport, AssociationState, Binding, NetworkReport, SCHEMA, StatusReport,
+    AddressReport, AssociationReport, AssociationState, Binding, NetworkReport, PeerReport, PoolsReport,
+    SCHEMA, StatusReport,
 };
 use crate::handover::{self, State};
 
@@ -30,7 +32,7 @@ impl Daemon {
             registrar: self.locate.registrar().map(|address| address.to_string()),
             elements: self.locate.elements(),
             network: NetworkReport::from(self.monitor.counters()),
-            problems: self.problems.clone(),
+            problems: self.problems.iter().chain(&self.mistake).cloned().collect(),
         }
     }
 
@@ -62,6 +64,24 @@ impl Daemon {
         self.view.addresses.iter().map(|local| AddressReport::new(local, table(local.address))).collect()
     }
 
+    /// The host's pool elements, and where its peers are.
+    pub(super) fn pools(&self) -> PoolsReport {
+        let peer = |peer: &Peer| {
+            let told = self.located.get(&peer.handle);
+            PeerReport {
+                handle: peer.handle.clone(),
+                port: peer.port.or(told.and_then(|(_, port)| *port)),
+                addresses: told.map(|(addresses, _)| addresses.clone()).unwrap_or_default(),
+                known: told.is_some(),
+            }
+        };
+        PoolsReport {
+            registrar: self.locate.registrar().map(|address| address.to_string()),
+            elements: self.locate.elements(),
+            peers: self.config.peers.iter().map(peer).collect(),
+        }
+    }
+
     /// The associations of a process.
     pub(super) fn of_process(&self, pid: i32) -> Vec<Key> {
         self.associations
@@ -72,7 +92,8 @@ impl Daemon {
     }
 }
 
-fn report(managed: &Managed) -> AssociationReport {
+/// How an association stands.
+pub(super) fn report(managed: &Managed) -> AssociationReport {
     let facts = managed.planner.facts();
     let (state, why) = match managed.planner.state() {
         _ if !managed.add_ip => (AssociationState::Unmanageable, CAME_TOO_EARLY),

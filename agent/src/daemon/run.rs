@@ -11,11 +11,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::Daemon;
+use super::alone::Alone;
 use super::host::Host;
 use super::story::Story;
 use super::tick::Tick;
 use crate::associations::{Key, Survey};
-use crate::config::Config;
+use crate::config::{Loaded, Sources};
 use crate::decisions::Decisions;
 use crate::handover::{Input, State};
 use crate::journal::{Entry, Journal, JournalError};
@@ -41,6 +42,14 @@ pub enum StartError {
         /// What the kernel said.
         error: std::io::Error,
     },
+    /// Another daemon has this network namespace.
+    #[error(
+        "another roamd, process {pid}, looks after the associations of this network namespace; stop it first (`systemctl stop roamd`, or `kill {pid}`)"
+    )]
+    Another {
+        /// Its process; 0 if it is in another process namespace.
+        pid: i32,
+    },
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -55,18 +64,20 @@ pub enum StartError {
     Io(#[from] std::io::Error),
 }
 
-/// Runs the daemon until SIGTERM or SIGINT.
+/// Runs the daemon until SIGTERM or SIGINT. At SIGHUP, and when asked to, it reads `sources` again, of which `loaded` came.
 ///
 /// # Errors
 /// See [`StartError`]; nothing has been changed on the host then, but what the journal names.
-pub async fn run(config: Config) -> Result<(), StartError> {
+pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
     let probe = Probe::look();
     if !probe.sctp {
         return Err(StartError::NoSctp("no SCTP socket can be opened".into()));
     }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let config = Arc::new(config);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let config = Arc::new(loaded.config.clone());
+    let _alone = Alone::take().await?;
     let journal = Journal::open(&config.agent.runtime_dir)?;
     if config.agent.enable_addip {
         switch_add_ip_on(&journal)?;
@@ -85,6 +96,9 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let locate = Locate::start(&config, &journal)?;
     let mut daemon = Daemon {
         config: config.clone(),
+        sources,
+        loaded,
+        mistake: None,
         host,
         survey: Survey::default(),
         associations: BTreeMap::new(),
@@ -116,11 +130,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     daemon.look_around();
     daemon.host.drop_inheritance();
     daemon.follow();
-    ready();
+    super::notify::ready();
     tracing::info!("ready");
-    let mut poll = tokio::time::interval(config.agent.poll);
-    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut poll = every(config.agent.poll);
     loop {
+        if poll.period() != daemon.config.agent.poll {
+            poll = every(daemon.config.agent.poll);
+        }
         let wake = daemon.wake();
         tokio::select! {
             biased;
@@ -129,7 +145,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
                 let now = view.borrow_and_update().clone();
                 daemon.network(now);
                 daemon.follow();
-                        }
+            }
             sighting = wire.next() => match sighting {
                 Ok(sighting) => daemon.sighted(&sighting),
                 Err(error) => tracing::warn!(%error, "the wire cannot be watched for a moment"),
@@ -144,11 +160,14 @@ pub async fn run(config: Config) -> Result<(), StartError> {
                 daemon.look_around();
                 daemon.follow();
             }
+            // What comes of it is told to the log and to whoever monitors.
+            _ = hangup.recv() => drop(daemon.reload(false)),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
     tracing::info!("stopping");
+    super::notify::stopping();
     control.stop();
     daemon.stop();
     daemon.locate.stop().await;
@@ -157,6 +176,12 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         tracing::warn!(failure, "something was left on the host");
     }
     Ok(())
+}
+
+fn every(period: std::time::Duration) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    interval
 }
 
 async fn sleep_until(at: Option<Instant>) {
@@ -177,25 +202,6 @@ fn switch_add_ip_on(journal: &Journal) -> Result<(), StartError> {
         }
     }
     Ok(())
-}
-
-/// Tells systemd, if it waits for it, that the daemon is ready.
-fn ready() {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let sent = std::os::unix::net::UnixDatagram::unbound().and_then(|socket| {
-        let path = path.to_string_lossy().into_owned();
-        match path.strip_prefix('@') {
-            Some(name) => {
-                use std::os::linux::net::SocketAddrExt;
-                let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
-                socket.send_to_addr(b"READY=1", &address)
-            }
-            None => socket.send_to(b"READY=1", path),
-        }
-    });
-    if let Err(error) = sent {
-        tracing::warn!(%error, "the service manager could not be told that the daemon is ready");
-    }
 }
 
 impl Daemon {

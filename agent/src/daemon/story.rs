@@ -75,6 +75,12 @@ impl Story {
         self.0.note(Subject::Handle { handle: handle.to_owned() }, text, "");
     }
 
+    /// A key of the configuration has changed.
+    pub(super) fn configured(&self, text: &str, why: &str) {
+        tracing::info!(target: "daemon", "{text} ({why})");
+        self.0.note(Subject::Daemon, text, why);
+    }
+
     /// Something that a person should know.
     pub(super) fn warn(&self, text: &str) {
         tracing::warn!(target: "daemon", "{text}");

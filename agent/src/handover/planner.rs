@@ -127,6 +127,11 @@ impl Planner {
         }
     }
 
+    /// How long a vanished address is waited for from now on, while another path works.
+    pub fn set_grace(&mut self, grace: std::time::Duration) {
+        self.tuning.grace = grace;
+    }
+
     /// Takes an input and plans what follows from it.
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {

@@ -83,7 +83,7 @@ fn an_entry_of_a_later_version_is_kept() {
 fn a_second_daemon_is_told_that_the_first_runs() {
     let directory = tempfile::tempdir().unwrap();
     let first = Journal::open(directory.path()).unwrap();
-    assert!(matches!(Journal::open(directory.path()), Err(JournalError::InUse(_))));
+    assert!(matches!(Journal::open(directory.path()), Err(JournalError::InUse { pid: Some(_), .. })));
     drop(first);
     Journal::open(directory.path()).unwrap();
 }

@@ -137,3 +137,47 @@ async fn every_entry_with_the_handle_hears_of_a_change_once_and_in_order() {
     assert!(locate.news.is_empty());
     assert_eq!(locate.located().count(), 2);
 }
+
+#[tokio::test]
+async fn another_configuration_touches_only_what_differs() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).unwrap();
+    let old = config(
+        "[[element]]\nhandle = \"a\"\nport = 7\n[[element]]\nhandle = \"b\"\nport = 8\n[[peer]]\nhandle = \"p\"\n",
+    );
+    let mut locate = Locate::start(&old, &journal).unwrap();
+    let program = Program { port: 7, executable: None };
+    locate.follow(&ips(&[1]), &[program]);
+    locate.pool(&handle("p").unwrap(), &[element(1, 9, &[9])]);
+    let before = ids(&locate);
+    let new = config(
+        "[[element]]\nhandle = \"c\"\nport = 9\n[[element]]\nhandle = \"a\"\nport = 7\n[[peer]]\nhandle = \"q\"\n[[peer]]\nhandle = \"p\"\n",
+    );
+    locate.reconfigure(&old, &new).unwrap();
+    let reports = locate.elements();
+    assert_eq!(reports.iter().map(|it| it.handle.as_str()).collect::<Vec<_>>(), ["c", "a"]);
+    assert_eq!(reports[1].id, before[0], "it stays registered as it is");
+    assert!(!before.contains(&reports[0].id));
+    assert_eq!(reports[1].why, "no registrar has answered yet", "its program is still known");
+    assert_eq!(locate.located().map(|it| it.handle.as_str()).collect::<Vec<_>>(), ["p"]);
+    assert_eq!(journal.pending().len(), 2);
+}
+
+#[tokio::test]
+async fn with_other_registrars_the_elements_join_as_new_ones_and_without_any_there_are_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path()).unwrap();
+    let old = config("[[element]]\nhandle = \"a\"\nport = 7\n");
+    let mut locate = Locate::start(&old, &journal).unwrap();
+    let before = ids(&locate);
+    let mut new = old.clone();
+    new.registrars.fixed = vec!["192.0.2.2:3863".parse().unwrap()];
+    locate.reconfigure(&old, &new).unwrap();
+    let after = ids(&locate);
+    assert_eq!((after.len(), journal.pending().len()), (1, 1));
+    assert_ne!(after, before);
+    locate.reconfigure(&new, &Config::default()).unwrap();
+    assert_eq!((ids(&locate), journal.pending()), (vec![], vec![]));
+    locate.reconfigure(&Config::default(), &new).unwrap();
+    assert_eq!(ids(&locate).len(), 1);
+}

@@ -36,6 +36,7 @@ const RESYNC_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Monitor {
     shared: Arc<Shared>,
     peers: watch::Sender<BTreeSet<IpAddr>>,
+    config: watch::Sender<Config>,
     task: JoinHandle<()>,
 }
 
@@ -129,9 +130,10 @@ impl Monitor {
         });
         let events = Events::open(receive_buffer)?;
         let (peers, peers_seen) = watch::channel(BTreeSet::new());
+        let (config, config_seen) = watch::channel(config.clone());
         let (views, seen) = watch::channel(Arc::default());
         let mut watcher = Watcher {
-            config: config.clone(),
+            config: config_seen,
             shared: Arc::clone(&shared),
             events,
             receive_buffer,
@@ -144,7 +146,12 @@ impl Monitor {
         watcher.look_at_everything()?;
         watcher.publish();
         let task = tokio::spawn(watcher.run());
-        Ok((Self { shared, peers, task }, seen))
+        Ok((Self { shared, peers, config, task }, seen))
+    }
+
+    /// Another configuration holds from now on. The view follows.
+    pub fn set_config(&self, config: &Config) {
+        self.config.send_replace(config.clone());
     }
 
     /// Tells which peers there are: where no default route exists, an address is usable if its interface has
@@ -218,7 +225,7 @@ fn route_check(requests: &mut Requests, from: IpAddr, to: IpAddr) -> Result<Rout
 
 /// The task behind a [`Monitor`].
 struct Watcher {
-    config: Config,
+    config: watch::Receiver<Config>,
     shared: Arc<Shared>,
     events: Events,
     receive_buffer: usize,
@@ -245,6 +252,10 @@ impl Watcher {
                 changed = self.peers.changed() => match changed {
                     Ok(()) => Ok(()),
                     Err(_) => return, // the monitor is dropped
+                },
+                changed = self.config.changed() => match changed {
+                    Ok(()) => Ok(()),
+                    Err(_) => return,
                 },
                 () = shared.resync.notified() => self.look_at_everything(),
                 () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {
@@ -341,8 +352,9 @@ impl Watcher {
 
     fn publish(&mut self) {
         let peers = self.peers.borrow_and_update().clone();
-        let mut addresses = judge(&self.snapshot, &self.config.interfaces, &peers);
-        if !self.config.agent.manage_routes {
+        let config = self.config.borrow_and_update().clone();
+        let mut addresses = judge(&self.snapshot, &config.interfaces, &peers);
+        if !config.agent.manage_routes {
             let mut requests = self.shared.requests();
             for local in addresses.iter_mut().filter(|local| local.usable()) {
                 check_source(&mut requests, local, &peers);

@@ -31,12 +31,12 @@ impl Drop for Program {
     }
 }
 
-fn roam(directory: &Path, words: &[&str]) -> Output {
+pub(super) fn roam(directory: &Path, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_roam")).arg("--runtime-dir").arg(directory).args(words).output().unwrap()
 }
 
 /// Asks every 10 ms, for 30 s at most, until the answer is as it should be.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     #[expect(clippy::disallowed_methods, reason = "the pause between two looks at the condition")]
     let pause = || std::thread::sleep(std::time::Duration::from_millis(10));
     let held = (0..3_000).any(|_| holds() || (pause(), false).1);
@@ -49,7 +49,7 @@ fn nice(pid: &str) -> i32 {
     stat.split_whitespace().nth(18).unwrap().parse().unwrap()
 }
 
-fn listens(port: u16) -> bool {
+pub(super) fn listens(port: u16) -> bool {
     let endpoints = std::fs::read_to_string("/proc/thread-self/net/sctp/eps").unwrap();
     endpoints.split_whitespace().any(|word| word == port.to_string())
 }

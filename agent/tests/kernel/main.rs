@@ -3,5 +3,6 @@
 mod adoption;
 mod gaps;
 mod hand_over;
+mod operation;
 mod tick;
 mod translation;

@@ -1,0 +1,121 @@
+//! What `roam` says and how it ends, command by command, with a daemon's loop that only the tests have.
+
+mod fake;
+
+use std::process::{Command as Process, Output};
+use std::time::{Duration, Instant};
+
+use fake::{Fake, text};
+use serde_json::Value;
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+#[test]
+fn an_address_is_explained_with_the_decisions_about_it() {
+    let fake = Fake::start(true);
+    let output = fake.roam("explain 10.1.0.2");
+    assert_eq!(
+        text(&output.stdout),
+        "10.1.0.2: usable (by way of 10.1.0.1), and used by 1 association\n\n\
+         ADDRESS      INTERFACE  USABLE  TABLE  WHY\n\
+         10.1.0.2/24  u1         yes     7600   by way of 10.1.0.1\n\n\
+         PID   PROGRAM  PORTS      STATE     FOR   LOCAL     PEER              WHY\n\
+         1234  socat    7001-7000  stranded  1.2s  10.1.0.2  10.3.0.2,fd00::3  no usable address\n\n\
+         decisions, the last one at the end (times in UTC):\n\
+         22:13:20.123 association 1234:7001-7000: hold 10.1.0.2 on lo (its last address is gone)\n"
+    );
+    let unknown = fake.roam("explain 10.77.0.1");
+    assert_eq!(code(&unknown), 10, "{unknown:?}");
+    let nonsense = fake.roam("explain robot");
+    assert_eq!(code(&nonsense), 2);
+    assert!(text(&nonsense.stderr).contains("1234:7001-7000"), "{nonsense:?}");
+}
+
+#[test]
+fn a_reload_shows_what_differs_and_one_that_would_drop_associations_has_to_be_meant() {
+    let fake = Fake::start(true);
+    let refused = fake.roam("reload");
+    assert_eq!(code(&refused), 1);
+    assert!(text(&refused.stderr).contains("left alone: 1234:7001-7000"), "{refused:?}");
+    let done = fake.roam("reload --drop");
+    assert_eq!(
+        text(&done.stdout),
+        "read          /etc/roam/agent.toml, /etc/roam/agent.d/x.toml\n\
+         agent.nice            -15 -> 5, from the next start on  (/etc/roam/agent.toml:3)\n\
+         agent.poll            \"250ms\" -> \"1s\"  (/etc/roam/agent.d/x.toml:2)\n\
+         manage[0].port        7001 -> nothing\n\
+         left alone    1234:7001-7000 (socat)\n"
+    );
+}
+
+#[test]
+fn the_pools_are_told_with_where_the_peers_are() {
+    let fake = Fake::start(true);
+    assert_eq!(
+        text(&fake.roam("pools").stdout),
+        "registrar     10.9.0.2:3863\n\
+         element       robot-1 (port 7001, 0x00001234): registered at 10.2.0.2\n\
+         peer          robot-2 (port 7000): at 10.3.0.2\n\
+         peer          robot-3: nobody is registered\n\
+         peer          robot-4: the registrar has not told yet\n"
+    );
+}
+
+#[test]
+fn a_check_of_the_status_tells_by_its_exit_status_that_something_is_wrong() {
+    let fake = Fake::start(true);
+    assert_eq!(code(&fake.roam("status")), 0);
+    let checked = fake.roam("status --check");
+    assert_eq!(code(&checked), 4);
+    assert!(text(&checked.stdout).contains("problem "), "it is shown all the same");
+}
+
+#[test]
+fn waiting_ends_when_all_holds_or_when_the_time_is_over() {
+    let fake = Fake::start(true);
+    assert_eq!(code(&fake.roam("wait --paths 1 --registered --timeout 10s")), 0);
+    for (conditions, missing) in
+        [("--paths 2", "1 of 2 addresses usable"), ("--settled", "1 associations stranded")]
+    {
+        let output = fake.roam(&format!("wait {conditions} --timeout 150ms"));
+        assert_eq!(code(&output), 3, "{conditions}");
+        assert!(text(&output.stderr).contains(missing), "{output:?}");
+    }
+    assert_eq!(code(&fake.roam("wait --timeout soon")), 2);
+}
+
+#[test]
+fn a_daemon_that_is_not_there_yet_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let roam = |words: &[&str]| {
+        let mut command = Process::new(env!("CARGO_BIN_EXE_roam"));
+        command.arg("--runtime-dir").arg(directory.path()).args(words);
+        command
+    };
+    #[expect(clippy::disallowed_methods, reason = "the test is about a time")]
+    let begin = Instant::now();
+    let output = roam(&["wait", "--timeout", "300ms"]).output().unwrap();
+    assert_eq!(code(&output), 3, "{output:?}");
+    assert!(begin.elapsed() >= Duration::from_millis(300));
+    assert!(text(&output.stderr).contains("roamd is not running"), "{output:?}");
+    let mut waiting = roam(&["wait", "--timeout", "60s"]).spawn().unwrap();
+    let fake = Fake::start(true);
+    std::fs::remove_dir(directory.path()).unwrap();
+    std::os::unix::fs::symlink(fake.path(), directory.path()).unwrap();
+    assert!(waiting.wait().unwrap().success());
+}
+
+#[test]
+fn programs_get_failures_as_documents_too() {
+    let fake = Fake::start(true);
+    for (words, kind) in
+        [("adopt 404", "not-found"), ("reload", "would-drop"), ("wait --paths 9 --timeout 1ms", "timed-out")]
+    {
+        let output = fake.roam(&format!("--json {words}"));
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&document["schema"], &document["error"]["code"]), (&Value::from(1), &Value::from(kind)));
+        assert!(!document["error"]["message"].as_str().unwrap().is_empty());
+    }
+}
