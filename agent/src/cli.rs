@@ -96,6 +96,23 @@ pub enum RoamCommand {
         #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
         timeout: Duration,
     },
+    /// Check what keeps associations from being moved, each check with what mends it; exit with 4 if one fails. Works
+    /// without the daemon, too.
+    Doctor {
+        /// The configuration file, where the daemon does not run and so cannot tell.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Write down all that helps to understand what went wrong on this host: what the daemon and the host's tools say, and
+    /// the doctor's checks, as JSON. Without environments and command lines of programs.
+    DebugReport {
+        /// The file, which must not exist yet; `-` is the standard output.
+        #[arg(long, short, value_name = "FILE", default_value = "roam-debug-report.json")]
+        output: PathBuf,
+        /// The configuration file, where the daemon does not run and so cannot tell.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// Have the daemon look after the SCTP sockets of a process.
     Adopt {
         /// The process.

@@ -22,6 +22,7 @@ pub fn document(reply: &Reply) -> String {
         Reply::Explained(report) => versioned("explained", report),
         Reply::Reloaded(report) => versioned("reloaded", report),
         Reply::Configuration(report) => versioned("configuration", report),
+        Reply::Decisions(decisions) => versioned("decisions", decisions),
     };
     pretty(&value)
 }

@@ -119,3 +119,71 @@ fn programs_get_failures_as_documents_too() {
         assert!(!document["error"]["message"].as_str().unwrap().is_empty());
     }
 }
+
+#[test]
+fn the_doctor_works_without_the_daemon_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let roam = |words: &[&str]| {
+        let mut command = Process::new(env!("CARGO_BIN_EXE_roam"));
+        command.arg("--runtime-dir").arg(directory.path()).arg("doctor").args(words).output().unwrap()
+    };
+    let output = roam(&[]);
+    assert_eq!(code(&output), 4, "{output:?}");
+    let said = text(&output.stdout);
+    assert!(said.starts_with("roamd does not answer: this is what can be seen without it\n"), "{said}");
+    assert!(said.contains("FAIL  service    roamd is not running"), "{said}");
+    assert!(said.contains("mend: systemctl start roamd"), "{said}");
+    let file = directory.path().join("agent.toml");
+    std::fs::write(&file, "[agent]\npol = 1\n").unwrap();
+    let output = roam(&["--json", "--config", file.to_str().unwrap()]);
+    assert_eq!(code(&output), 4);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&document["schema"], &document["daemon"]), (&Value::from(1), &Value::from(false)));
+    let checks = document["checks"].as_array().unwrap();
+    let mistake = checks.iter().find(|check| check["name"] == "configuration").unwrap();
+    assert_eq!(mistake["level"], "fail");
+    assert!(mistake["text"].as_str().unwrap().contains("agent.toml:2:1: agent.pol"), "{mistake}");
+}
+
+#[test]
+fn the_doctor_asks_the_daemon_if_it_runs() {
+    let fake = Fake::start(true);
+    let output = fake.roam("doctor");
+    let said = text(&output.stdout);
+    assert!(said.contains("OK    service    roamd 0.1.0 runs (process 7)"), "{said}");
+    assert!(said.contains("rp_filter is strict on u1"), "its problems are told: {said}");
+    assert!(said.contains("peer robot-3 is not registered"), "{said}");
+}
+
+#[test]
+fn a_debug_report_holds_what_the_daemon_and_the_host_say_and_no_environment() {
+    let fake = Fake::start(true);
+    fake.decisions.note(roam_agent::decisions::Subject::Daemon, "began", "it was started");
+    let file = fake.path().join("report.json");
+    let report = || {
+        let mut roam = Process::new(env!("CARGO_BIN_EXE_roam"));
+        roam.arg("--runtime-dir").arg(fake.path()).args(["debug-report", "--output"]).arg(&file);
+        roam.env("ROAM_TEST_PASSWORD", "verysecret").output().unwrap()
+    };
+    let output = report();
+    assert_eq!(code(&output), 0, "{output:?}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let written = std::fs::read_to_string(&file).unwrap();
+    assert!(!written.contains("verysecret"));
+    let document: Value = serde_json::from_str(&written).unwrap();
+    assert_eq!(document["daemon"]["status"]["pid"], 7);
+    assert_eq!(document["daemon"]["decisions"][0]["text"], "began");
+    assert!(!document["doctor"]["checks"].as_array().unwrap().is_empty());
+    assert!(document["commands"]["ip rule"].as_str().unwrap().contains("from all lookup"), "{written}");
+    assert!(document["files"]["/proc/version"].as_str().unwrap().contains("Linux"));
+    let again = report();
+    assert_eq!(code(&again), 1, "nothing is overwritten");
+    assert!(text(&again.stderr).contains("report.json"), "{again:?}");
+    let missing = Process::new(env!("CARGO_BIN_EXE_roam"))
+        .args(["--runtime-dir", "/nowhere", "debug-report", "--output", "-"])
+        .output()
+        .unwrap();
+    let document: Value = serde_json::from_slice(&missing.stdout).unwrap();
+    assert!(document["daemon"]["error"].as_str().unwrap().contains("not running"), "also without the daemon");
+}

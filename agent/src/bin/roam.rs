@@ -3,7 +3,10 @@
 //! Exit status: 0 done, 1 failed, 2 usage or configuration, 3 timed out, 4 unhealthy, 8 the daemon is not running, 10
 //! not found.
 
+use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,6 +14,8 @@ use clap::Parser;
 use roam_agent::cli::{RoamArguments, RoamCommand};
 use roam_agent::control::protocol::{Reply, Request, StreamEvent};
 use roam_agent::control::{Client, ClientError, Failure, FailureCode};
+use roam_agent::debug_report;
+use roam_agent::doctor::{diagnose, look};
 use roam_agent::show;
 use roam_agent::wait::{Conditions, Waited, wait};
 
@@ -29,6 +34,10 @@ fn main() -> ExitCode {
         Err(Trouble::Output(cause)) if cause.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Trouble::Output(cause)) => {
             eprintln!("roam: standard output: {cause}");
+            ExitCode::from(FAILED)
+        }
+        Err(Trouble::File(path, cause)) => {
+            eprintln!("roam: {}: {cause}", path.display());
             ExitCode::from(FAILED)
         }
         Err(Trouble::Unhealthy) => ExitCode::from(UNHEALTHY),
@@ -75,6 +84,7 @@ fn failure(error: ClientError) -> (Failure, u8) {
 enum Trouble {
     Daemon(ClientError),
     Output(io::Error),
+    File(PathBuf, io::Error),
     TimedOut(Vec<String>),
     /// It has been said what.
     Unhealthy,
@@ -103,6 +113,10 @@ fn run(arguments: &RoamArguments) -> Result<(), Trouble> {
         RoamCommand::Release { pid } => Request::Release { pid: *pid },
         RoamCommand::Reload { drop } => Request::Reload { drop: *drop },
         RoamCommand::Monitor { recent } => return monitor(connect(arguments)?, *recent, arguments.json),
+        RoamCommand::Doctor { config } => return doctor(arguments, config.clone()),
+        RoamCommand::DebugReport { output, config } => {
+            return debug_report(arguments, output, config.clone());
+        }
         RoamCommand::Wait { paths, registered, settled, timeout } => {
             let paths = paths.unwrap_or_default();
             let conditions = Conditions { paths, registered: *registered, settled: *settled };
@@ -145,6 +159,33 @@ fn monitor(client: Client, recent: usize, as_json: bool) -> Result<(), Trouble> 
         written.is_ok()
     })?;
     Ok(written?)
+}
+
+fn doctor(arguments: &RoamArguments, config: Option<PathBuf>) -> Result<(), Trouble> {
+    let diagnosis = diagnose(&look(&arguments.runtime_dir, config));
+    let text = match arguments.json {
+        true => show::pretty(&show::versioned("checks", &diagnosis)),
+        false => diagnosis.to_string(),
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    if diagnosis.failures > 0 { Err(Trouble::Unhealthy) } else { Ok(()) }
+}
+
+fn debug_report(arguments: &RoamArguments, output: &Path, config: Option<PathBuf>) -> Result<(), Trouble> {
+    let report = debug_report::gather(&arguments.runtime_dir, config);
+    let text = show::pretty(&show::versioned("report", &report));
+    if output == Path::new("-") {
+        return Ok(io::stdout().write_all(text.as_bytes())?);
+    }
+    // Addresses and programs of this host are nobody else's business.
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(output);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|cause| Trouble::File(output.to_owned(), cause))?;
+    match arguments.json {
+        true => io::stdout().write_all(show::pretty(&show::versioned("file", &output)).as_bytes())?,
+        false => writeln!(io::stdout(), "{}: look through it before you pass it on", output.display())?,
+    }
+    Ok(())
 }
 
 fn wait_for(arguments: &RoamArguments, conditions: Conditions, timeout: Duration) -> Result<(), Trouble> {

@@ -23,6 +23,8 @@ use crate::decisions::Decisions;
 
 /// The longest request, in octets.
 const LINE: u64 = 64 * 1024;
+/// The most decisions in one answer.
+const DECISIONS: usize = 5_000;
 /// How long a client may leave what it is sent unread, and how long the daemon may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -173,6 +175,10 @@ async fn monitor(
 
 impl Context {
     async fn carry_out(&self, request: Request) -> Result<Reply, Failure> {
+        if let Request::Decisions { last } = request {
+            let decisions = self.decisions.recent(last.min(DECISIONS));
+            return Ok(Reply::Decisions(decisions.iter().map(|decision| (**decision).clone()).collect()));
+        }
         let order = match request {
             Request::Status => Order::Status,
             Request::Associations => Order::Associations,
@@ -183,7 +189,7 @@ impl Context {
             Request::Configuration => Order::Configuration,
             Request::Adopt { pid } => self.own(pid, Order::Adopt { pid })?,
             Request::Release { pid } => self.own(pid, Order::Release { pid })?,
-            Request::Monitor { .. } | Request::Handover => {
+            Request::Monitor { .. } | Request::Handover | Request::Decisions { .. } => {
                 let what = "`handover` comes as the message of a hand-over of sockets, `monitor` alone";
                 return Err(Failure::new(FailureCode::Invalid, what));
             }

@@ -77,6 +77,11 @@ pub enum Request {
         #[serde(default)]
         drop: bool,
     },
+    /// The last decisions. Answered by [`Reply::Decisions`].
+    Decisions {
+        /// How many at most.
+        last: usize,
+    },
     /// The configuration that holds. Answered by [`Reply::Configuration`].
     Configuration,
     /// Sockets come along with this. Answered by [`Reply::HandedOver`]. Only as the message of a hand-over.
@@ -143,6 +148,8 @@ pub enum Reply {
     Explained(Box<ExplainReport>),
     /// To [`Request::Reload`].
     Reloaded(Box<ReloadReport>),
+    /// To [`Request::Decisions`], oldest first.
+    Decisions(Vec<Decision>),
     /// To [`Request::Configuration`].
     Configuration(Box<ConfigurationReport>),
 }

@@ -6,6 +6,7 @@ use super::Daemon;
 use crate::control::{
     AddressReport, AssociationReport, AssociationState, ExplainReport, Failure, FailureCode, Target,
 };
+use crate::net::Unusable;
 
 impl Daemon {
     /// What is known of the target, with the last decisions about it.
@@ -53,10 +54,6 @@ fn why_address(
 ) -> String {
     let users = associations.iter().filter(|report| report.local.contains(&address)).count();
     let peers = associations.iter().filter(|report| report.peer.contains(&address)).count();
-    if held.contains(&address) {
-        let text = "this host has lost it, and holds it on its loopback interface for associations that still need it as a source";
-        return text.to_owned();
-    }
     if let Some(usable) = addresses.iter().find(|report| report.usable) {
         let family =
             |report: &AssociationReport| report.peer.iter().any(|peer| peer.is_ipv6() == address.is_ipv6());
@@ -70,8 +67,13 @@ fn why_address(
             users => format!("usable ({}), and used by {}", usable.why, plural(users, "association")),
         };
     }
-    if let Some(report) = addresses.first() {
-        return format!("not used for associations: {}", report.why);
+    let lost = addresses.iter().find(|report| !matches!(report.reason, None | Some(Unusable::Held)));
+    let holds = "held on the loopback interface for associations that still need it as a source";
+    match (lost, held.contains(&address)) {
+        (Some(report), false) => return format!("not used for associations: {}", report.why),
+        (Some(report), true) => return format!("not used for associations: {}; {holds}", report.why),
+        (None, true) => return format!("this host has lost it; {holds}"),
+        (None, false) => {}
     }
     match (peers, users) {
         (0, 0) => "this host does not have it any more".to_owned(),
@@ -109,7 +111,6 @@ fn plural(count: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Unusable;
 
     fn address(reason: Option<Unusable>) -> AddressReport {
         AddressReport {
@@ -151,7 +152,13 @@ mod tests {
             (vec![address(None)], vec![own.clone(), own.clone()], vec![], "used by 2 associations"),
             (vec![address(None)], vec![], vec![], "no association has it"),
             (vec![address(Some(Unusable::NoCarrier))], vec![own.clone()], vec![], "no carrier"),
-            (vec![address(Some(Unusable::Held))], vec![own.clone()], vec![it], "holds it on its loopback"),
+            (vec![address(Some(Unusable::Held))], vec![own.clone()], vec![it], "has lost it; held on"),
+            (
+                vec![address(Some(Unusable::Held)), address(Some(Unusable::LinkDown))],
+                vec![],
+                vec![it],
+                "is down; held on",
+            ),
             (vec![], vec![own], vec![], "does not have it any more; 1 association still has"),
             (vec![], vec![other], vec![], "the peer of 1 association"),
             (vec![], vec![], vec![], "does not have it any more"),

@@ -28,6 +28,9 @@ pub fn words(reply: &Reply) -> String {
         Reply::Pools(report) => pools(report),
         Reply::Explained(report) => explained(report),
         Reply::Reloaded(report) => reloaded(report),
+        Reply::Decisions(decisions) => {
+            decisions.iter().map(|decision| plain(&decision.to_string()) + "\n").collect()
+        }
         Reply::Configuration(report) => {
             let line =
                 |it: &crate::control::SettingReport| format!("{} = {}  # {}\n", it.key, it.value, it.origin);

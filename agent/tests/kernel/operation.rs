@@ -193,6 +193,37 @@ fn addresses_and_associations_are_explained_with_what_was_decided_and_why() {
 }
 
 #[test]
+fn the_doctor_finds_what_is_wrong_and_its_command_mends_it() {
+    let site = Site::start("");
+    let _programs = site.association();
+    let diagnosis = |name: &str| -> Value {
+        let document = site.json("doctor");
+        document["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap().clone()
+    };
+    let before = site.roam("doctor");
+    assert_eq!(before.status.code(), Some(0), "{}", says(&before));
+    assert_eq!(diagnosis("source-route")["level"], "ok", "{}", says(&before));
+    for (name, harm) in [
+        ("addip-enable", "sysctl -w net.sctp.addip_enable=0"),
+        ("rp-filter", "sysctl -w net.ipv4.conf.u1.rp_filter=1"),
+        ("auto-asconf", "sysctl -w net.sctp.default_auto_asconf=1"),
+        ("usable", "ip link set u1 down"),
+    ] {
+        let run =
+            |words: &str| assert!(Command::new("sh").args(["-c", words]).output().unwrap().status.success());
+        run(harm);
+        until(name, || diagnosis(name)["level"] != "ok");
+        let mend = diagnosis(name)["mend"].as_str().unwrap().to_owned();
+        run(&mend);
+        if name == "usable" {
+            ip("route replace default via 10.1.0.1 dev u1"); // gone with the link
+        }
+        until(&format!("{name} is mended by {mend}"), || diagnosis(name)["level"] == "ok");
+    }
+    assert_eq!(site.roam("doctor").status.code(), Some(0));
+}
+
+#[test]
 fn the_questions_of_one_user_are_spread_and_root_is_answered_meanwhile() {
     let site = Site::start("");
     // Others may go where the socket is.
