@@ -1,11 +1,15 @@
 //! What can be said on the command lines of `roamd` and `roam`. Completions and man pages are made from the same.
 
+mod pages;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::control::Target;
+
+pub use self::pages::{completions, write_man_pages};
 
 /// Keeps the SCTP associations of this host's programs alive while the host changes networks.
 #[derive(Debug, Parser)]
@@ -39,7 +43,7 @@ pub struct RoamArguments {
     /// The daemon's runtime directory, with its control socket.
     #[arg(long, global = true, value_name = "DIR", default_value = "/run/roam")]
     pub runtime_dir: PathBuf,
-    /// Print JSON instead of text: one document, with the version of its schema.
+    /// Print JSON instead of text: one document, with the version of its schema (JSON.md of the package tells all).
     #[arg(long, global = true)]
     pub json: bool,
     /// What to show or to do.
@@ -131,6 +135,30 @@ pub enum RoamCommand {
         #[arg(long)]
         drop: bool,
     },
+    /// Print the completions of roam, or of roamd, for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+        /// Of which program.
+        #[arg(default_value = "roam")]
+        program: Program,
+    },
+    /// Write the man pages roam(1), roamd(8) and agent.toml(5).
+    #[command(hide = true)]
+    Man {
+        /// Where to.
+        directory: PathBuf,
+    },
+}
+
+/// One of the two programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Program {
+    /// `roam`
+    Roam,
+    /// `roamd`
+    Roamd,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

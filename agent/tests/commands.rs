@@ -187,3 +187,17 @@ fn a_debug_report_holds_what_the_daemon_and_the_host_say_and_no_environment() {
     let document: Value = serde_json::from_slice(&missing.stdout).unwrap();
     assert!(document["daemon"]["error"].as_str().unwrap().contains("not running"), "also without the daemon");
 }
+
+#[test]
+fn man_pages_and_completions_are_made_without_a_daemon() {
+    let directory = tempfile::tempdir().unwrap();
+    let roam = |words: &[&str]| Process::new(env!("CARGO_BIN_EXE_roam")).args(words).output().unwrap();
+    let pages = directory.path().join("man");
+    assert_eq!(code(&roam(&["man", pages.to_str().unwrap()])), 0);
+    let mut names: Vec<_> = std::fs::read_dir(&pages).unwrap().map(|it| it.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["agent.toml.5", "roam.1", "roamd.8"]);
+    assert!(text(&roam(&["completions", "bash"]).stdout).contains("complete -F _roam"));
+    assert!(text(&roam(&["completions", "zsh", "roamd"]).stdout).starts_with("#compdef roamd"));
+    assert_eq!(code(&roam(&["completions", "cobol"])), 2);
+}

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use roam_agent::cli::{RoamArguments, RoamCommand};
+use roam_agent::cli::{self, RoamArguments, RoamCommand};
 use roam_agent::control::protocol::{Reply, Request, StreamEvent};
 use roam_agent::control::{Client, ClientError, Failure, FailureCode};
 use roam_agent::debug_report;
@@ -116,6 +116,16 @@ fn run(arguments: &RoamArguments) -> Result<(), Trouble> {
         RoamCommand::Doctor { config } => return doctor(arguments, config.clone()),
         RoamCommand::DebugReport { output, config } => {
             return debug_report(arguments, output, config.clone());
+        }
+        RoamCommand::Completions { shell, program } => {
+            let mut text = Vec::new();
+            cli::completions(*program, *shell, &mut text);
+            return Ok(io::stdout().write_all(&text)?);
+        }
+        RoamCommand::Man { directory } => {
+            let written = cli::write_man_pages(directory);
+            written.map_err(|cause| Trouble::File(directory.clone(), cause))?;
+            return Ok(());
         }
         RoamCommand::Wait { paths, registered, settled, timeout } => {
             let paths = paths.unwrap_or_default();
