@@ -204,7 +204,10 @@ async fn addresses_now(config: &Config, associations: &[AssociationReport]) -> V
     let view: std::sync::Arc<View> = view.borrow().clone();
     let names: BTreeMap<u32, &str> =
         view.addresses.iter().map(|local| (local.ifindex, local.interface.as_str())).collect();
-    let peers: Vec<IpAddr> = associations.iter().flat_map(|it| it.peer.iter().copied()).collect();
+    // What goes to an address of this host never leaves.
+    let here = |peer: &IpAddr| view.addresses.iter().any(|local| local.address == *peer);
+    let peers = associations.iter().flat_map(|it| it.peer.iter().copied());
+    let peers: Vec<IpAddr> = peers.filter(|peer| !here(peer)).collect();
     let of_interest = |reason: &Unusable| {
         !matches!(reason, Unusable::Loopback | Unusable::Held | Unusable::InterfaceDenied)
     };
@@ -258,7 +261,10 @@ fn network() -> NetworkFacts {
         .collect();
     let path = std::env::var_os("PATH").unwrap_or_default();
     NetworkFacts {
-        nft: std::env::split_paths(&path).any(|directory| directory.join("nft").exists()),
+        // Users do not have the directories of root's programs in their path.
+        nft: std::env::split_paths(&path)
+            .chain(["/usr/sbin".into(), "/sbin".into()])
+            .any(|directory| directory.join("nft").exists()),
         network_manager: running.contains("NetworkManager"),
         // The kernel cuts names off after 15 characters.
         networkd: running.contains("systemd-network"),

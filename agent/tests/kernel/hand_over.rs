@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
+use roam_agent::associations::Survey;
 use roam_agent::control::{AdoptReport, Order, Reply, serve};
 use roam_agent::decisions::Decisions;
 use sctp_sys::adopt::send_sockets;
@@ -54,4 +55,18 @@ fn a_programs_socket_reaches_the_daemon_and_works_there() {
     let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["id"], 5);
     assert_eq!(answer["result"]["handed-over"]["sockets"], 2);
+}
+
+#[test]
+fn a_user_may_hand_over_only_so_many_sockets_and_none_of_somebody_elses() {
+    let mut survey = Survey::default();
+    let socket = Socket::new(Style::OneToOne, Family::V4).expect("this test needs a kernel with SCTP");
+    let copy = || Socket::from(socket.as_fd().try_clone_to_owned().unwrap());
+    let own = std::process::id().cast_signed();
+    let taken = (0..1_000).take_while(|inode| survey.take(own, Some(1000), *inode, copy()).is_ok()).count();
+    assert_eq!(taken, 256);
+    survey.take(own, Some(1000), 5, copy()).expect("one that is there already takes no more room");
+    survey.take(own, Some(1001), 5, copy()).expect_err("another user's");
+    survey.take(own, Some(1001), 1_000, copy()).expect("each user has his own share");
+    survey.take(own, None, 5, copy()).expect("root and the daemon's own user may");
 }

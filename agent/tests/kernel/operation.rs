@@ -145,6 +145,20 @@ fn a_reload_takes_over_what_is_good_and_changes_nothing_if_it_is_bad_or_would_dr
 }
 
 #[test]
+fn without_any_file_everybodys_associations_are_looked_after_on_every_real_interface() {
+    let mut site = Site::start("manage = []\n");
+    assert!(!Path::new("/etc/roam").exists(), "this test is about a host without configuration");
+    let run = site.run().display().to_string();
+    site.daemon = Program::start(&["true"]); // the first one ends
+    site.daemon = Program::start(&[env!("CARGO_BIN_EXE_roamd"), "--runtime-dir", &run]);
+    assert!(site.roam("wait --paths 2 --timeout 60s").status.success());
+    assert_eq!(site.configuration().files, Vec::<String>::new());
+    let _programs = site.association();
+    until("both ends are looked after", || site.ports().len() == 2);
+    assert_eq!(site.roam("status --check").status.code(), Some(0), "{}", says(&site.roam("status")));
+}
+
+#[test]
 fn a_reload_that_takes_the_last_address_away_has_to_be_meant_and_moves_nothing_by_itself() {
     let site = Site::start("");
     let _programs = site.association();
