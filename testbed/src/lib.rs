@@ -20,3 +20,4 @@ pub mod session;
 pub mod sim;
 pub mod topology;
 pub mod traffic;
+pub mod unit;

@@ -133,6 +133,8 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
     super::notify::ready();
     tracing::info!("ready");
     let mut poll = every(config.agent.poll);
+    // By the loop itself, so that one that stands still is not taken for alive.
+    let mut watchdog = super::notify::watchdog().map(every);
     loop {
         if poll.period() != daemon.config.agent.poll {
             poll = every(daemon.config.agent.poll);
@@ -140,6 +142,7 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
         let wake = daemon.wake();
         tokio::select! {
             biased;
+            () = ticks(&mut watchdog) => super::notify::alive(),
             changed = view.changed() => {
                 if changed.is_err() { break }
                 let now = view.borrow_and_update().clone();
@@ -182,6 +185,13 @@ fn every(period: std::time::Duration) -> tokio::time::Interval {
     let mut interval = tokio::time::interval(period);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     interval
+}
+
+async fn ticks(interval: &mut Option<tokio::time::Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
+    }
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -171,7 +171,7 @@ impl Server {
         let hosts = self.http.hosts();
         let service = Service::new(self.config, self.sockets, self.others, names, random(), feed, hosts)?;
         let mut service = Running::start(service, asked, commanded)?;
-        notify::notify("READY=1");
+        notify::ready();
         let failed = tokio::select! {
             ended = service.ended() => Some(ended),
             () = self.control.serve(desk) => None,
@@ -179,7 +179,7 @@ impl Server {
             () = drained.notified() => None,
             () = stop => None,
         };
-        notify::notify("STOPPING=1");
+        notify::stopping();
         match failed {
             Some(why) => why,
             None => service.end().await,

@@ -57,6 +57,7 @@ fn median(rtt_ms: f64, agent: Agent, binding: Binding, before: &[Step]) -> Resul
             agents: Host::ALL.to_vec(),
             registered: Host::ALL.to_vec(),
             without_nftables: Vec::new(),
+            as_service: false,
             steps,
         }],
     };

@@ -5,11 +5,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use roam_agent::control::protocol::{Reply, Request};
 use roam_agent::control::{AssociationReport, AssociationState, Client, StatusReport};
 use roam_registrar::Association;
@@ -23,9 +26,12 @@ use crate::clock;
 use crate::process::Program;
 use crate::result::Agent;
 use crate::topology::{self, Host, Network};
+use crate::unit;
 
 /// The port of the registrar (RFC 5352).
 const REGISTRAR_PORT: u16 = asap_client::wire::PORT;
+/// A user that nobody is.
+const SERVICE: u32 = 64_321;
 /// How long a daemon may take to answer after its start.
 const START: Duration = Duration::from_secs(30);
 
@@ -49,6 +55,8 @@ pub(super) struct Plan {
     pub(super) registrar: bool,
     /// Where the daemons do not find the program `nft`.
     pub(super) without_nftables: Vec<Host>,
+    /// The daemons have the user and the rights of their unit.
+    pub(super) as_service: bool,
 }
 
 impl Plan {
@@ -243,7 +251,11 @@ impl<'a> Agents<'a> {
         let file = self.directory.join(format!("roamd-{}.toml", host.name()));
         fs::write(&file, configuration(&self.plan, host, &runtime, registrar))?;
         let log = self.directory.join(format!("roamd-{}.log", host.name()));
-        let mut command = Command::new(beside("roamd")?);
+        let program = fs::File::open(beside("roamd")?)?;
+        let mut command = match self.plan.as_service {
+            true => self.as_service(&program, &runtime)?,
+            false => Command::new(beside("roamd")?),
+        };
         command.arg("--config").arg(&file).env("NO_COLOR", "1");
         let without_nftables = self.plan.without_nftables.contains(&host);
         if without_nftables {
@@ -265,6 +277,24 @@ impl<'a> Agents<'a> {
         capture::follow(runtime, host, &self.story);
         self.daemons[host as usize] = Some(program);
         Ok(())
+    }
+
+    /// The daemon as its unit starts it: a user that owns the runtime directory and nothing else.
+    fn as_service(&self, program: &fs::File, runtime: &Path) -> Result<Command> {
+        fs::set_permissions(&self.directory, fs::Permissions::from_mode(0o755))?;
+        fs::create_dir_all(runtime)?;
+        std::os::unix::fs::chown(runtime, Some(SERVICE), Some(SERVICE))?;
+        // By its descriptor: it may be where that user may not go, as in root's home.
+        fcntl(program, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        let granted =
+            unit::capabilities_of_the_agent().iter().fold("-all".to_owned(), |all, it| all + ",+" + it);
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={SERVICE}"), format!("--regid={SERVICE}")]);
+        command.args(["--clear-groups", "--no-new-privs"]);
+        command
+            .args(["--inh-caps", "--ambient-caps", "--bounding-set"].map(|set| format!("{set}={granted}")));
+        command.arg(format!("/proc/self/fd/{}", program.as_raw_fd()));
+        Ok(command)
     }
 
     /// Kills a host's daemon with SIGKILL.
@@ -391,6 +421,7 @@ mod tests {
             registered: Host::ALL.to_vec(),
             registrar: false,
             without_nftables: Vec::new(),
+            as_service: false,
         }
     }
 

@@ -80,6 +80,7 @@ pub(super) fn play(stage: &Stage<'_>, scenario: &Scenario, round: &Round) -> Res
         registered: round.registered.clone(),
         registrar: programs::need_registrar(&scenario.programs),
         without_nftables: round.without_nftables.clone(),
+        as_service: round.as_service,
     };
     let story = Story::new(stage.tell);
     let capture = Capture::start(&network, &story).context("watching the wire")?;

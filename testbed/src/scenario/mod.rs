@@ -160,6 +160,8 @@ pub struct Round {
     pub registered: Vec<Host>,
     /// The hosts on which nftables is not installed.
     pub without_nftables: Vec<Host>,
+    /// The agents run as a user of their own with the rights that their unit gives them.
+    pub as_service: bool,
     /// What happens.
     pub steps: Vec<Step>,
 }

@@ -62,6 +62,7 @@ pub(super) fn round(client: Binding, server: Binding, steps: Vec<Step>) -> Round
         agents: both.clone(),
         registered: both,
         without_nftables,
+        as_service: false,
         steps,
     }
 }
@@ -228,6 +229,7 @@ fn special() -> Vec<Scenario> {
             )],
         ),
         daemon_killed(),
+        as_a_service(),
         carried_along(),
         Scenario {
             loss_percent: 5.0,
@@ -253,6 +255,25 @@ fn special() -> Vec<Scenario> {
     all.extend(super::real::all());
     all.extend(super::sessions::all());
     all
+}
+
+/// Nothing that the daemon does takes more than its unit for systemd gives it.
+fn as_a_service() -> Scenario {
+    let confined = |label: &str, binding, steps| Round {
+        as_service: true,
+        ..labelled(label, round(binding, binding, started(steps)))
+    };
+    scenario(
+        "least-privilege",
+        "The daemons run as a user of their own with no other rights than their unit gives them, and the programs as \
+         root: each kind of handover.",
+        vec![
+            confined("make-before-break", Explicit, make_before_break(A1, A2)),
+            confined("break-before-make", Explicit, break_before_make(&[A1], &[A2])),
+            confined("simultaneous", Explicit, simultaneous()),
+            confined("simultaneous, wildcard", Wildcard, simultaneous()),
+        ],
+    )
 }
 
 /// The end with the higher port, which alone may be mute, moves without nftables.

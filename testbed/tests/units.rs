@@ -1,0 +1,88 @@
+//! The unit files for systemd.
+
+use roam_testbed::unit::{ADOPTION, AGENT, REGISTRAR, capabilities_of_the_agent, section};
+
+/// What both have in common: rights that neither needs.
+const CONFINED: [(&str, &str); 9] = [
+    ("Type", "notify"),
+    ("Restart", "on-failure"),
+    ("ExecReload", "kill -HUP $MAINPID"),
+    ("NoNewPrivileges", "yes"),
+    ("ProtectSystem", "strict"),
+    ("ProtectHome", "yes"),
+    ("PrivateTmp", "yes"),
+    ("RestrictNamespaces", "yes"),
+    ("MemoryDenyWriteExecute", "yes"),
+];
+
+fn has(file: &str, settings: &[(&str, &str)]) {
+    let service = section(&[file], "Service");
+    for (key, value) in settings {
+        assert_eq!(service.get(key).map(|values| values.join("\n")).as_deref(), Some(*value), "{key}");
+    }
+    assert_eq!(section(&[file], "Install")["WantedBy"], ["multi-user.target"]);
+}
+
+#[test]
+fn the_registrar_runs_as_nobody_in_particular_and_without_privileges() {
+    has(REGISTRAR, &CONFINED);
+    has(
+        REGISTRAR,
+        &[
+            ("DynamicUser", "yes"),
+            ("RuntimeDirectory", "roam-registrar"),
+            ("CapabilityBoundingSet", ""),
+            ("AmbientCapabilities", ""),
+            ("PrivateDevices", "yes"),
+            ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK"),
+            ("SystemCallFilter", "@system-service\n~@privileged @resources"),
+        ],
+    );
+}
+
+#[test]
+fn the_registrars_directories_are_those_of_its_defaults() {
+    use roam_registrar::config::{DEFAULT_FILE, DEFAULT_RUNTIME_DIR};
+    let service = section(&[REGISTRAR], "Service");
+    assert_eq!(format!("/run/{}", service["RuntimeDirectory"][0]), DEFAULT_RUNTIME_DIR);
+    assert_eq!(format!("/etc/{}/registrar.toml", service["ConfigurationDirectory"][0]), DEFAULT_FILE);
+}
+
+#[test]
+fn the_agent_is_a_user_of_its_own_and_has_the_right_to_borrow_sockets_only_by_a_file_that_can_be_removed() {
+    has(AGENT, &CONFINED);
+    let network = "CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE CAP_SYS_NICE";
+    has(
+        AGENT,
+        &[
+            ("User", "roam"),
+            ("AmbientCapabilities", network),
+            ("CapabilityBoundingSet", network),
+            ("ExecStopPost", "-/usr/sbin/roamd --cleanup"),
+            // A journal that went with a daemon that was killed could not be cleaned up by the next.
+            ("RuntimeDirectoryPreserve", "restart"),
+        ],
+    );
+    let adoption = section(&[ADOPTION], "Service");
+    assert_eq!(adoption["AmbientCapabilities"], adoption["CapabilityBoundingSet"]);
+    assert_eq!(adoption["AmbientCapabilities"], ["CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"]);
+    let all = capabilities_of_the_agent();
+    assert_eq!(
+        all,
+        ["net_admin", "net_raw", "net_bind_service", "sys_nice", "sys_ptrace", "dac_read_search"]
+    );
+}
+
+#[test]
+fn the_agents_directories_are_those_of_its_defaults() {
+    let service = section(&[AGENT], "Service");
+    let config = roam_agent::config::Config::default();
+    assert_eq!(
+        format!("/run/{}", service["RuntimeDirectory"][0]),
+        config.agent.runtime_dir.display().to_string()
+    );
+    assert_eq!(
+        format!("/etc/{}/agent.toml", service["ConfigurationDirectory"][0]),
+        roam_agent::config::DEFAULT_FILE
+    );
+}
