@@ -4,5 +4,6 @@ mod adoption;
 mod gaps;
 mod hand_over;
 mod operation;
+mod service;
 mod tick;
 mod translation;
