@@ -65,6 +65,31 @@ impl Checkout {
         command
     }
 
+    /// The same, building with another profile.
+    pub fn with_profile(self, profile: &str) -> Self {
+        Self { profile: profile.to_owned(), ..self }
+    }
+
+    /// cargo's name of the profile that is built with.
+    pub fn profile(&self) -> &str {
+        &self.profile
+    }
+
+    /// Where cargo builds.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Where the programs of this profile are.
+    pub fn programs_directory(&self) -> PathBuf {
+        self.target.join(if self.profile == "dev" { "debug" } else { &self.profile })
+    }
+
+    /// Has a command of cargo's run in the checkout, as [`cargo`](Self::cargo) does.
+    pub fn around<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target).env("CARGO", &self.cargo)
+    }
+
     fn build(&self, what: &str, arguments: &[&str]) -> Result<()> {
         let status = self.cargo(arguments).args(["--profile", &self.profile]).status().context("cargo")?;
         ensure!(status.success(), "{what} could not be built (cargo {})", arguments.join(" "));

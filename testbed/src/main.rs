@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use roam_testbed::sim::{computing, pools};
-use roam_testbed::{bench, check, checkout, demo, guest, report, scenario, traffic};
+use roam_testbed::{bench, check, checkout, demo, guest, package, report, scenario, traffic};
 
 /// Shows that SCTP associations live through every kind of handover, on the real kernel.
 #[derive(Debug, Parser)]
@@ -36,6 +36,14 @@ enum What {
     Report(report::Arguments),
     /// Run a command in the guest, whose kernel has SCTP.
     Guest(guest::command::Arguments),
+    /// Make Debian packages of the agent, the registrar and the testbed.
+    Package(package::Arguments),
+    /// Install the packages of a directory on this very host, use them, and remove them.
+    #[command(hide = true)]
+    TryPackages {
+        /// Where they are.
+        directory: std::path::PathBuf,
+    },
     /// What `check` runs on a kernel with SCTP.
     #[command(hide = true)]
     Inside(check::Inside),
@@ -67,6 +75,8 @@ fn main() -> ExitCode {
         What::Compute(arguments) => computing::command::run_all(&arguments),
         What::Report(arguments) => report::run(&arguments),
         What::Guest(arguments) => guest::command::run(&arguments),
+        What::Package(arguments) => package::run(&arguments),
+        What::TryPackages { directory } => package::trial::run(&directory),
         What::Inside(arguments) => check::inside(&arguments),
         What::Echo { address } => bench::registrar::echo(address).map(|()| ExitCode::SUCCESS),
         What::Liar { address } => scenario::liar::run(address).map(|()| ExitCode::SUCCESS),

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkout::Checkout;
 use crate::clock::{self, Nanos};
 use crate::guest::{self, Series};
+use crate::package;
 use crate::result::{Outcome, RunResult};
 use crate::scenario::command::{stop_on_signals, write_json};
 use crate::scenario::{self, Play};
@@ -178,7 +179,7 @@ fn tell(what: &str, since: Nanos) {
 
 fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yield> {
     let needed: Vec<_> = scenario::plays().iter().flat_map(Play::needed).copied().collect();
-    guest::require(&[&NEEDED[..], &needed].concat())?;
+    guest::require(&[&NEEDED[..], &package::NEEDED, &needed].concat())?;
     tell("building the tests for the kernel and the programs", begin);
     let programs = checkout.kernel_tests()?;
     // Last, so that the programs are those without the tests' features.
@@ -196,6 +197,9 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
     host.then("clusters of registrars in a simulation", || Ok((simulated(arguments.all), Vec::new())));
     host.then("the tests that run on any kernel (cargo test --workspace)", || {
         Ok((host_tests(checkout)?, Vec::new()))
+    });
+    kernel.then("the packages: built, and in the guest installed, used and removed", || {
+        Ok((packaged(checkout)?, Vec::new()))
     });
     for (series, everything) in [(MAIN_KERNEL, true), (OTHER_KERNEL, arguments.all)] {
         let here = native && series == MAIN_KERNEL;
@@ -246,6 +250,19 @@ fn simulated(large: bool) -> Count {
         }
     }
     count
+}
+
+/// Debian packages are made of the programs; whoever installs them can use them, and is rid of them when they are removed.
+fn packaged(checkout: &Checkout) -> Result<Count> {
+    let out = tempfile::tempdir()?;
+    let directory = out.path().join("debian");
+    package::build(checkout, &directory)?;
+    let mut count = Count::default();
+    match package::try_in_guest(&directory)? {
+        0 => count.passed += 1,
+        status => count.fail("the packages", &format!("exit status {status}; what was wrong is said above")),
+    }
+    Ok(count)
 }
 
 /// `cargo test --workspace`, with the tests that need a browser; its output passed through.
