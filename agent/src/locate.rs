@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use asap_client::client::{ElementConfig, Event};
 use asap_client::driver::{self, Events, RegistrarClient};
@@ -71,6 +71,8 @@ struct Own {
     /// The port of the program that is alive.
     port: Option<u16>,
     addresses: Option<Vec<IpAddr>>,
+    /// When the registrar confirmed it the last time.
+    confirmed: Option<Instant>,
     why: String,
 }
 
@@ -174,6 +176,8 @@ impl Locate {
             port: own.port.or(own.config.port).unwrap_or_default(),
             registered: own.addresses.is_some(),
             addresses: own.addresses.clone().unwrap_or_default(),
+            confirmed_ms: own.confirmed.filter(|_| own.addresses.is_some()).map(milliseconds_since),
+            life_ms: u64::try_from(own.config.life.as_millis()).unwrap_or(u64::MAX),
             why: match (&own.addresses, own.port, self.offline, self.home) {
                 (None, Some(_), true, _) => "the host has no usable address".to_owned(),
                 (None, Some(_), false, None) => "no registrar has answered yet".to_owned(),
@@ -236,6 +240,7 @@ impl Locate {
     fn update(&mut self, handle: &PoolHandle, id: u32, addresses: Option<Vec<IpAddr>>, why: String) {
         let own = self.elements.iter_mut().find(|own| own.id == id && own.handle == *handle);
         if let Some(own) = own.filter(|own| own.port.is_some()) {
+            own.confirmed = addresses.as_ref().map(|_| now());
             (own.addresses, own.why) = (addresses, why);
         }
     }
@@ -268,7 +273,7 @@ fn registrar_client(registrars: &Registrars) -> Option<(RegistrarClient, Events)
 impl Own {
     fn new(config: Element, handle: PoolHandle, id: u32, entry: EntryId) -> Self {
         let why = NOBODY_LISTENS.to_owned();
-        Self { config, handle, id, entry: Some(entry), port: None, addresses: None, why }
+        Self { config, handle, id, entry: Some(entry), port: None, addresses: None, confirmed: None, why }
     }
 
     fn at(&self, port: u16) -> ElementConfig {
@@ -287,6 +292,15 @@ impl Own {
             addresses: None,
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tells how long ago something was confirmed")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn milliseconds_since(then: Instant) -> u64 {
+    u64::try_from(now().duration_since(then).as_millis()).unwrap_or(u64::MAX)
 }
 
 fn handle(text: &str) -> io::Result<PoolHandle> {

@@ -98,6 +98,8 @@ mod tests {
             port: 1,
             registered: false,
             addresses: vec![],
+            confirmed_ms: None,
+            life_ms: 300_000,
             why: "no registrar has answered yet".into(),
         };
         let status = StatusReport {

@@ -288,6 +288,12 @@ pub struct ElementReport {
     pub registered: bool,
     /// The addresses that it is registered with.
     pub addresses: Vec<IpAddr>,
+    /// How long ago the registrar confirmed it the last time, in milliseconds; none while it is not registered.
+    #[serde(default)]
+    pub confirmed_ms: Option<u64>,
+    /// For how long a registration holds, in milliseconds; it is renewed before.
+    #[serde(default)]
+    pub life_ms: u64,
     /// Why it is not registered, or what is under way.
     pub why: String,
 }

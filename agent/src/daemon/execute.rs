@@ -81,9 +81,14 @@ impl Daemon {
                     if let Some(since) = managed.moving_since.take() {
                         managed.moves += 1;
                         managed.last_move_ms = u64::try_from(now.duration_since(since).as_millis()).ok();
+                        let took = managed.last_move_ms.unwrap_or(u64::MAX);
+                        self.story.stands(managed, "settled", &format!("it has moved within {took} ms"));
+                    } else if *before == State::Stranded {
+                        self.story.stands(managed, "settled", "one of its addresses is usable again");
                     }
                 }
-                State::Changing | State::Stranded => {}
+                State::Stranded => self.story.stands(managed, "stranded", "none of its addresses is usable"),
+                State::Changing => {}
             }
         }
     }

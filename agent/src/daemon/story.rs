@@ -18,6 +18,12 @@ impl Story {
         self.0.note(subject(managed), text, reason);
     }
 
+    /// An association stands otherwise than before.
+    pub(super) fn stands(&self, managed: &Managed, state: &str, why: &str) {
+        tracing::info!(target: "assoc", association = %name(managed), "{state}: {why}");
+        self.0.note(subject(managed), state, why);
+    }
+
     /// An association was taken under management.
     pub(super) fn adopted(&self, managed: &Managed) {
         let text = if managed.add_ip { "adopted" } else { CAME_TOO_EARLY };

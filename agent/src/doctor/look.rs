@@ -15,7 +15,7 @@ use sctp_sys::probe::{Probe, Sysctl};
 use super::facts::{AddressFacts, Daemon, Facts, InterfaceFacts, KernelFacts, NetworkFacts, PoolFacts};
 use crate::config::{Config, Sources};
 use crate::control::protocol::{Reply, Request};
-use crate::control::{AssociationReport, Client, ConfigurationReport, PoolsReport};
+use crate::control::{AddressReport, AssociationReport, Client, ConfigurationReport, PoolsReport};
 use crate::net::{Monitor, Unusable, View};
 
 /// How long a registrar may take to answer.
@@ -56,7 +56,7 @@ pub fn look(directory: &Path, file: Option<PathBuf>) -> Facts {
         });
     }
     for it in &mut addresses {
-        if let Some(verdict) = asked.verdicts.get(&it.address) {
+        if let Some(verdict) = asked.verdicts.get(&(it.address, it.interface.clone())) {
             it.verdict.clone_from(verdict);
         }
     }
@@ -85,7 +85,8 @@ struct Asked {
     daemon: Daemon,
     configuration: Option<ConfigurationReport>,
     pools: Option<PoolsReport>,
-    verdicts: BTreeMap<IpAddr, Result<(), Unusable>>,
+    /// By address and interface: one that has lost it may hold it on the loopback interface.
+    verdicts: BTreeMap<(IpAddr, String), Result<(), Unusable>>,
 }
 
 fn ask(directory: &Path) -> Asked {
@@ -100,7 +101,8 @@ fn ask(directory: &Path) -> Asked {
         let Reply::Associations(associations) = client.ask(Request::Associations)? else { return Ok(()) };
         if let Reply::Addresses(addresses) = client.ask(Request::Addresses)? {
             let verdict = |reason: Option<Unusable>| reason.map_or(Ok(()), Err);
-            asked.verdicts = addresses.into_iter().map(|it| (it.address, verdict(it.reason))).collect();
+            let named = |it: AddressReport| ((it.address, it.interface), verdict(it.reason));
+            asked.verdicts = addresses.into_iter().map(named).collect();
         }
         let lacks = lacking(status.pid);
         asked.daemon = Daemon::Running { status, associations, lacks };

@@ -45,6 +45,12 @@ fn element(it: &ElementReport) -> Check {
     if it.registered {
         let addresses: Vec<_> = it.addresses.iter().map(ToString::to_string).collect();
         let text = format!("element {handle} ({id:#010x}) is registered at {}", addresses.join(", "));
+        let Some(ago) = it.confirmed_ms else { return Check::ok(GROUP, "element", text) };
+        let text = format!("{text}, confirmed {} s ago for {} s", ago / 1000, it.life_ms / 1000);
+        if ago > it.life_ms {
+            let text = format!("{text}: it should have been renewed");
+            return Check::warn(GROUP, "element", text, "roam monitor --recent 100");
+        }
         return Check::ok(GROUP, "element", text);
     }
     let text = format!("element {handle} ({id:#010x}) is not registered: {}", it.why);

@@ -31,6 +31,8 @@ fn healthy() -> Facts {
         port: 7001,
         registered: true,
         addresses: vec!["10.1.0.2".parse().unwrap()],
+        confirmed_ms: Some(12_000),
+        life_ms: 300_000,
         why: String::new(),
     };
     let peer = PeerReport {
@@ -358,6 +360,13 @@ fn cases() -> Vec<(Change, &'static str, Level, &'static str, &'static str)> {
             "element",
             Fail,
             "refused",
+            "roam monitor",
+        ),
+        case(
+            |f| f.pools.report.as_mut().unwrap().elements[0].confirmed_ms = Some(301_000),
+            "element",
+            Warn,
+            "confirmed 301 s ago for 300 s: it should have been renewed",
             "roam monitor",
         ),
         case(

@@ -74,8 +74,10 @@ async fn an_element_says_why_it_is_not_registered() {
     locate.take(Event::Registered { handle, id, addresses: ips(&[1]), warnings: vec![] });
     let report = &locate.elements()[0];
     assert_eq!((report.registered, &report.addresses), (true, &ips(&[1])));
+    assert!(report.confirmed_ms.is_some_and(|ago| ago < 60_000) && report.life_ms == 300_000, "{report:?}");
     locate.follow(&ips(&[1]), &[]);
-    assert!(!locate.elements()[0].registered);
+    let report = &locate.elements()[0];
+    assert!(!report.registered && report.confirmed_ms.is_none());
 }
 
 #[test]

@@ -137,6 +137,8 @@ pub(crate) fn status() -> StatusReport {
             port: 7001,
             registered: true,
             addresses: vec!["10.2.0.2".parse().unwrap()],
+            confirmed_ms: Some(12_000),
+            life_ms: 300_000,
             why: String::new(),
         }],
         problems: vec!["rp_filter is strict on u1; `sysctl -w net.ipv4.conf.u1.rp_filter=2`".into()],
