@@ -52,6 +52,12 @@ impl Site {
         site
     }
 
+    /// Other users may go where the socket is.
+    fn let_others_in(&self) {
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(self.directory.path(), open).unwrap();
+    }
+
     fn daemon(run: &Path, file: &Path) -> Program {
         let (run, file) = (run.display().to_string(), file.display().to_string());
         Program::start(&[env!("CARGO_BIN_EXE_roamd"), "--config", &file, "--runtime-dir", &run])
@@ -190,9 +196,13 @@ fn a_reload_that_takes_the_last_address_away_has_to_be_meant_and_moves_nothing_b
 fn addresses_and_associations_are_explained_with_what_was_decided_and_why() {
     let site = Site::start("");
     let _programs = site.association();
-    let address = site.json("explain 10.1.0.2");
-    let why = address["why"].as_str().unwrap();
-    assert!(why.contains("usable") && why.contains("used by 1 association"), "{address}");
+    // It may be told the newer address of the two, and then use that.
+    until("its address is told to be used", || {
+        let association = site.json("explain 7001-7000");
+        let own = association["associations"][0]["local"][0].as_str().unwrap().to_owned();
+        let why = site.json(&format!("explain {own}"))["why"].as_str().unwrap().to_owned();
+        why.starts_with("usable") && why.contains("used by 1 association")
+    });
     let decided = |document: &Value, text: &str| {
         document["decisions"].as_array().unwrap().iter().any(|it| it["text"].as_str().unwrap().contains(text))
     };
@@ -254,9 +264,7 @@ fn the_doctor_finds_what_is_wrong_and_its_command_mends_it() {
 #[test]
 fn the_questions_of_one_user_are_spread_and_root_is_answered_meanwhile() {
     let site = Site::start("");
-    // Others may go where the socket is.
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(site.directory.path(), open).unwrap();
+    site.let_others_in();
     #[expect(clippy::disallowed_methods, reason = "the test is about a time")]
     let begin = std::time::Instant::now();
     let socket = format!("UNIX-CONNECT:{}", site.run().join("ctl.sock").display());
@@ -276,6 +284,28 @@ fn the_questions_of_one_user_are_spread_and_root_is_answered_meanwhile() {
     let lines = output.stdout.iter().filter(|octet| **octet == b'\n').count();
     assert_eq!(lines, 251, "all are answered, after the greeting");
     assert!(begin.elapsed() >= std::time::Duration::from_millis(200 * 20), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn one_user_has_only_his_share_of_the_connections() {
+    let site = Site::start("");
+    site.let_others_in();
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+    let socket = format!("UNIX-CONNECT:{}", site.run().join("ctl.sock").display());
+    let hoard = || Program::start(&[&nobody[..], &["socat", &socket, "EXEC:sleep 600"]].concat());
+    let run = site.run().display().to_string();
+    let as_nobody = || {
+        let mut command = Command::new(nobody[0]);
+        command.args(&nobody[1..]).arg(env!("CARGO_BIN_EXE_roam")).args(["--runtime-dir", &run, "status"]);
+        command.output().unwrap()
+    };
+    let first = as_nobody();
+    assert!(first.status.success(), "{}", says(&first));
+    let hoarded: Vec<Program> = (0..8).map(|_| hoard()).collect();
+    until("he has no more", || says(&as_nobody()).contains("too many connections"));
+    assert!(site.roam("status").status.success(), "root has");
+    drop(hoarded);
+    until("he has given them back", || as_nobody().status.success());
 }
 
 #[test]
