@@ -8,7 +8,7 @@ mod process;
 
 pub use find::{Endpoint, Found, Key, Survey};
 pub use jam::Jam;
-pub use process::{executable, owner};
+pub use process::{effective_capabilities, executable, owner};
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;

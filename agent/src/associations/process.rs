@@ -15,6 +15,14 @@ pub fn owner(pid: i32) -> Option<u32> {
     ids.all(|id| id == Ok(owner)).then_some(owner)
 }
 
+/// The capabilities that a process has in effect (capabilities(7)), one bit each.
+#[must_use]
+pub fn effective_capabilities(pid: i32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let hex = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(hex.trim(), 16).ok()
+}
+
 /// The program that a process runs, if that can be read. One that was replaced on disk while it runs keeps its name.
 #[must_use]
 pub fn executable(pid: i32) -> Option<PathBuf> {

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::StartError;
+use crate::associations::effective_capabilities;
 
 const NAME: &[u8] = b"roamd";
 /// How long the one who has the name is asked for.
@@ -50,9 +51,7 @@ impl Alone {
                 Ok(Self { _task: Some(Task(task)) })
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => match holder(&name).await {
-                Ok((pid, uid)) if uid == 0 || uid == nix::unistd::geteuid().as_raw() => {
-                    Err(StartError::Another { pid })
-                }
+                Ok((pid, uid)) if may_be_a_daemon(pid, uid) => Err(StartError::Another { pid }),
                 Ok((pid, uid)) => {
                     tracing::warn!(
                         "process {pid} of user {uid} has the name by which roamd finds that another one runs; going on without it"
@@ -67,6 +66,18 @@ impl Alone {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whether a process has what a daemon has and other users cannot get: root's or our own user, or the right to administrate
+/// the network, in our own user namespace (in one of their own, users have every right).
+fn may_be_a_daemon(pid: i32, uid: u32) -> bool {
+    const CAP_NET_ADMIN: u32 = 12;
+    let namespace = |of: &str| std::fs::read_link(format!("/proc/{of}/ns/user")).ok();
+    let same_namespace =
+        || namespace(&pid.to_string()).is_some_and(|theirs| namespace("self") == Some(theirs));
+    uid == 0
+        || uid == nix::unistd::geteuid().as_raw()
+        || effective_capabilities(pid).is_some_and(|bits| bits >> CAP_NET_ADMIN & 1 == 1) && same_namespace()
 }
 
 /// Process and user of whoever listens at the name, as the kernel says.

@@ -13,6 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 use sctp_sys::probe::{Probe, Sysctl};
 
 use super::facts::{AddressFacts, Daemon, Facts, InterfaceFacts, KernelFacts, NetworkFacts, PoolFacts};
+use crate::associations::effective_capabilities;
 use crate::config::{Config, Sources};
 use crate::control::protocol::{Reply, Request};
 use crate::control::{AddressReport, AssociationReport, Client, ConfigurationReport, PoolsReport};
@@ -21,7 +22,8 @@ use crate::net::{Monitor, Unusable, View};
 /// How long a registrar may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// What the daemon needs: bit and name (capabilities(7)).
-const RIGHTS: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW"), (19, "CAP_SYS_PTRACE")];
+const RIGHTS: [(u32, &str); 4] =
+    [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW"), (19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH")];
 
 /// Looks at the host, and asks the daemon of this runtime directory. `file`: the configuration, where the daemon does not
 /// tell which one it reads.
@@ -132,11 +134,7 @@ fn main_file(report: &ConfigurationReport) -> Option<PathBuf> {
 }
 
 fn lacking(pid: u32) -> Vec<String> {
-    let status = read(format!("/proc/{pid}/status"));
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let Some(bits) = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()) else {
-        return Vec::new();
-    };
+    let Some(bits) = effective_capabilities(pid.cast_signed()) else { return Vec::new() };
     RIGHTS.iter().filter(|(bit, _)| bits >> bit & 1 == 0).map(|(_, name)| (*name).to_owned()).collect()
 }
 

