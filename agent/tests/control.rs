@@ -246,6 +246,8 @@ fn more_connections_than_allowed_are_refused_until_one_closes() {
     open.last_mut().unwrap().ask(Request::Status).unwrap();
     let mut refused = fake.raw();
     assert_eq!(line(&mut refused)["error"]["code"], "busy");
+    let refused = fake.roam("status");
+    assert!(text(&refused.stderr).contains("too many connections"), "{refused:?}");
     open.pop();
     let served =
         |fake: &Fake| Client::connect(fake.path()).and_then(|mut client| client.ask(Request::Status));

@@ -113,7 +113,11 @@ impl Client {
     fn send(&mut self, request: Request) -> Result<(), ClientError> {
         let mut bytes = serde_json::to_vec(&Numbered { id: Some(1), request }).map_err(io::Error::from)?;
         bytes.push(b'\n');
-        Ok(self.stream.get_mut().write_all(&bytes)?)
+        match self.stream.get_mut().write_all(&bytes) {
+            // The daemon has closed already: what it said before, as that there is no place, is the answer.
+            Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => Ok(other?),
+        }
     }
 }
 
