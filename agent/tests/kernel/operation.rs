@@ -308,6 +308,12 @@ fn one_user_has_only_his_share_of_the_connections() {
     let first = as_nobody();
     assert!(first.status.success(), "{}", says(&first));
     let hoarded: Vec<Program> = (0..8).map(|_| hoard()).collect();
+    // The listening socket has the name, and each that was accepted from it.
+    let open = || {
+        let sockets = std::fs::read_to_string("/proc/thread-self/net/unix").unwrap();
+        sockets.lines().filter(|line| line.ends_with("/run/ctl.sock")).count()
+    };
+    until("he has eight", || open() == 9);
     until("he has no more", || says(&as_nobody()).contains("too many connections"));
     assert!(site.roam("status").status.success(), "root has");
     drop(hoarded);
