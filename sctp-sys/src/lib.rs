@@ -16,6 +16,7 @@
 pub mod abi;
 pub mod addr;
 pub mod adopt;
+pub mod checksum;
 mod cmsg;
 pub mod diag;
 pub mod event;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use roam_agent::associations::act;
 use roam_agent::translate::Rule;
 use rustix::net::{AddressFamily, SendFlags, SocketType, bind, ipproto, sendto, socket};
+use sctp_sys::checksum::crc32c;
 use sctp_sys::{SendInfo, diag, sockopt};
 
 use super::adoption::Program;
@@ -122,17 +123,6 @@ fn sack(cumulative: u32, gap: Option<u16>) -> Vec<u8> {
     chunk.extend_from_slice(&[0, u8::from(gap.is_some()), 0, 0]);
     chunk.extend(gap.into_iter().flat_map(|gap| [gap.to_be_bytes(), gap.to_be_bytes()].concat()));
     chunk
-}
-
-fn crc32c(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(
-            crc ^ u32::from(byte),
-            |crc, _| {
-                if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 }
-            },
-        )
-    })
 }
 
 /// The peer moves while three messages are under way to it, the last of which is then said to have been received, not
