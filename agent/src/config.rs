@@ -6,6 +6,10 @@
 //! runtime_dir = "/run/roam"    # control socket, journal
 //! offline = "10m"              # how long an association survives without any usable address
 //!
+//! [[interface]]                # what interfaces are for: primary, backup, never
+//! name = "wwan*"
+//! role = "backup"
+//!
 //! [[manage]]                   # whose associations are looked after; without any: everybody's
 //! executable = "/usr/bin/socat"
 //!
@@ -22,10 +26,11 @@
 //! ```
 //!
 //! A mistake is reported with file, line, column, the key and what is allowed; nothing is guessed. Lists are
-//! `[[manage]]`, `[[element]]`, `[[peer]]`; durations are strings with a unit (`"250ms"`, `"1m30s"`).
+//! `[[interface]]`, `[[manage]]`, `[[element]]`, `[[peer]]`; durations are strings with a unit (`"250ms"`, `"1m30s"`).
 
 mod error;
 mod glob;
+mod interface;
 mod manage;
 mod reload;
 mod sources;
@@ -39,6 +44,7 @@ use serde::Deserialize;
 
 pub use self::error::ConfigError;
 pub use self::glob::Glob;
+pub use self::interface::{Interface, Role, Standby, Standing};
 pub use self::manage::{Manage, SocketFacts, User};
 pub use self::sources::{Difference, Effective, Loaded, Origin, SHIPPED, Setting, Sources};
 pub use self::value::parse_duration;
@@ -58,6 +64,8 @@ pub struct Config {
     pub agent: Agent,
     /// `[interfaces]`: where addresses may come from.
     pub interfaces: Interfaces,
+    /// `[[interface]]`: what interfaces are for. The first entry that fits one decides.
+    pub interface: Vec<Interface>,
     /// `[[manage]]`: sockets to adopt. `None` (no such table): every SCTP association of the host that the
     /// daemon may touch. `manage = []`: only what is adopted by hand or handed over. See [`Config::manages`].
     pub manage: Option<Vec<Manage>>,
@@ -99,6 +107,23 @@ pub struct Agent {
     /// events do not prolong it, and a stranded association does not wait for it.
     #[serde(deserialize_with = "value::window")]
     pub settle_window: Duration,
+    /// How long a better interface (a primary one, or one of lower cost) has to have been usable before associations
+    /// that work are moved to it; 0 to 1 h, default 3 s. Those that do not work do not wait.
+    #[serde(deserialize_with = "value::return_after")]
+    pub return_after: Duration,
+    /// An address that is lost again and again (five times in five seconds by default) is used last, until it has been
+    /// there for two of these times or more. 0: never; to 1 h, default 8 s.
+    #[serde(deserialize_with = "value::flap_half_life")]
+    pub flap_half_life: Duration,
+    /// After how long a silence of a peer that has something to acknowledge paths are probed, and another address is
+    /// used if only that reaches the peer; 0, or 100 ms to 1 min, default 1 s. An association that works moves to a new
+    /// address only when a probe from there was answered. 0: nothing is probed, and a new address is believed.
+    #[serde(deserialize_with = "value::silence")]
+    pub silence: Duration,
+    /// Room for network changes that wait to be looked at, in octets; 2304 to 67108864, default 8388608. When it runs
+    /// over, everything is looked at again, once a second at most.
+    #[serde(deserialize_with = "value::receive_buffer")]
+    pub receive_buffer: usize,
 }
 
 impl Default for Agent {
@@ -112,6 +137,10 @@ impl Default for Agent {
             poll: Duration::from_millis(250),
             grace: Duration::from_millis(500),
             settle_window: Duration::from_millis(100),
+            return_after: Duration::from_secs(3),
+            flap_half_life: Duration::from_secs(8),
+            silence: Duration::from_secs(1),
+            receive_buffer: 8 << 20,
         }
     }
 }
@@ -245,6 +274,12 @@ impl Config {
 
     /// What no single value shows. The error is a list entry, as `element[0]`, and what is wrong with it.
     fn check(&self) -> Result<(), (String, String)> {
+        for (index, interface) in self.interface.iter().enumerate() {
+            if interface.name.is_none() && interface.kind.is_none() {
+                let what = "an interface needs `name`, `kind` or both: which ones are meant?";
+                return Err((format!("interface[{index}]"), what.to_owned()));
+            }
+        }
         for (index, element) in self.elements.iter().enumerate() {
             let refuse = |what: String| Err((format!("element[{index}]"), what));
             if element.port.is_none() && element.executable.is_none() {

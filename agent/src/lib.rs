@@ -12,6 +12,8 @@ pub mod handover;
 pub mod journal;
 pub mod locate;
 pub mod net;
+pub mod paths;
+pub mod preference;
 pub mod routing;
 pub mod show;
 pub mod translate;

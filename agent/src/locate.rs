@@ -5,7 +5,10 @@
 //! listening programs, and it tells where peers are. Identifiers of elements are kept in the journal, so that a daemon
 //! that was killed replaces its own elements instead of adding to them.
 
+mod narrow;
 mod reconfigure;
+
+pub use self::narrow::Narrow;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -142,6 +145,14 @@ impl Locate {
         }
     }
 
+    /// Registers every element anew at once, as after a sleep in which its registration may have run out.
+    pub fn renew(&self) {
+        let Some((client, _)) = &self.client else { return };
+        for (own, port) in self.elements.iter().filter_map(|own| Some((own, own.port?))) {
+            client.register(own.at(port));
+        }
+    }
+
     /// Somebody waits for this peer to turn up, or no more: registrars that do not tell of changes by themselves are
     /// asked again and again while somebody does.
     pub fn urge(&self, peer: &str, on: bool) {
@@ -161,6 +172,11 @@ impl Locate {
             let Some(event) = events.next().await else { return std::future::pending().await };
             self.take(event);
         }
+    }
+
+    /// Whether a registrar is looked for.
+    pub fn is_looking(&self) -> bool {
+        self.client.is_some() && self.home.is_none()
     }
 
     /// The home registrar, while there is one.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{in_namespace, ip, ip_all, run, start, until, until_verdict, uplink};
+use common::{in_namespace, ip, ip_all, run, small_buffer, start, until, until_verdict, uplink};
 use roam_agent::config::Config;
 use roam_agent::net::{Change, Monitor, Unusable, diff};
 
@@ -246,7 +246,7 @@ fn a_renewed_lifetime_is_no_news() {
 #[test]
 fn after_an_overrun_everything_is_looked_at_again() {
     in_namespace(|| async {
-        let (monitor, mut views) = Monitor::start_with_buffer(&Config::default(), 4096).await.unwrap();
+        let (monitor, mut views) = Monitor::start(&small_buffer()).await.unwrap();
         uplink("u1");
         ip_all((0..500).map(|n| format!("addr add 10.1.{}.{}/24 dev u1", n / 250, n % 250 + 2)));
         ip("addr del 10.1.0.2/24 dev u1");

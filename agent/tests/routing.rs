@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{in_namespace, ip, ip_all, start, until, until_verdict, uplink};
+use common::{in_namespace, ip, ip_all, small_buffer, start, until, until_verdict, uplink};
 use roam_agent::config::Config;
 use roam_agent::journal::{Entry, Journal, cleanup};
 use roam_agent::net::{Monitor, View};
@@ -302,7 +302,7 @@ fn the_next_life_takes_over_what_the_last_one_left_and_changes_nothing_needed() 
 fn after_an_overrun_our_rules_are_looked_up_anew() {
     in_namespace(|| async {
         let run = tempfile::tempdir().unwrap();
-        let (monitor, mut views) = Monitor::start_with_buffer(&Config::default(), 4096).await.unwrap();
+        let (monitor, mut views) = Monitor::start(&small_buffer()).await.unwrap();
         two_uplinks(&mut views).await;
         let mut routing = Routing::open(&monitor, Journal::open(run.path()).unwrap()).unwrap();
         reconcile(&mut routing, &mut views);

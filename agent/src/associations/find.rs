@@ -45,6 +45,8 @@ pub struct Found {
     pub peer: Vec<IpAddr>,
     /// It looks as if it could not send any more: see [`Jam`](super::Jam).
     pub jammed: bool,
+    /// Packets received since it began, and whether something waits to be acknowledged.
+    pub heard: (u64, bool),
 }
 
 /// A listening socket.
@@ -124,6 +126,7 @@ impl Survey {
                     local: entry.local,
                     peer: entry.peer,
                     jammed: entry.detail.is_some_and(|detail| detail.is_jammed()),
+                    heard: entry.detail.map_or((0, false), |it| (it.packets_in, it.unacked > 0)),
                 });
             }
         }

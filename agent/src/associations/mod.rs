@@ -5,10 +5,12 @@ pub mod facts;
 mod find;
 mod jam;
 mod process;
+mod quiet;
 
 pub use find::{Endpoint, Found, Key, Survey};
 pub use jam::Jam;
 pub use process::{effective_capabilities, executable, owner};
+pub use quiet::Quiet;
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -88,4 +90,10 @@ pub struct Managed {
     pub last_move_ms: Option<u64>,
     /// Whether the kernel still sends its data.
     pub jam: Jam,
+    /// Whether anything comes from the peer.
+    pub quiet: Quiet,
+    /// The usable addresses that it was offered last.
+    pub offered: Vec<IpAddr>,
+    /// Those that it was not offered, since the peer does not answer there.
+    pub kept_out: Vec<IpAddr>,
 }

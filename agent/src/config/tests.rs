@@ -32,9 +32,21 @@ fn every_documented_key_is_understood() {
         poll = "20ms"
         grace = "0s"
         settle_window = "50ms"
+        return_after = "10s"
+        flap_half_life = "0s"
+        silence = "500ms"
+        receive_buffer = 4096
         [interfaces]
         allow = ["eth*", "wl*"]
         deny = ["eth9"]
+        [[interface]]
+        name = "wwan*"
+        role = "backup"
+        standby = "cold"
+        cost = 100
+        [[interface]]
+        kind = "wireguard"
+        role = "never"
         [[manage]]
         port = 7000
         executable = "/usr/bin/socat"
@@ -195,4 +207,42 @@ proptest::proptest! {
     fn no_text_makes_the_parser_panic(text in "[\\[\\]a-z=\"0-9é\\n .,-]{0,80}") {
         let _ = parse(&text).map_err(|error| error.to_string());
     }
+}
+
+#[test]
+fn the_first_entry_that_fits_an_interface_decides_what_it_is_for() {
+    let config = parse(
+        r#"
+        [[interface]]
+        name = "eth1"
+        role = "never"
+        [[interface]]
+        kind = "physical"
+        cost = 7
+        [[interface]]
+        name = "eth*"
+        kind = "veth"
+        role = "backup"
+        standby = "cold"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.standing("eth1", "").role, Role::Never);
+    assert_eq!(config.standing("eth2", "").cost, 7);
+    let backup = Standing { role: Role::Backup, standby: Standby::Cold, cost: 0, named: true };
+    assert_eq!(config.standing("eth2", "veth"), backup);
+    assert_eq!(config.standing("pod2", "veth"), Standing::default());
+}
+
+#[test]
+fn an_interface_is_refused_that_is_not_named_or_costs_too_much() {
+    assert!(refusal("[[interface]]\nrole = \"never\"").contains("needs `name`, `kind` or both"));
+    assert!(refusal("[[interface]]\nname = \"e\"\ncost = 1000001").contains("0 to 1000000"));
+    assert!(refusal("[[interface]]\nname = \"e\"\ncost = -1").contains("0 to 1000000"));
+    assert!(refusal("[[interface]]\nkind = \"\"").contains("an empty kind"));
+    assert!(refusal("[[interface]]\nname = \"e\"\nrole = \"spare\"").contains("unknown variant"));
+    assert!(refusal("[agent]\nreturn_after = \"2h\"").contains("0s to 1h"));
+    assert!(refusal("[agent]\nsilence = \"50ms\"").contains("100ms to 60s"));
+    assert!(refusal("[agent]\nreceive_buffer = 100").contains("2304 to 67108864"));
+    assert!(refusal("[agent]\nflap_half_life = \"2h\"").contains("0s to 1h"));
 }

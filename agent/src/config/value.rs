@@ -28,6 +28,50 @@ pub(super) fn window<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::
     duration(from, 0..=10 * SECOND, "0s to 10s")
 }
 
+pub(super) fn return_after<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    duration(from, 0..=HOUR, "0s to 1h")
+}
+
+pub(super) fn flap_half_life<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    duration(from, 0..=HOUR, "0s to 1h")
+}
+
+pub(super) fn silence<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let silence = duration(from, 0..=60 * SECOND, "0s, or 100ms to 60s")?;
+    if !silence.is_zero() && silence < Duration::from_millis(100) {
+        return Err(D::Error::custom("too short; allowed: 0s, or 100ms to 60s"));
+    }
+    Ok(silence)
+}
+
+pub(super) fn receive_buffer<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    const ALLOWED: RangeInclusive<usize> = 2304..=64 << 20;
+    let number = i64::deserialize(from)?;
+    match usize::try_from(number) {
+        Ok(octets) if ALLOWED.contains(&octets) => Ok(octets),
+        _ => Err(D::Error::custom(format!("`{number}` is out of range; allowed: 2304 to 67108864 octets"))),
+    }
+}
+
+/// The highest cost of an interface.
+const COST: u32 = 1_000_000;
+
+pub(super) fn cost<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let number = i64::deserialize(from)?;
+    match u32::try_from(number) {
+        Ok(cost) if cost <= COST => Ok(cost),
+        _ => Err(D::Error::custom(format!("`{number}` is out of range; allowed: 0 to {COST}"))),
+    }
+}
+
+pub(super) fn kind<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let kind = String::deserialize(from)?;
+    if kind.is_empty() {
+        return Err(D::Error::custom("an empty kind; allowed: a word as `veth`, or `physical` for hardware"));
+    }
+    Ok(Some(kind))
+}
+
 pub(super) fn life<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     duration(from, SECOND..=24 * HOUR, "1s to 24h")
 }

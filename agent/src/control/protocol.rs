@@ -266,12 +266,19 @@ pub struct NetworkReport {
     pub overruns: u64,
     /// How often everything was looked at.
     pub resyncs: u64,
+    /// Links, addresses, rules and routes that the kernel listed for that.
+    #[serde(default)]
+    pub listed: u64,
+    /// Changes of what associations may use; all else does not get to them.
+    #[serde(default)]
+    pub changes: u64,
 }
 
-impl From<crate::net::Counters> for NetworkReport {
-    fn from(counters: crate::net::Counters) -> Self {
-        let crate::net::Counters { events, ignored, overruns, resyncs } = counters;
-        Self { events, ignored, overruns, resyncs }
+impl NetworkReport {
+    /// With what the watch and the daemon have counted.
+    pub fn new(counters: crate::net::Counters, changes: u64) -> Self {
+        let crate::net::Counters { events, ignored, overruns, resyncs, listed } = counters;
+        Self { events, ignored, overruns, resyncs, listed, changes }
     }
 }
 

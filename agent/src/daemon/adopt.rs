@@ -8,7 +8,7 @@ use sctp_sys::readdress;
 use sctp_sys::sockopt::{self, AssocId, AssocState};
 
 use super::Daemon;
-use crate::associations::{Found, Handle, Jam, Key, Managed, act, facts};
+use crate::associations::{Found, Handle, Jam, Key, Managed, Quiet, act, facts};
 use crate::config::SocketFacts;
 use crate::handover::{Binding, Facts, Identity, Input, Planner, Tuning, may_mute};
 use crate::translate::Pair;
@@ -35,10 +35,13 @@ impl Daemon {
             {
                 continue;
             }
-            let jammed = association.jammed;
+            let (jammed, heard) = (association.jammed, association.heard);
             let keys = self.take(association);
             for key in &keys {
                 self.look_at_jam(*key, jammed);
+                if let Some(managed) = self.associations.get_mut(key) {
+                    managed.quiet.look(Instant::now(), heard.0, heard.1);
+                }
             }
             alive.extend(keys);
         }
@@ -56,6 +59,7 @@ impl Daemon {
         let peers = self.associations.values().flat_map(|managed| managed.planner.facts().peers.iter());
         self.monitor.set_peers(peers.map(|&(peer, _)| peer).collect());
         self.tend_listeners(endpoints);
+        self.tend_paths(Instant::now());
     }
 
     /// Whether the configuration, or a person, wants this socket managed.
@@ -200,12 +204,14 @@ impl Daemon {
                 moving_since: None,
                 last_move_ms: None,
                 jam: Jam::default(),
+                quiet: Quiet::default(),
+                offered: Vec::new(),
+                kept_out: Vec::new(),
             },
         );
         self.story.adopted(&self.associations[&key]);
         if add_ip {
-            let usable = self.usable();
-            self.tell(key, Input::Usable(usable));
+            self.offer_to(key);
             if let Some(addresses) = self.where_is_peer_of(&key) {
                 self.tell(key, Input::Located(addresses));
             }

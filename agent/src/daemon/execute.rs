@@ -93,7 +93,7 @@ impl Daemon {
         }
     }
 
-    fn act(&mut self, key: Key, action: &Action) -> Result<(), String> {
+    pub(super) fn act(&mut self, key: Key, action: &Action) -> Result<(), String> {
         match action {
             Action::Hold { address, via } => self.host.hold(key, *address, *via),
             Action::Prepare(address) => {

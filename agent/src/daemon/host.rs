@@ -233,6 +233,16 @@ impl Host {
         self.events_rest_until.is_some_and(|until| now < until)
     }
 
+    /// The number by which the kernel knows who changes the translation here; none: nobody does.
+    pub(super) fn translator_port(&self) -> Option<u32> {
+        self.translator.as_ref().map(Translator::port)
+    }
+
+    /// Puts the translation back that somebody has deleted.
+    pub(super) fn restore_translation(&mut self) -> Result<(), TranslateError> {
+        self.translator.as_mut().map_or(Ok(()), Translator::restore)
+    }
+
     /// The rules that an association wants, beside those that each one gets.
     pub(super) fn rules(&mut self, key: Key, rules: BTreeSet<Rule>) -> Result<(), String> {
         let Some(translator) = &mut self.translator else {

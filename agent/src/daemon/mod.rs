@@ -6,11 +6,14 @@
 //! | `run` | start, the loop, stop |
 //! | `alone` | one daemon for a network namespace |
 //! | `adopt` | taking associations and listeners under management, letting them go |
+//! | `clocks` | notices that the host slept |
 //! | `execute` | carrying out what planners want |
 //! | `host` | what is added to the host: held addresses, translation, routes; all of it in the journal |
+//! | `table` | puts the translation table back that others delete |
 //! | `tick` | keeps the kernel ready for the address that a wildcard socket waits for |
 //! | `wire` | which association a sighting on the wire belongs to |
 //! | `listeners` | endpoints: new associations find the new address |
+//! | `paths` | by which addresses associations reach their peers |
 //! | `peers` | own pool elements kept registered, peers found |
 //! | `report` | what `roam` shows |
 //! | `explain` | why an address or an association is, or is not, used |
@@ -21,17 +24,20 @@
 
 mod adopt;
 mod alone;
+mod clocks;
 mod commands;
 mod execute;
 mod explain;
 mod host;
 mod listeners;
 mod notify;
+mod paths;
 mod peers;
 mod reload;
 mod report;
 mod run;
 mod story;
+mod table;
 mod tick;
 mod wire;
 
@@ -42,8 +48,11 @@ use std::time::Instant;
 
 use crate::associations::{Found, Key, Managed, Survey};
 use crate::config::{Config, Loaded, Sources};
-use crate::locate::{Locate, Program};
-use crate::net::{Monitor, View};
+use crate::handover::Input;
+use crate::locate::{Locate, Narrow, Program};
+use crate::net::{Monitor, Prober, View};
+use crate::paths::Paths;
+use crate::preference::{Offer, Preference};
 
 use host::Host;
 use listeners::Listener;
@@ -67,9 +76,17 @@ struct Daemon {
     /// Processes adopted or released by hand.
     by_hand: HashMap<i32, ByHand>,
     view: Arc<View>,
-    /// When each usable address arrived: the newest is where the host is going.
-    arrivals: HashMap<IpAddr, u64>,
-    arrival: u64,
+    /// Which of the usable addresses associations are to be at.
+    preference: Preference,
+    /// What they were offered last, and how often that has changed.
+    offer: Offer,
+    changes: u64,
+    /// Which paths work, and who asks; none: nobody may.
+    paths: Paths,
+    prober: Option<Prober>,
+    clocks: clocks::Clocks,
+    /// From which addresses a registrar is looked for.
+    narrow: Narrow,
     /// When gathered events are to be looked at, while usable paths remain.
     window: Option<Instant>,
     tick: tick::Tick,
@@ -99,25 +116,25 @@ struct ByHand {
 }
 
 impl Daemon {
-    /// The usable addresses, the one that arrived last first.
+    /// The usable addresses, the preferred one first.
     fn usable(&self) -> Vec<IpAddr> {
-        let mut usable: Vec<_> = self.view.addresses.iter().filter(|local| local.verdict.is_ok()).collect();
-        usable.sort_by_key(|local| {
-            (std::cmp::Reverse(self.arrivals.get(&local.address).copied().unwrap_or(0)), local.metric)
-        });
-        usable.into_iter().map(|local| local.address).collect()
+        self.offer.usable.clone()
     }
 
-    /// Notes which usable addresses are new.
-    fn note_arrivals(&mut self, view: &View) {
-        let usable: HashSet<IpAddr> =
-            view.addresses.iter().filter(|local| local.verdict.is_ok()).map(|local| local.address).collect();
-        self.arrivals.retain(|address, _| usable.contains(address));
-        for address in usable {
-            if !self.arrivals.contains_key(&address) {
-                self.arrival += 1;
-                self.arrivals.insert(address, self.arrival);
-            }
+    /// Which of them are backups.
+    fn backups(&self) -> Input {
+        Input::Backups { warm: self.offer.warm.clone(), cold: self.offer.cold.clone() }
+    }
+
+    /// Looks which addresses associations are to be at. Returns whether that has changed.
+    fn prefer(&mut self, now: Instant) -> bool {
+        for (address, verdict) in self.preference.see(now, &self.view) {
+            self.story.address(address, &verdict.to_string());
         }
+        let offer = self.preference.offer(now, &self.view);
+        let changed = offer != self.offer;
+        self.offer = offer;
+        self.changes += u64::from(changed);
+        changed
     }
 }

@@ -1,5 +1,7 @@
 //! Own pool elements kept registered where they really are; peers found where the registrar says that they are.
 
+use std::time::Instant;
+
 use super::Daemon;
 use crate::associations::Key;
 use crate::handover::{Input, State};
@@ -19,7 +21,8 @@ impl Daemon {
             }
         }
         programs.sort_by(|a, b| (a.port, &a.executable).cmp(&(b.port, &b.executable)));
-        let now = (self.usable(), programs);
+        let usable = self.narrow.look(Instant::now(), !self.locate.is_looking(), &self.offer.usable);
+        let now = (usable, programs);
         if self.followed.as_ref() != Some(&now) {
             self.locate.follow(&now.0, &now.1);
             self.followed = Some(now);

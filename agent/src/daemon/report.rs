@@ -31,7 +31,7 @@ impl Daemon {
             held: self.host.held(),
             registrar: self.locate.registrar().map(|address| address.to_string()),
             elements: self.locate.elements(),
-            network: NetworkReport::from(self.monitor.counters()),
+            network: NetworkReport::new(self.monitor.counters(), self.changes),
             problems: self.problems.iter().chain(&self.mistake).cloned().collect(),
         }
     }

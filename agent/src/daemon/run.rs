@@ -12,16 +12,20 @@ use tokio::sync::mpsc;
 
 use super::Daemon;
 use super::alone::Alone;
+use super::clocks::{Clocks, now_and_asleep};
 use super::host::Host;
 use super::story::Story;
+use super::table::Table;
 use super::tick::Tick;
 use crate::associations::{Key, Survey};
 use crate::config::{Loaded, Sources};
 use crate::decisions::Decisions;
-use crate::handover::{Input, State};
+use crate::handover::{Action, State};
 use crate::journal::{Entry, Journal, JournalError};
-use crate::locate::Locate;
-use crate::net::{Monitor, NetlinkError, View};
+use crate::locate::{Locate, Narrow};
+use crate::net::{Monitor, NetlinkError, Prober, View};
+use crate::paths::Paths;
+use crate::preference::{Offer, Preference};
 use crate::routing::{Holder, Routing};
 
 /// Why the daemon did not start. Each says what mends it.
@@ -90,6 +94,13 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
     };
     let mut wire = AsyncWatch::open().map_err(StartError::Watch)?;
     let (host, no_translation) = Host::new(journal.clone(), holder, routing);
+    let prober = match Prober::open() {
+        Ok(prober) => Some(prober),
+        Err(error) => {
+            tracing::info!(%error, "paths cannot be probed");
+            None
+        }
+    };
     let decisions = Decisions::default();
     let (commands, mut requests) = mpsc::channel(64);
     let control = crate::control::serve(&config.agent.runtime_dir, commands, decisions.clone())?;
@@ -106,8 +117,13 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
         unmanageable: HashMap::new(),
         by_hand: HashMap::new(),
         view: Arc::default(),
-        arrivals: HashMap::new(),
-        arrival: 0,
+        preference: Preference::new(&config.agent),
+        offer: Offer::default(),
+        changes: 0,
+        paths: Paths::default(),
+        prober,
+        clocks: Clocks::default(),
+        narrow: Narrow::default(),
         window: None,
         tick: Tick::default(),
         look_due: None,
@@ -120,11 +136,13 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
         problems: Vec::new(),
         started: Instant::now(),
     };
+    daemon.problems.extend(other_managers());
     if let Some(error) = no_translation {
         let text = format!("{error}; only one end of a handover can then be moved, and not every one");
         daemon.story.warn(&text);
         daemon.problems.push(text);
     }
+    let mut table = Table::watch(&daemon);
     let first = view.borrow_and_update().clone();
     daemon.network(first);
     daemon.look_around();
@@ -153,6 +171,7 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
                 Ok(sighting) => daemon.sighted(&sighting),
                 Err(error) => tracing::warn!(%error, "the wire cannot be watched for a moment"),
             },
+            () = table.deleted() => table.restore(&mut daemon),
             located = daemon.locate.next() => daemon.located(located),
             command = requests.recv() => match command {
                 Some(command) => daemon.command(command),
@@ -160,6 +179,7 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
             },
             () = sleep_until(wake) => daemon.timers(),
             _ = poll.tick() => {
+                daemon.look_at_clocks();
                 daemon.look_around();
                 daemon.follow();
             }
@@ -214,15 +234,68 @@ fn switch_add_ip_on(journal: &Journal) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Who else moves associations on this host, each with what mends it.
+fn other_managers() -> Option<String> {
+    const NAME: &str = "net.sctp.default_auto_asconf";
+    let value = std::fs::read_to_string(format!("/proc/sys/{}", NAME.replace('.', "/"))).ok()?;
+    (value.trim() == "1").then(|| {
+        format!(
+            "{NAME} is 1: the kernel, too, moves the associations of wildcard sockets until roamd looks after them, and \
+             can lose them; `sysctl -w {NAME}=0` leaves that to roamd"
+        )
+    })
+}
+
+impl StartError {
+    /// The exit status that tells it from others: 4, the host cannot do what the daemon needs; 1 else.
+    #[must_use]
+    pub const fn exit_status(&self) -> u8 {
+        match self {
+            Self::NoSctp(_) => 4,
+            _ => 1,
+        }
+    }
+}
+
 impl Daemon {
+    /// The host may have slept, or the daemon may have been stopped: what has happened meanwhile was not heard, and
+    /// nobody has been told that this host is there.
+    fn look_at_clocks(&mut self) {
+        let (now, asleep) = now_and_asleep();
+        let Some(missed) = self.clocks.look(now, asleep, self.config.agent.poll) else { return };
+        let seconds = missed.as_secs_f64();
+        self.story.warn(&format!(
+            "nothing was done for {seconds:.1} s (asleep, or stopped): everything is looked at anew"
+        ));
+        self.monitor.resync();
+        self.locate.renew();
+        let keys: Vec<Key> = self.associations.keys().copied().collect();
+        for key in keys {
+            self.refresh(key);
+            let peers =
+                self.associations.get(&key).map(|it| it.planner.facts().peers.clone()).unwrap_or_default();
+            for (peer, _) in peers {
+                // One that cannot be sent now is sent in its time.
+                let _ = self.act(key, &Action::Heartbeat(peer));
+            }
+        }
+    }
+
     /// The network has changed.
     fn network(&mut self, view: Arc<View>) {
-        self.note_arrivals(&view);
         for change in crate::net::diff(&self.view, &view) {
             self.story.address(change.address(), &change.to_string());
         }
         self.view = view.clone();
         self.host.network(view);
+        self.offer_anew(Instant::now());
+    }
+
+    /// Tells the associations what they may use, if that has changed.
+    fn offer_anew(&mut self, now: Instant) {
+        if !self.prefer(now) {
+            return;
+        }
         let usable = self.usable();
         // Whoever has nothing left is moved at once; the others are calm for a moment, so that a burst of events is
         // one change.
@@ -236,9 +309,9 @@ impl Daemon {
             .map(|(key, _)| *key)
             .collect();
         for key in urgent {
-            self.tell(key, Input::Usable(usable.clone()));
+            self.offer_to(key);
         }
-        self.window.get_or_insert_with(|| Instant::now() + self.config.agent.settle_window);
+        self.window.get_or_insert_with(|| now + self.config.agent.settle_window);
         self.move_listeners();
     }
 
@@ -250,19 +323,26 @@ impl Daemon {
             .chain(self.window)
             .chain(self.look_due)
             .chain(self.tick_due())
+            .chain(self.preference.poll_timeout())
+            .chain(self.paths.poll_timeout())
             .min()
     }
 
     fn timers(&mut self) {
         let now = Instant::now();
+        if self.preference.poll_timeout().is_some_and(|due| due <= now) {
+            self.offer_anew(now);
+            self.follow();
+        }
         if self.window.is_some_and(|window| window <= now) {
             self.window = None;
-            let usable = self.usable();
             let keys: Vec<Key> = self.associations.keys().copied().collect();
             for key in keys {
-                self.tell(key, Input::Usable(usable.clone()));
+                self.offer_to(key);
             }
+            self.tend_paths(now);
         }
+        self.paths_due(now);
         self.keep_ticking(now);
         if self.look_due.is_some_and(|due| due <= now) {
             self.look_around();

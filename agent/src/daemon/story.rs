@@ -48,6 +48,17 @@ impl Story {
         self.0.note(subject(managed), JAMMED, "");
     }
 
+    /// An own address is not offered to an association, or is again.
+    pub(super) fn reaches(&self, managed: &Managed, address: IpAddr, reaches: bool) {
+        let (text, why) = if reaches {
+            (format!("{address} may be used"), "the peer answers there")
+        } else {
+            (format!("{address} is not used"), "the peer does not answer there")
+        };
+        tracing::info!(target: "path", association = %name(managed), "{text}: {why}");
+        self.0.note(subject(managed), text, why);
+    }
+
     /// An association is no longer managed.
     pub(super) fn let_go(&self, managed: &Managed, why: &str) {
         tracing::info!(target: "assoc", association = %name(managed), "let go: {why}");

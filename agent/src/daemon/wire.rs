@@ -16,6 +16,9 @@ const GATHER: Duration = Duration::from_millis(10);
 impl Daemon {
     /// Tells the association that the packet belongs to.
     pub(super) fn sighted(&mut self, sighting: &Sighting) {
+        if self.path_answered(sighting) {
+            return;
+        }
         if sighting.chunks.contains(&Seen::CookieAck) {
             // An association is made here or there: no need to wait for the next look. Of many at once one look finds all.
             self.look_due.get_or_insert_with(|| Instant::now() + GATHER);

@@ -299,7 +299,9 @@ impl Planner {
         };
         match self.own.get(newest) {
             None => {
-                if self.leaving.is_empty() && alive.len() == 1 && self.identity.binding == Binding::Explicit {
+                let moves = self.leaving.is_empty() && self.identity.binding == Binding::Explicit;
+                if moves && alive.len() == 1 && !self.warm.contains(&alive[0]) && !self.warm.contains(&newest)
+                {
                     self.leaving.insert(alive[0]);
                 }
                 self.preferred = None;
@@ -317,8 +319,33 @@ impl Planner {
                 self.prefer(newest, "the newest network is where the host is going");
                 true
             }
-            Some(_) => true,
+            Some(Own::Confirmed) if self.preferred.is_some_and(|preferred| self.is_backup(preferred)) => {
+                if self.preferred != Some(newest) {
+                    self.prefer(newest, "a better network than the backup is there");
+                }
+                self.gain_backup(now)
+            }
+            Some(_) => self.gain_backup(now),
         }
+    }
+
+    fn is_backup(&self, address: IpAddr) -> bool {
+        self.warm.contains(&address) || self.cold.contains(&address)
+    }
+
+    /// Adds a backup that is to be ready. Returns whether nothing more is to be done about them.
+    fn gain_backup(&mut self, now: Instant) -> bool {
+        let family =
+            |address: IpAddr| self.facts.peers.iter().any(|(peer, _)| peer.is_ipv6() == address.is_ipv6());
+        let mut wanted =
+            self.usable.iter().copied().filter(|backup| self.warm.contains(backup) && family(*backup));
+        let unfinished = |own: Option<Own>| matches!(own, None | Some(Own::Adding | Own::Answered));
+        let Some(backup) = wanted.find(|backup| unfinished(self.own.get(*backup))) else { return true };
+        self.ask_for(now, backup);
+        if self.own.listed(backup) {
+            self.learn(now, backup);
+        }
+        false
     }
 
     /// Leaves the address that a single-homed association came from, now that the new one works.
@@ -327,7 +354,10 @@ impl Planner {
             self.wake_at(now + self.tuning.retry);
             return false;
         }
-        let Some(old) = self.leaving.pop_first() else { return true };
+        let spare = |own: &IpAddr| self.cold.contains(own) && self.preferred.is_some_and(|it| it != *own);
+        let spare =
+            (self.identity.binding == Binding::Explicit).then(|| self.own.confirmed().find(spare)).flatten();
+        let Some(old) = self.leaving.pop_first().or(spare) else { return true };
         if alive.contains(&old) && alive.iter().any(|&other| other != old) && self.preferred != Some(old) {
             self.own.set(old, Own::Deleting(now));
             self.deaf_to_aborts = Some(now + ABORTS_LINGER);

@@ -20,6 +20,9 @@ pub struct Planner {
     pub(super) identity: Identity,
     pub(super) tuning: Tuning,
     pub(super) usable: Vec<IpAddr>,
+    /// Usable addresses that are in the association beside the preferred one, and those that are not.
+    pub(super) warm: BTreeSet<IpAddr>,
+    pub(super) cold: BTreeSet<IpAddr>,
     pub(super) facts: Facts,
     pub(super) own: OwnAddresses,
     pub(super) rendezvous: Rendezvous,
@@ -90,6 +93,8 @@ impl Planner {
             identity,
             tuning,
             usable: Vec::new(),
+            warm: BTreeSet::new(),
+            cold: BTreeSet::new(),
             own,
             facts,
             rendezvous: Rendezvous::default(),
@@ -136,6 +141,10 @@ impl Planner {
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
             Input::Usable(usable) => self.take_usable(now, usable),
+            Input::Backups { warm, cold } => {
+                (self.warm, self.cold) = (warm, cold);
+                return;
+            }
             Input::Facts(facts) => self.take_facts(now, facts),
             Input::OwnAsconf { serial, changes } => {
                 self.own.sent(now, serial, changes);

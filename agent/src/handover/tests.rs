@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "one clock reading is the origin of each test's own time")]
 
 mod backlog;
+mod backups;
 mod daemon;
 mod hold;
 mod make_before_break;

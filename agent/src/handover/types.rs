@@ -89,6 +89,14 @@ pub enum Change {
 pub enum Input {
     /// The host's usable addresses, the preferred first.
     Usable(Vec<IpAddr>),
+    /// Which of the usable addresses are backups. Nothing follows from that before the next
+    /// [`Usable`](Self::Usable).
+    Backups {
+        /// To be in the association beside the preferred one.
+        warm: BTreeSet<IpAddr>,
+        /// To be in the association only while it is the preferred one.
+        cold: BTreeSet<IpAddr>,
+    },
     /// The kernel's lists, read again.
     Facts(Facts),
     /// An ASCONF of this association left the host.

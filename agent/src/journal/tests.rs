@@ -80,7 +80,7 @@ fn an_entry_of_a_later_version_is_kept() {
 }
 
 #[test]
-fn a_second_daemon_is_told_that_the_first_runs() {
+fn a_second_daemon_is_told_who_the_first_is() {
     let directory = tempfile::tempdir().unwrap();
     let first = Journal::open(directory.path()).unwrap();
     assert!(matches!(Journal::open(directory.path()), Err(JournalError::InUse { pid: Some(_), .. })));

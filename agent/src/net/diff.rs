@@ -134,6 +134,7 @@ mod tests {
             gateway: gateway.parse().ok(),
             metric: 0,
             routes: Arc::default(),
+            standing: Default::default(),
         };
         View { addresses: entries.iter().map(local).collect(), lost: 0 }
     }

@@ -10,7 +10,7 @@ pub const MAIN_TABLE: u32 = 254;
 pub const LOCAL_TABLE: u32 = 255;
 
 /// An interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Link {
     /// Its number.
     pub ifindex: u32,
@@ -26,6 +26,10 @@ pub struct Link {
     pub loopback: bool,
     /// It is a port of a bridge, and so has no addresses of its own that matter.
     pub bridge_port: bool,
+    /// Its kind, as `ip -details link` names it (`veth`, `bridge`, `wireguard`); empty for hardware.
+    pub kind: String,
+    /// Its other end is in another network namespace.
+    pub elsewhere: bool,
 }
 
 /// An address of an interface.
@@ -145,11 +149,21 @@ fn link(body: &[u8]) -> Option<Link> {
         return None;
     }
     let (mut name, mut bridge_port, mut decided_by_kernel) = (String::new(), false, true);
+    let (mut link_kind, mut elsewhere) = (String::new(), false);
     for (kind, value) in attributes(body.get(16..)?) {
         match kind {
             3 => name = wire::text(value),
             17 => decided_by_kernel = value.first() == Some(&0),
-            18 => bridge_port = attributes(value).any(|(kind, v)| kind == 4 && wire::text(v) == "bridge"),
+            18 => {
+                for (kind, value) in attributes(value) {
+                    match kind {
+                        1 => link_kind = wire::text(value),
+                        4 => bridge_port = wire::text(value) == "bridge",
+                        _ => {}
+                    }
+                }
+            }
+            37 => elsewhere = true,
             _ => {}
         }
     }
@@ -160,6 +174,8 @@ fn link(body: &[u8]) -> Option<Link> {
         carrier: flags & LOWER_UP != 0 && (decided_by_kernel || flags & RUNNING != 0),
         loopback: flags & LOOPBACK != 0,
         bridge_port,
+        kind: link_kind,
+        elsewhere,
     })
 }
 
@@ -315,6 +331,24 @@ mod tests {
         assert!(!carrier(LOWER_UP, 1), "not authenticated as yet");
         assert!(carrier(LOWER_UP | RUNNING, 1));
         assert!(!carrier(RUNNING, 0), "the carrier has just gone");
+    }
+
+    #[test]
+    fn the_kind_of_a_link_and_where_its_other_end_is_are_seen() {
+        let header = {
+            let mut header = [0; 16];
+            header[8..12].copy_from_slice(&1u32.to_ne_bytes());
+            header
+        };
+        // IFLA_LINKINFO with IFLA_INFO_KIND and IFLA_INFO_SLAVE_KIND, and IFLA_LINK_NETNSID.
+        let info = [
+            9, 0, 1, 0, b'v', b'e', b't', b'h', 0, 0, 0, 0, 11, 0, 4, 0, b'b', b'r', b'i', b'd', b'g', b'e',
+            0, 0,
+        ];
+        let bytes =
+            wire::Builder::new(wire::NEWLINK, 0, &header).attribute(18, &info).attribute_u32(37, 0).finish(1);
+        let Some(Event::Link(link)) = messages(&bytes).find_map(understand) else { panic!("no link") };
+        assert_eq!((link.kind.as_str(), link.bridge_port, link.elsewhere), ("veth", true, true));
     }
 
     #[test]

@@ -26,8 +26,6 @@ use super::view::View;
 use super::wire::{INET, INET6};
 use crate::config::Config;
 
-/// The receive buffer asked for: room for tens of thousands of events.
-const RECEIVE_BUFFER: usize = 8 << 20;
 /// At most one look at everything in this time, however often the receive buffer runs over.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -51,6 +49,8 @@ pub struct Counters {
     pub overruns: u64,
     /// Looks at everything, the first included.
     pub resyncs: u64,
+    /// Things that the kernel listed when it was asked for all there is of a kind.
+    pub listed: u64,
 }
 
 /// How packets from one address to another would leave.
@@ -90,6 +90,7 @@ struct Shared {
     ignored: AtomicU64,
     overruns: AtomicU64,
     resyncs: AtomicU64,
+    listed: AtomicU64,
 }
 
 impl Shared {
@@ -106,19 +107,9 @@ impl Monitor {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub async fn start(config: &Config) -> Result<(Self, watch::Receiver<Arc<View>>), NetlinkError> {
-        Self::start_with_buffer(config, RECEIVE_BUFFER).await
-    }
-
-    /// As [`Monitor::start`], with a receive buffer of this many octets (the kernel takes 2304 at least).
-    ///
-    /// # Errors
-    /// As [`Monitor::start`].
     #[expect(clippy::unused_async, reason = "says that a runtime is needed")]
-    pub async fn start_with_buffer(
-        config: &Config,
-        receive_buffer: usize,
-    ) -> Result<(Self, watch::Receiver<Arc<View>>), NetlinkError> {
+    pub async fn start(config: &Config) -> Result<(Self, watch::Receiver<Arc<View>>), NetlinkError> {
+        let receive_buffer = config.agent.receive_buffer;
         let shared = Arc::new(Shared {
             requests: Mutex::new(Requests::open()?),
             ours: SharedOurs::default(),
@@ -127,6 +118,7 @@ impl Monitor {
             ignored: AtomicU64::new(0),
             overruns: AtomicU64::new(0),
             resyncs: AtomicU64::new(0),
+            listed: AtomicU64::new(0),
         });
         let events = Events::open(receive_buffer)?;
         let (peers, peers_seen) = watch::channel(BTreeSet::new());
@@ -185,6 +177,7 @@ impl Monitor {
             ignored: read(&self.shared.ignored),
             overruns: read(&self.shared.overruns),
             resyncs: read(&self.shared.resyncs),
+            listed: read(&self.shared.listed),
         }
     }
 
@@ -332,7 +325,9 @@ impl Watcher {
             Doubt::Table(table) => [INET, INET6].map(|family| ask::routes(family, table, None)).into(),
         };
         for question in questions {
-            for event in dump(&mut self.shared.requests(), "ip route show", question)? {
+            let listed = dump(&mut self.shared.requests(), "ip route show", question)?;
+            self.shared.listed.fetch_add(listed.len() as u64, Ordering::Relaxed);
+            for event in listed {
                 self.snapshot.apply(event);
             }
         }
@@ -343,7 +338,9 @@ impl Watcher {
         self.last_resync = Instant::now();
         self.resync_due = None;
         let first = self.shared.resyncs.fetch_add(1, Ordering::Relaxed) == 0;
-        self.snapshot = look(&mut self.shared.requests())?;
+        let listed;
+        (self.snapshot, listed) = look(&mut self.shared.requests())?;
+        self.shared.listed.fetch_add(listed, Ordering::Relaxed);
         if !first {
             self.shared.ours.lock().doubt();
         }
@@ -353,7 +350,7 @@ impl Watcher {
     fn publish(&mut self) {
         let peers = self.peers.borrow_and_update().clone();
         let config = self.config.borrow_and_update().clone();
-        let mut addresses = judge(&self.snapshot, &config.interfaces, &peers);
+        let mut addresses = judge(&self.snapshot, &config, &peers);
         if !config.agent.manage_routes {
             let mut requests = self.shared.requests();
             for local in addresses.iter_mut().filter(|local| local.usable()) {
@@ -399,12 +396,13 @@ fn check_source(requests: &mut Requests, local: &mut LocalAddress, peers: &BTree
     local.verdict = Err(Unusable::NoSourceRoute { leaves_by });
 }
 
-/// Looks at all there is.
-fn look(requests: &mut Requests) -> Result<Snapshot, NetlinkError> {
-    let mut snapshot = Snapshot::default();
+/// Looks at all there is, and counts it.
+fn look(requests: &mut Requests) -> Result<(Snapshot, u64), NetlinkError> {
+    let (mut snapshot, mut listed) = (Snapshot::default(), 0);
     let mut take = |snapshot: &mut Snapshot, what: &str, question| {
         for event in dump(requests, what, question)? {
             snapshot.apply(event);
+            listed += 1;
         }
         Ok(())
     };
@@ -418,7 +416,7 @@ fn look(requests: &mut Requests) -> Result<Snapshot, NetlinkError> {
             take(&mut snapshot, "ip route show", ask::routes(family, table, None))?;
         }
     }
-    Ok(snapshot)
+    Ok((snapshot, listed))
 }
 
 /// A dump in which a table or family that does not exist is empty.

@@ -171,7 +171,7 @@ mod tests {
 
     fn link(ifindex: u32, up: bool) -> Event {
         let name = format!("eth{ifindex}");
-        Event::Link(Link { ifindex, name, up, carrier: up, loopback: false, bridge_port: false })
+        Event::Link(Link { ifindex, name, up, carrier: up, ..Link::default() })
     }
 
     fn route(to: &str, prefix: u8, via: Option<&str>, ifindex: u32) -> Route {

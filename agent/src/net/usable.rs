@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{Address, DAD_FAILED, DEPRECATED, Link, Route, TEMPORARY, TENTATIVE};
 use super::snapshot::{Snapshot, covers};
 use super::wire;
-use crate::config::Interfaces;
+use crate::config::{Config, Role, Standing};
 
 /// Why an address carries no association. [`fmt::Display`] gives the sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,10 @@ pub enum Unusable {
     Held,
     /// The configuration keeps its interface out, or it is a port of a bridge.
     InterfaceDenied,
+    /// It is an interface as containers and virtual machines have them, and no default route leads out of it.
+    Container,
+    /// Its interface is a tunnel, whose packets leave by another one.
+    Tunnel,
     /// It is valid on its link only (fe80::/10, 169.254.0.0/16).
     LinkLocal,
     /// Its interface is administratively down.
@@ -52,6 +56,8 @@ impl fmt::Display for Unusable {
             Self::Loopback => "it is on the loopback interface",
             Self::Held => "held for associations that have lost it",
             Self::InterfaceDenied => "the configuration keeps its interface out",
+            Self::Container => "its interface is one for containers: it leads to no other network",
+            Self::Tunnel => "its interface is a tunnel: name it in [[interface]] to have it used",
             Self::LinkLocal => "it is valid on its link only",
             Self::LinkDown => "its interface is down",
             Self::NoCarrier => "its interface has no carrier",
@@ -87,6 +93,8 @@ pub struct LocalAddress {
     pub metric: u32,
     /// The routes of its family through its interface.
     pub routes: Arc<[Route]>,
+    /// What its interface is for.
+    pub standing: Standing,
 }
 
 impl LocalAddress {
@@ -104,7 +112,7 @@ impl LocalAddress {
 /// Judges every address. `peers`: without a default route, one of these has to be within reach.
 ///
 /// Source routes are not looked at here: see [`super::Monitor`].
-pub fn judge(snapshot: &Snapshot, interfaces: &Interfaces, peers: &BTreeSet<IpAddr>) -> Vec<LocalAddress> {
+pub fn judge(snapshot: &Snapshot, config: &Config, peers: &BTreeSet<IpAddr>) -> Vec<LocalAddress> {
     let mut judged = Vec::with_capacity(snapshot.addresses.len());
     let (mut shared_key, mut shared) = ((0, 0), Arc::<[Route]>::default());
     for address in snapshot.addresses.values() {
@@ -116,8 +124,12 @@ pub fn judge(snapshot: &Snapshot, interfaces: &Interfaces, peers: &BTreeSet<IpAd
         }
         let routes = Arc::clone(&shared);
         let best = best_route(&routes, peers);
-        let verdict =
-            verdict(address, link, interfaces).and_then(|()| best.map(|_| ()).ok_or(Unusable::NoRoute));
+        let standing = config.standing(&link.name, &link.kind);
+        let uplink = best.is_some_and(|route| route.prefix == 0);
+        let allowed = config.interfaces.admits(&link.name) && standing.role != Role::Never;
+        let verdict = verdict(address, link, allowed)
+            .and_then(|()| if standing.named { Ok(()) } else { fit_kind(link, uplink) })
+            .and_then(|()| best.map(|_| ()).ok_or(Unusable::NoRoute));
         judged.push(LocalAddress {
             address: address.address,
             prefix: address.prefix,
@@ -127,6 +139,7 @@ pub fn judge(snapshot: &Snapshot, interfaces: &Interfaces, peers: &BTreeSet<IpAd
             gateway: best.and_then(|route| route.gateway),
             metric: best.map_or(u32::MAX, |route| route.metric),
             routes,
+            standing,
         });
     }
     judged
@@ -140,7 +153,37 @@ fn best_route<'a>(routes: &'a [Route], peers: &BTreeSet<IpAddr>) -> Option<&'a R
     default.or_else(|| routes.iter().filter(to_peer).min_by_key(rank))
 }
 
-fn verdict(address: &Address, link: &Link, interfaces: &Interfaces) -> Result<(), Unusable> {
+/// Whether an interface of this kind leads to other networks. Names are not relied on: whoever makes containers names
+/// their interfaces as they like. A default route tells the uplink of a host that is itself a container or has its
+/// addresses on a bridge.
+fn fit_kind(link: &Link, uplink: bool) -> Result<(), Unusable> {
+    const TUNNELS: [&str; 14] = [
+        "tun",
+        "wireguard",
+        "ipip",
+        "sit",
+        "ip6tnl",
+        "gre",
+        "gretap",
+        "ip6gre",
+        "vti",
+        "vti6",
+        "xfrm",
+        "l2tp",
+        "ovpn",
+        "geneve",
+    ];
+    let container = match link.kind.as_str() {
+        "veth" => link.elsewhere,
+        kind => matches!(kind, "bridge" | "openvswitch" | "vxlan" | "nlmon" | "ifb"),
+    };
+    if TUNNELS.contains(&link.kind.as_str()) {
+        return Err(Unusable::Tunnel);
+    }
+    if container && !uplink { Err(Unusable::Container) } else { Ok(()) }
+}
+
+fn verdict(address: &Address, link: &Link, allowed: bool) -> Result<(), Unusable> {
     let link_local = match address.address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),
@@ -149,7 +192,7 @@ fn verdict(address: &Address, link: &Link, interfaces: &Interfaces) -> Result<()
     let reasons = [
         (link.loopback && address.ours, Unusable::Held),
         (link.loopback, Unusable::Loopback),
-        (link.bridge_port || !interfaces.admits(&link.name), Unusable::InterfaceDenied),
+        (link.bridge_port || !allowed, Unusable::InterfaceDenied),
         (link_local, Unusable::LinkLocal),
         (!link.up, Unusable::LinkDown),
         (!link.carrier, Unusable::NoCarrier),

@@ -49,6 +49,8 @@ fn routable(local: &LocalAddress) -> bool {
         Err(Unusable::Loopback
             | Unusable::Held
             | Unusable::InterfaceDenied
+            | Unusable::Container
+            | Unusable::Tunnel
             | Unusable::LinkLocal
             | Unusable::LinkDown
             | Unusable::Duplicate)
@@ -100,6 +102,7 @@ mod tests {
             gateway: None,
             metric: 0,
             routes: routes.into(),
+            standing: Default::default(),
         }
     }
 

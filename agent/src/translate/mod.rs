@@ -7,12 +7,14 @@
 mod element;
 mod netlink;
 mod rule;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
 pub use rule::{Pair, Rule};
+pub use watch::TableWatch;
 
 use netlink::Batch;
 
@@ -57,14 +59,21 @@ impl Translator {
         for rule in rules {
             *wanted.entry(rule).or_default() += 1;
         }
-        let mut script = String::from("add table inet roam\ndelete table inet roam\n");
-        script.push_str(TABLE);
-        for rule in wanted.keys() {
-            let (set, text) = element::text(rule);
-            script.push_str(&format!("add element inet roam {set} {{ {text} }}\n"));
-        }
-        run_nft(&script)?;
+        make_table(&wanted)?;
         Ok(Self { netlink: netlink::Socket::open()?, wanted })
+    }
+
+    /// Makes the table anew with all that is wanted in it, in one step: somebody has deleted it, or some of it.
+    ///
+    /// # Errors
+    /// See [`TranslateError`]; then nothing has changed.
+    pub fn restore(&mut self) -> Result<(), TranslateError> {
+        make_table(&self.wanted)
+    }
+
+    /// The number by which the kernel knows who changes the table's elements here.
+    pub fn port(&self) -> u32 {
+        self.netlink.port
     }
 
     /// The rules in force.
@@ -118,6 +127,17 @@ impl Translator {
 /// See [`TranslateError`].
 pub fn remove_leftovers() -> Result<(), TranslateError> {
     run_nft("add table inet roam\ndelete table inet roam\n")
+}
+
+/// Makes the table, in the place of one that is there.
+fn make_table(wanted: &BTreeMap<Rule, usize>) -> Result<(), TranslateError> {
+    let mut script = String::from("add table inet roam\ndelete table inet roam\n");
+    script.push_str(TABLE);
+    for rule in wanted.keys() {
+        let (set, text) = element::text(rule);
+        script.push_str(&format!("add element inet roam {set} {{ {text} }}\n"));
+    }
+    run_nft(&script)
 }
 
 fn run_nft(script: &str) -> Result<(), TranslateError> {

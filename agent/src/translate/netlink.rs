@@ -108,28 +108,32 @@ fn value(bytes: &mut Vec<u8>, kind: u16, data: &[u8]) {
 
 /// A netfilter netlink socket.
 #[derive(Debug)]
-pub(super) struct Socket(NetlinkSocket);
+pub(super) struct Socket {
+    socket: NetlinkSocket,
+    /// The number by which the kernel knows it.
+    pub(super) port: u32,
+}
 
 impl Socket {
     /// Opens one.
     pub(super) fn open() -> io::Result<Self> {
         let mut socket = NetlinkSocket::new(NETLINK_NETFILTER)?;
-        socket.bind_auto()?;
+        let port = socket.bind_auto()?.port_number();
         socket.connect(&SocketAddr::new(0, 0))?;
         // The kernel answers before the call that sends returns: an answer that is not there then was lost.
         socket.set_non_blocking(true)?;
-        Ok(Self(socket))
+        Ok(Self { socket, port })
     }
 
     /// Sends a batch and reads the kernel's word on it: on each change that it refuses, and on the last one.
     pub(super) fn commit(&mut self, batch: Batch) -> io::Result<()> {
         let (bytes, last) = batch.finish();
         // What is still there is of an earlier batch that was refused as a whole.
-        while self.0.recv_from_full().is_ok() {}
-        self.0.send(&bytes, 0)?;
+        while self.socket.recv_from_full().is_ok() {}
+        self.socket.send(&bytes, 0)?;
         let mut failure = None;
         loop {
-            let answer = match self.0.recv_from_full() {
+            let answer = match self.socket.recv_from_full() {
                 Ok((answer, _)) => answer,
                 // So many changes were refused that not all of that could be said.
                 Err(error) => return Err(failure.unwrap_or(error)),

@@ -52,6 +52,13 @@ pub(crate) fn uplink(name: &str) {
     ip(&format!("link set {name} up"));
 }
 
+/// A configuration with so small a receive buffer that it runs over.
+pub(crate) fn small_buffer() -> Config {
+    let mut config = Config::default();
+    config.agent.receive_buffer = 4096;
+    config
+}
+
 pub(crate) async fn start(config: &Config) -> (Monitor, watch::Receiver<Arc<View>>) {
     Monitor::start(config).await.unwrap()
 }

@@ -142,7 +142,7 @@ pub(crate) fn status() -> StatusReport {
             why: String::new(),
         }],
         problems: vec!["rp_filter is strict on u1; `sysctl -w net.ipv4.conf.u1.rp_filter=2`".into()],
-        network: NetworkReport { events: 120, ignored: 80, overruns: 0, resyncs: 1 },
+        network: NetworkReport { events: 120, ignored: 80, overruns: 0, resyncs: 1, changes: 4, listed: 3 },
         ..StatusReport::default()
     }
 }

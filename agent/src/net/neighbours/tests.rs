@@ -1,7 +1,7 @@
 use super::super::event::{Address, Event, Link, Route};
 use super::super::usable::judge;
 use super::*;
-use crate::config::Interfaces;
+use crate::config::Config;
 
 struct Host {
     snapshot: Snapshot,
@@ -15,7 +15,7 @@ impl Host {
         let peers = ["10.3.0.2", "fd00:3::2"].map(ip).into();
         let mut host = Self { snapshot: Snapshot::default(), peers, view: View::default() };
         let name = "eth0".to_owned();
-        let link = Link { ifindex: 2, name, up: true, carrier: true, loopback: false, bridge_port: false };
+        let link = Link { ifindex: 2, name, up: true, carrier: true, ..Link::default() };
         host.snapshot.apply(Event::Link(link));
         for (to, via) in [("0.0.0.0", "10.1.0.1"), ("::", "fe80::1")] {
             let (destination, gateway) = (ip(to), Some(ip(via)));
@@ -30,7 +30,7 @@ impl Host {
     fn address(&mut self, address: &str, flags: u32) -> Vec<IpAddr> {
         let (address, prefix) = (ip(address), if address.contains(':') { 64 } else { 24 });
         self.snapshot.apply(Event::Address(Address { ifindex: 2, address, prefix, flags, ours: false }));
-        let addresses = judge(&self.snapshot, &Interfaces::default(), &self.peers);
+        let addresses = judge(&self.snapshot, &Config::default(), &self.peers);
         let hops = first_hops(&self.view, &addresses, &self.snapshot, &self.peers);
         self.view = View { addresses, lost: 0 };
         hops.into_iter().map(|(_, hop)| hop).collect()

@@ -7,7 +7,7 @@ const CONFIGURED: &str = "eth0";
 
 struct Host {
     snapshot: Snapshot,
-    interfaces: Interfaces,
+    config: Config,
     peers: BTreeSet<IpAddr>,
 }
 
@@ -15,7 +15,7 @@ impl Host {
     /// An interface that is up, has carrier and default routes of both families.
     fn new() -> Self {
         let mut host =
-            Self { snapshot: Snapshot::default(), interfaces: Interfaces::default(), peers: BTreeSet::new() };
+            Self { snapshot: Snapshot::default(), config: Config::default(), peers: BTreeSet::new() };
         host.link(|_| {});
         host.route("0.0.0.0", 0, Some("10.0.0.1"), 0);
         host.route("::", 0, Some("fe80::1"), 1024);
@@ -24,8 +24,7 @@ impl Host {
 
     fn link(&mut self, change: impl Fn(&mut Link)) {
         let name = CONFIGURED.to_owned();
-        let mut link =
-            Link { ifindex: 2, name, up: true, carrier: true, loopback: false, bridge_port: false };
+        let mut link = Link { ifindex: 2, name, up: true, carrier: true, ..Link::default() };
         change(&mut link);
         self.snapshot.apply(Event::Link(link));
     }
@@ -41,9 +40,13 @@ impl Host {
         let address: IpAddr = address.parse().unwrap();
         let ours = false;
         self.snapshot.apply(Event::Address(Address { ifindex: 2, address, prefix: 24, flags, ours }));
-        let judged = judge(&self.snapshot, &self.interfaces, &self.peers);
+        let judged = judge(&self.snapshot, &self.config, &self.peers);
         judged.into_iter().find(|local| local.address == address).unwrap().verdict
     }
+}
+
+fn configured(text: &str) -> Config {
+    Config::parse(std::path::Path::new("agent.toml"), text).unwrap()
 }
 
 #[test]
@@ -105,8 +108,41 @@ fn the_default_route_of_the_lowest_metric_gives_the_gateway() {
     let mut host = Host::new();
     host.route("0.0.0.0", 0, Some("10.0.0.9"), 600);
     host.judge("10.0.0.2", 0).unwrap();
-    let judged = judge(&host.snapshot, &host.interfaces, &host.peers);
+    let judged = judge(&host.snapshot, &host.config, &host.peers);
     assert_eq!((judged[0].gateway, judged[0].metric), (Some("10.0.0.1".parse().unwrap()), 0));
+}
+
+#[test]
+fn interfaces_of_containers_are_no_paths_unless_a_default_route_or_the_configuration_says_so() {
+    for (kind, elsewhere) in [("veth", true), ("bridge", false)] {
+        let mut host = Host { snapshot: Snapshot::default(), ..Host::new() };
+        host.link(|link| (link.kind, link.elsewhere) = (kind.to_owned(), elsewhere));
+        host.peers.insert("10.0.0.7".parse().unwrap());
+        assert_eq!(host.judge("10.0.0.2", 0), Err(Unusable::Container), "{kind}");
+        host.route("10.0.0.0", 24, None, 0);
+        assert_eq!(host.judge("10.0.0.2", 0), Err(Unusable::Container), "{kind}");
+        host.config = configured("[[interface]]\nname = \"eth0\"");
+        assert_eq!(host.judge("10.0.0.2", 0), Ok(()), "{kind}");
+        host.config = Config::default();
+        host.route("0.0.0.0", 0, Some("10.0.0.1"), 0);
+        assert_eq!(host.judge("10.0.0.2", 0), Ok(()), "{kind}");
+    }
+}
+
+#[test]
+fn a_tunnel_is_a_path_only_if_the_configuration_says_so() {
+    let mut host = Host::new();
+    host.link(|link| link.kind = "wireguard".to_owned());
+    assert_eq!(host.judge("10.0.0.2", 0), Err(Unusable::Tunnel));
+    host.config = configured("[[interface]]\nkind = \"wireguard\"\nrole = \"backup\"");
+    assert_eq!(host.judge("10.0.0.2", 0), Ok(()));
+}
+
+#[test]
+fn an_interface_that_is_for_nothing_is_not_used() {
+    let mut host = Host::new();
+    host.config = configured("[[interface]]\nname = \"eth*\"\nrole = \"never\"");
+    assert_eq!(host.judge("10.0.0.2", 0), Err(Unusable::InterfaceDenied));
 }
 
 #[test]
@@ -118,7 +154,7 @@ fn a_held_address_is_told_from_the_hosts_own() {
     {
         let address: IpAddr = address.parse().unwrap();
         host.snapshot.apply(Event::Address(Address { ifindex: 2, address, prefix: 32, flags: 0, ours }));
-        let judged = judge(&host.snapshot, &host.interfaces, &host.peers);
+        let judged = judge(&host.snapshot, &host.config, &host.peers);
         let local = judged.iter().find(|local| local.address == address).unwrap();
         assert_eq!(local.verdict, Err(expected));
     }
