@@ -10,6 +10,7 @@ pub mod guest;
 pub mod link;
 pub mod measure;
 pub mod netns;
+pub mod network;
 pub mod package;
 pub mod process;
 pub mod registrar;

@@ -208,6 +208,11 @@ impl Network {
         &self.registrar
     }
 
+    /// The router between all.
+    pub const fn router(&self) -> &Namespace {
+        &self.router
+    }
+
     /// Brings addresses of one host up: link, address, default route. Gives when the last of them was usable,
     /// which for IPv6 is when duplicate address detection has ended. As in a real access network the link carries
     /// packets both ways before anybody gets an address there.

@@ -34,20 +34,36 @@ use anyhow::Result;
 
 use crate::clock::{self, Waited};
 use crate::result::{Agent, Course, Happening, Outcome, RunResult};
-use crate::scenario::kernel;
+use crate::scenario::{Story, kernel};
 
 pub(crate) use member::{Kind, Member, asap, members};
 pub(crate) use programs::Service;
-pub(crate) use stage::{Stage, address};
+pub use stage::Stage;
+pub(crate) use stage::{address, last_lines};
 pub(crate) use user::{USER, places};
 
 /// What plays a round, and says what was seen; and what distinguishes the round from others.
-pub(crate) type Round = (&'static str, fn(&mut Stage) -> Result<String>);
+pub(crate) type Round<Place> = (&'static str, fn(&mut Place) -> Result<String>);
 
-/// A scenario of registrars, or of sessions. What it shows is shown on a switched network, without agents and without
-/// handovers.
+/// Where the rounds of a scenario are played.
+pub trait Scenery: Sized {
+    /// Builds it. `tell`: what happens there is told aloud.
+    ///
+    /// # Errors
+    /// Not root, or the system's.
+    fn build(tell: bool) -> Result<Self>;
+
+    /// What happens there.
+    fn story(&self) -> &Story;
+
+    /// The last lines of what the programs said, since a round has failed.
+    fn print_logs(&self, why: &str);
+}
+
+/// A scenario whose rounds are played by functions: of registrars and of sessions, on a switched network, without
+/// handovers; of networks as they are, with them.
 #[derive(Debug)]
-pub struct Scenario {
+pub struct Scenario<Place: 'static = Stage> {
     /// Its name, as `run` takes it.
     pub name: &'static str,
     /// What it shows, in a sentence.
@@ -59,7 +75,7 @@ pub struct Scenario {
     /// Milliseconds matter: it is played where others disturb it least.
     pub measured: bool,
     /// Each on a stage of its own.
-    pub(crate) rounds: &'static [Round],
+    pub(crate) rounds: &'static [Round<Place>],
 }
 
 /// Longer than anything here takes on a slow emulated machine.
@@ -229,7 +245,7 @@ pub static ALL: [Scenario; 13] = [
 ///
 /// # Errors
 /// Interrupted.
-pub fn run(scenario: &Scenario, tell: bool) -> Result<Outcome> {
+pub fn run<Place: Scenery>(scenario: &Scenario<Place>, tell: bool) -> Result<Outcome> {
     let (mut seen, mut wrong, mut course) = (Vec::new(), Vec::new(), Course::default());
     for (label, play) in scenario.rounds {
         let titled = |what: String| if label.is_empty() { what } else { format!("{label}: {what}") };
@@ -239,10 +255,10 @@ pub fn run(scenario: &Scenario, tell: bool) -> Result<Outcome> {
         let mut attempts = 0;
         let played = loop {
             attempts += 1;
-            let played = Stage::new(tell).and_then(|mut stage| {
+            let played = Place::build(tell).and_then(|mut stage| {
                 let played = play(&mut stage);
                 stage.story().tell();
-                course = course_of(&stage);
+                course = course_of(stage.story());
                 if let Err(error) = &played
                     && error.downcast_ref() != Some(&Waited::Interrupted)
                 {
@@ -281,8 +297,8 @@ pub fn run(scenario: &Scenario, tell: bool) -> Result<Outcome> {
     Ok(Outcome { result, course })
 }
 
-fn course_of(stage: &Stage) -> Course {
-    let events = stage.story().events();
+fn course_of(story: &Story) -> Course {
+    let events = story.events();
     let zero = events.first().map_or(0, |event| event.at);
     let happenings = events.into_iter().map(|event| Happening {
         at_ms: clock::ms_between(zero, event.at),
@@ -295,7 +311,7 @@ fn course_of(stage: &Stage) -> Course {
 
 /// Each has a name of its own that begins so, a sentence, and rounds.
 #[cfg(test)]
-pub(crate) fn each_is_described(all: &[Scenario], prefix: &str) {
+pub(crate) fn each_is_described<Place>(all: &[Scenario<Place>], prefix: &str) {
     let names: std::collections::BTreeSet<_> = all.iter().map(|scenario| scenario.name).collect();
     assert_eq!(names.len(), all.len());
     for scenario in all {

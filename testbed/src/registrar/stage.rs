@@ -9,9 +9,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::Scenery;
 use crate::link::{Conditions, batch};
 use crate::netns::Namespace;
 use crate::process::Program;
+
 use crate::scenario::Story;
 
 /// The last lines of a log that are shown when a scenario has failed.
@@ -19,7 +21,7 @@ const LINES: usize = 60;
 
 /// The stage, until dropped.
 #[derive(Debug)]
-pub(crate) struct Stage {
+pub struct Stage {
     switch: Namespace,
     hosts: BTreeMap<u8, Namespace>,
     directory: tempfile::TempDir,
@@ -32,8 +34,8 @@ pub(crate) fn address(host: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, host).into()
 }
 
-impl Stage {
-    pub(crate) fn new(tell: bool) -> Result<Self> {
+impl Scenery for Stage {
+    fn build(tell: bool) -> Result<Self> {
         let switch = Namespace::create("switch").context("the switch")?;
         let lines = ["link add br0 type bridge", "link set br0 up", "link set lo up"].map(str::to_owned);
         batch(&switch, "ip", &lines).context("the switch")?;
@@ -42,10 +44,16 @@ impl Stage {
         Ok(Self { switch, hosts, directory, logs, story: Story::new(tell) })
     }
 
-    pub(crate) fn story(&self) -> &Story {
+    fn story(&self) -> &Story {
         &self.story
     }
 
+    fn print_logs(&self, why: &str) {
+        last_lines(&self.logs, why);
+    }
+}
+
+impl Stage {
     /// Where programs may have files.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
@@ -114,18 +122,18 @@ impl Stage {
         command.current_dir(self.directory()).env("NO_COLOR", "1");
         Ok(Program::start(self.host(host)?, name, &log, command)?)
     }
+}
 
-    /// The last lines of what the programs said.
-    pub(crate) fn print_logs(&self, why: &str) {
-        println!("  failed: {why}");
-        for log in &self.logs {
-            let text = fs::read(log).unwrap_or_default();
-            let text = String::from_utf8_lossy(&text);
-            let lines: Vec<_> = text.lines().collect();
-            println!("  --- {}", log.file_name().unwrap_or_default().to_string_lossy());
-            for line in &lines[lines.len().saturating_sub(LINES)..] {
-                println!("  {line}");
-            }
+/// Tells why a round has failed, and the last lines of these logs.
+pub(crate) fn last_lines(logs: &[PathBuf], why: &str) {
+    println!("  failed: {why}");
+    for log in logs {
+        let text = fs::read(log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<_> = text.lines().collect();
+        println!("  --- {}", log.file_name().unwrap_or_default().to_string_lossy());
+        for line in &lines[lines.len().saturating_sub(LINES)..] {
+            println!("  {line}");
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::topology::{Host, Place};
 pub(crate) use agents::beside;
 pub use play::{Play, play, plays};
 pub use run::{Options, kernel, run};
-pub(crate) use story::Story;
+pub use story::Story;
 pub use table::{MAIN_SIX, all, find};
 
 /// How a program binds its socket.

@@ -1,10 +1,10 @@
-//! Whatever can be played by its name: handovers, and scenarios of registrars and of sessions.
+//! Whatever can be played by its name: handovers, and scenarios of registrars, of sessions and of networks as they are.
 
 use anyhow::Result;
 
 use super::{Options, Scenario, Stack, real, table, usrsctp};
 use crate::result::Outcome;
-use crate::{registrar, session};
+use crate::{network, registrar, session};
 
 /// Something that `run` and `check` play.
 #[derive(Debug, Clone)]
@@ -13,12 +13,15 @@ pub enum Play {
     Handover(Box<Scenario>),
     /// Registrars, their elements and users, and what these do with one another.
     Registrars(&'static registrar::Scenario),
+    /// Networks as they are, and what the agent makes of them.
+    Networks(&'static registrar::Scenario<network::Stage>),
 }
 
 /// All of them.
 pub fn plays() -> Vec<Play> {
     let handovers = table::all().into_iter().map(|scenario| Play::Handover(Box::new(scenario)));
-    handovers.chain(registrar::ALL.iter().chain(&session::ALL).map(Play::Registrars)).collect()
+    let registrars = registrar::ALL.iter().chain(&session::ALL).map(Play::Registrars);
+    handovers.chain(registrars).chain(network::ALL.iter().map(Play::Networks)).collect()
 }
 
 /// The one of this name.
@@ -32,6 +35,7 @@ impl Play {
         match self {
             Self::Handover(scenario) => &scenario.name,
             Self::Registrars(scenario) => scenario.name,
+            Self::Networks(scenario) => scenario.name,
         }
     }
 
@@ -40,6 +44,7 @@ impl Play {
         match self {
             Self::Handover(scenario) => &scenario.shows,
             Self::Registrars(scenario) => scenario.shows,
+            Self::Networks(scenario) => scenario.shows,
         }
     }
 
@@ -48,6 +53,7 @@ impl Play {
         match self {
             Self::Handover(scenario) => scenario.quick,
             Self::Registrars(scenario) => scenario.quick,
+            Self::Networks(scenario) => scenario.quick,
         }
     }
 
@@ -56,6 +62,7 @@ impl Play {
         match self {
             Self::Handover(_) => true,
             Self::Registrars(scenario) => scenario.measured,
+            Self::Networks(scenario) => scenario.measured,
         }
     }
 
@@ -69,6 +76,7 @@ impl Play {
         match self {
             Self::Handover(scenario) => real::needed(&scenario.name),
             Self::Registrars(scenario) => scenario.needed,
+            Self::Networks(scenario) => scenario.needed,
         }
     }
 
@@ -92,6 +100,7 @@ impl Play {
         match self {
             Self::Handover(scenario) => super::run(scenario, options),
             Self::Registrars(scenario) => registrar::run(scenario, options.tell),
+            Self::Networks(scenario) => registrar::run(scenario, options.tell),
         }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Event {
 
 /// The events of one round. Clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct Story {
+pub struct Story {
     begin: Nanos,
     aloud: bool,
     inner: Arc<Mutex<Inner>>,

@@ -1,0 +1,34 @@
+//! IPv4 and IPv6 by turns.
+
+use anyhow::Result;
+
+use super::Stage;
+use super::stage::gap;
+use crate::clock;
+use crate::topology::{A1, Host};
+
+pub(super) fn both_known(stage: &mut Stage) -> Result<String> {
+    stage.network.up(Host::A, &[A1])?;
+    stage.ip(["addr add fd00:1::2/64 dev a1 nodad", "route add default via fd00:1::1 dev a1"])?;
+    let b = stage.network.host(Host::B);
+    stage.shell(b, "ip addr add fd00:3::2/64 dev b1 nodad && ip -6 route add default via fd00:3::1")?;
+    stage.start_daemon("", "")?;
+    let (own, peer) =
+        (["fd00:1::2".parse()?, "10.1.0.2".parse()?], ["fd00:3::2".parse()?, "10.3.0.2".parse()?]);
+    stage.talk_between(&own, &peer)?;
+    stage.note("IPv6 goes");
+    let from = clock::now();
+    stage.ip(["addr del fd00:1::2/64 dev a1"])?;
+    stage.until_at(&["10.1.0.2"])?;
+    stage.until_flows()?;
+    stage.note("IPv6 comes, and IPv4 goes");
+    stage.ip(["addr add fd00:1::3/64 dev a1 nodad", "route replace default via fd00:1::1 dev a1"])?;
+    stage.until("IPv6 in the association", |stage| {
+        stage.association()?.local.iter().any(std::net::IpAddr::is_ipv6).then_some(())
+    })?;
+    stage.ip(["addr del 10.1.0.2/24 dev a1"])?;
+    stage.until_at(&["fd00:1::3"])?;
+    stage.until_flows()?;
+    let record = stage.finish()?;
+    Ok(format!("from IPv6 to IPv4 and back; the longest pause was {:.0} ms", gap(&record, from)))
+}

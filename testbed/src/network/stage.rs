@@ -1,0 +1,391 @@
+//! Where a scenario of networks is played: two mobile hosts, a router and the registrar's host; the agent at A, and a
+//! client there that has an association with the server at B.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+use roam_agent::control::protocol::{Reply, Request};
+use roam_agent::control::{AddressReport, AssociationReport, AssociationState, Client, StatusReport};
+use sctp_sys::Family;
+
+use crate::capture::{self, Capture};
+use crate::clock::{self, Nanos, Waited, ms_between};
+use crate::link::{Conditions, batch};
+use crate::netns::Namespace;
+use crate::process::Program;
+use crate::registrar::{Scenery, last_lines};
+use crate::scenario::{Story, beside};
+use crate::topology::{A1, B1, Host, Network};
+use crate::traffic::{AssociationRecord, ClientRecord, Progress};
+
+/// Longer than anything here takes on a slow emulated machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The ports of server and client.
+pub(super) const SERVER_PORT: u16 = 7000;
+pub(super) const CLIENT_PORT: u16 = 7001;
+/// Milliseconds from message to message.
+const INTERVAL: u64 = 20;
+
+/// The stage, until dropped.
+#[derive(Debug)]
+pub struct Stage {
+    pub(super) network: Network,
+    directory: tempfile::TempDir,
+    logs: Vec<PathBuf>,
+    story: Story,
+    _capture: Capture,
+    daemon: Option<Program>,
+    client: Option<Program>,
+    server: Option<Program>,
+    others: Vec<Program>,
+}
+
+impl Scenery for Stage {
+    fn build(tell: bool) -> Result<Self> {
+        let conditions = Conditions { rtt_ms: 20.0, ..Conditions::default() };
+        let network = Network::build(Family::V4, &conditions).context("building the network")?;
+        let story = Story::new(tell);
+        let capture = Capture::start(&network, &story).context("watching the wire")?;
+        for host in Host::ALL {
+            network.host(host).enter(|| {
+                ["addip_enable", "auth_enable"]
+                    .iter()
+                    .try_for_each(|name| fs::write(format!("/proc/sys/net/sctp/{name}"), "1"))
+            })?;
+        }
+        network.up(Host::B, &[B1])?;
+        let directory = tempfile::Builder::new().prefix("roam-testbed-").tempdir()?;
+        Ok(Self {
+            network,
+            directory,
+            logs: Vec::new(),
+            story,
+            _capture: capture,
+            daemon: None,
+            client: None,
+            server: None,
+            others: Vec::new(),
+        })
+    }
+
+    fn story(&self) -> &Story {
+        &self.story
+    }
+
+    fn print_logs(&self, why: &str) {
+        if let Some(reports) = self.associations() {
+            for it in reports {
+                println!("  association {} local {:?} peer {:?} {}", it.state, it.local, it.peer, it.why);
+            }
+        }
+        for it in self.addresses().into_iter().flatten() {
+            println!("  address {} {} usable {}: {}", it.address, it.interface, it.usable, it.why);
+        }
+        last_lines(&self.logs, why);
+    }
+}
+
+impl Stage {
+    /// Notes what happens.
+    pub(super) fn note(&self, what: impl Into<String>) {
+        self.story.note("-", "testbed", what.into());
+        self.story.tell();
+    }
+
+    /// Runs lines of `ip` at host A.
+    pub(super) fn ip<Line: AsRef<str>>(&self, lines: impl IntoIterator<Item = Line>) -> Result<()> {
+        ip_at(self.network.host(Host::A), lines)
+    }
+
+    /// Runs lines of `ip` at the router.
+    pub(super) fn router<Line: AsRef<str>>(&self, lines: impl IntoIterator<Item = Line>) -> Result<()> {
+        ip_at(self.network.router(), lines)
+    }
+
+    /// Runs a shell command in a namespace; it has to succeed. Gives its output.
+    pub(super) fn shell(&self, at: &Namespace, line: &str) -> Result<String> {
+        let output = at.enter(|| Command::new("sh").args(["-c", line]).output())?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(
+            output.status.success(),
+            "`{line}`: {said}{}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(said)
+    }
+
+    /// Starts the agent at A with these lines of `[agent]`, and tables beside it. It answers then.
+    pub(super) fn start_daemon(&mut self, agent: &str, tables: &str) -> Result<()> {
+        let file = self.directory.path().join("roamd.toml");
+        let runtime = self.runtime();
+        fs::write(
+            &file,
+            format!("[agent]\nruntime_dir = {:?}\n{agent}\n{tables}\n", runtime.display().to_string()),
+        )?;
+        let mut command = Command::new(beside("roamd")?);
+        command.arg("--config").arg(&file);
+        let program = self.start(Host::A, "roamd", &mut command)?;
+        self.daemon = Some(program);
+        self.until("the start of roamd", |stage| stage.status().map(|_| ()))?;
+        capture::follow(runtime, Host::A, &self.story);
+        Ok(())
+    }
+
+    fn runtime(&self) -> PathBuf {
+        self.path("roamd")
+    }
+
+    /// A file or directory of the round.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// From now on the router swallows what comes or goes by these interfaces of its, and by no other.
+    pub(super) fn swallow(&self, interfaces: &[&str]) -> Result<()> {
+        let mut line = "nft 'add table inet hole; delete table inet hole; add table inet hole; \
+                        add chain inet hole forward { type filter hook forward priority 0; }"
+            .to_owned();
+        for interface in interfaces {
+            line += &format!("; add rule inet hole forward iifname {interface} drop");
+            line += &format!("; add rule inet hole forward oifname {interface} drop");
+        }
+        self.shell(self.network.router(), &(line + "'")).map(|_| ())
+    }
+
+    /// The agent's process.
+    pub(super) fn daemon(&mut self) -> Result<&mut Program> {
+        self.daemon.as_mut().context("no agent runs")
+    }
+
+    /// Starts a program at a mobile host.
+    pub(super) fn start(&mut self, host: Host, name: &str, command: &mut Command) -> Result<Program> {
+        let log = self.directory.path().join(format!("{name}.log"));
+        if !self.logs.contains(&log) {
+            self.logs.push(log.clone());
+        }
+        command.current_dir(self.directory.path()).env("NO_COLOR", "1");
+        Ok(Program::start(self.network.host(host), name, &log, command)?)
+    }
+
+    /// Starts a program at the registrar's host, until the end of the round.
+    pub(super) fn start_at_registrar(&mut self, name: &str, command: &mut Command) -> Result<()> {
+        let log = self.directory.path().join(format!("{name}.log"));
+        self.logs.push(log.clone());
+        command.current_dir(self.directory.path()).env("NO_COLOR", "1");
+        self.others.push(Program::start(self.network.registrar(), name, &log, command)?);
+        Ok(())
+    }
+
+    /// Starts server and client; the association is up, and the agent looks after it, if there is one.
+    pub(super) fn talk(&mut self) -> Result<()> {
+        self.talk_between(&[A1.address(Family::V4)], &[B1.address(Family::V4)])
+    }
+
+    /// As [`talk`](Self::talk), with sockets bound to these addresses.
+    pub(super) fn talk_between(&mut self, local: &[IpAddr], peer: &[IpAddr]) -> Result<()> {
+        let own = std::env::current_exe()?;
+        let list = |all: &[IpAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let mut command = Command::new(&own);
+        command.args(["traffic", "server", "--local", &list(peer), "--port", &SERVER_PORT.to_string()]);
+        self.server = Some(self.start(Host::B, "server", &mut command)?);
+        self.until("a listening server", |stage| {
+            let endpoints =
+                stage.network.host(Host::B).enter(sctp_sys::diag::snapshot_by_sock_diag).ok()?.endpoints;
+            endpoints.iter().any(|it| it.listening && it.local_port == SERVER_PORT).then_some(())
+        })?;
+        let mut command = Command::new(&own);
+        command.args(["traffic", "client", "--local", &list(local), "--port", &CLIENT_PORT.to_string()]);
+        command.args(["--peer", &peer[0].to_string(), "--peer-port", &SERVER_PORT.to_string()]);
+        command.args(["--interval", &INTERVAL.to_string(), "--patience", "20"]);
+        command.arg("--json").arg(self.directory.path().join("client.json"));
+        self.client = Some(self.start(Host::A, "client", &mut command)?);
+        if self.daemon.is_some() {
+            self.until_settled()?;
+        }
+        self.until_flows()?;
+        self.note("the association is up");
+        Ok(())
+    }
+
+    /// Waits until the agent has nothing left to do for the association.
+    pub(super) fn until_settled(&mut self) -> Result<AssociationReport> {
+        self.until("a settled association", |stage| {
+            stage.association().filter(|it| it.state == AssociationState::Settled)
+        })
+    }
+
+    /// Waits until a message that is sent from now on has come back.
+    pub(super) fn until_flows(&mut self) -> Result<()> {
+        let since = clock::now();
+        self.until("a message to come back", |stage| (stage.progress()?.reached > since).then_some(()))
+    }
+
+    /// Waits until nothing is under way for the association.
+    pub(super) fn until_settled_or_stranded(&mut self) -> Result<()> {
+        self.until("an association that is at rest", |stage| {
+            let state = stage.association()?.state;
+            matches!(state, AssociationState::Settled | AssociationState::Stranded).then_some(())
+        })
+    }
+
+    /// Waits until the association has exactly these own addresses and is settled.
+    pub(super) fn until_at(&mut self, wanted: &[&str]) -> Result<()> {
+        let wanted: std::collections::BTreeSet<IpAddr> =
+            wanted.iter().map(|one| one.parse()).collect::<Result<_, _>>()?;
+        self.until(&format!("the association to be at {wanted:?}"), |stage| {
+            let it = stage.association()?;
+            let local: std::collections::BTreeSet<IpAddr> = it.local.iter().copied().collect();
+            (local == wanted && it.state == AssociationState::Settled).then_some(())
+        })
+    }
+
+    /// Waits until the agent says of an address what fits.
+    pub(super) fn until_address(
+        &mut self,
+        address: &str,
+        what: &str,
+        fits: impl Fn(&AddressReport) -> bool,
+    ) -> Result<()> {
+        let wanted: IpAddr = address.parse()?;
+        self.until(&format!("{address} to be {what}"), |stage| {
+            stage.addresses()?.iter().any(|it| it.address == wanted && fits(it)).then_some(())
+        })
+    }
+
+    /// Waits until an address is usable.
+    pub(super) fn until_usable(&mut self, address: &str) -> Result<()> {
+        self.until_address(address, "usable", |it| it.usable)
+    }
+
+    /// Waits until an address is not usable, and the sentence that says why has these words.
+    pub(super) fn until_unusable(&mut self, address: &str, why: &str) -> Result<()> {
+        self.until_address(address, &format!("unusable: {why}"), |it| !it.usable && it.why.contains(why))
+    }
+
+    /// Looks again and again until `condition` gives something.
+    pub(super) fn until<T>(
+        &mut self,
+        what: &str,
+        mut condition: impl FnMut(&Self) -> Option<T>,
+    ) -> Result<T> {
+        let found = clock::until(what, PATIENCE, || {
+            if let Err(error) = self.check() {
+                return Some(Err(error));
+            }
+            let found = condition(self);
+            if found.is_none() {
+                // Interrupted: the wait itself sees that, too.
+                let _ = clock::pass(Duration::from_millis(10));
+            }
+            found.map(Ok)
+        });
+        self.story.tell();
+        found?
+    }
+
+    /// Whether all programs still run, and the association lives.
+    fn check(&mut self) -> Result<()> {
+        for program in [&mut self.daemon, &mut self.server, &mut self.client].into_iter().flatten() {
+            if let Some(status) = program.ended() {
+                bail!("{} ended by itself: {status}", program.name());
+            }
+        }
+        if self.progress().is_some_and(|progress| progress.lost > 0) {
+            bail!("the association is lost");
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let output = self.client.as_ref()?.output();
+        output.lines().rev().find_map(|line| serde_json::from_str(line).ok())
+    }
+
+    fn ask(&self, request: Request) -> Option<Reply> {
+        Client::connect(&self.runtime()).ok()?.ask(request).ok()
+    }
+
+    /// What the agent says of itself.
+    pub(super) fn status(&self) -> Option<StatusReport> {
+        match self.ask(Request::Status)? {
+            Reply::Status(report) => Some(*report),
+            _ => None,
+        }
+    }
+
+    /// What the agent says of the host's addresses.
+    pub(super) fn addresses(&self) -> Option<Vec<AddressReport>> {
+        match self.ask(Request::Addresses)? {
+            Reply::Addresses(reports) => Some(reports),
+            _ => None,
+        }
+    }
+
+    fn associations(&self) -> Option<Vec<AssociationReport>> {
+        match self.ask(Request::Associations)? {
+            Reply::Associations(reports) => Some(reports),
+            _ => None,
+        }
+    }
+
+    /// What the agent says of the client's association.
+    pub(super) fn association(&self) -> Option<AssociationReport> {
+        self.associations()?.into_iter().find(|it| it.local_port == CLIENT_PORT)
+    }
+
+    /// What of this kind ("wire", "agent") host A has been seen to do or heard to say since then.
+    pub(super) fn told(&self, kind: &str, since: Nanos) -> Vec<String> {
+        let events = self.story.events().into_iter();
+        events.filter(|it| it.at >= since && it.kind == kind && it.host == "A").map(|it| it.what).collect()
+    }
+
+    /// The ASCONFs that A has sent since then.
+    pub(super) fn asconfs(&self, since: Nanos) -> Vec<String> {
+        self.told("wire", since).into_iter().filter(|what| what.starts_with("ASCONF ")).collect()
+    }
+
+    /// Has the client end; all that it sent has come back, once and in order.
+    pub(super) fn finish(&mut self) -> Result<AssociationRecord> {
+        let mut client = self.client.take().context("no client runs")?;
+        client.signal(Signal::SIGTERM);
+        let status = match client.wait(PATIENCE) {
+            Err(Waited::TooLong { .. }) => bail!("the client does not come to its end"),
+            other => other?,
+        };
+        ensure!(status.success(), "the client ended with {status}: {}", client.output());
+        let json =
+            fs::read(self.directory.path().join("client.json")).context("the client left no account")?;
+        let mut record: ClientRecord = serde_json::from_slice(&json)?;
+        let record = record.associations.pop().context("the client had no association")?;
+        let AssociationRecord { lost, out_of_order, duplicates, foreign, .. } = record;
+        if lost || !record.complete() || out_of_order + duplicates + foreign > 0 {
+            bail!(
+                "{} of {} messages came back, {out_of_order} out of order, {duplicates} twice, {foreign} wrongly; \
+                 lost: {lost}",
+                record.echoes(),
+                record.sent.len()
+            );
+        }
+        if let Some(mut server) = self.server.take() {
+            server.stop(Duration::from_secs(5));
+        }
+        Ok(record)
+    }
+}
+
+/// The longest time without an echo after `from`, in milliseconds.
+pub(super) fn gap(record: &AssociationRecord, from: Nanos) -> f64 {
+    let arrivals: Vec<Nanos> = record.echoed.iter().flatten().copied().collect();
+    let pairs = arrivals.windows(2).filter(|pair| pair[1] > from);
+    pairs.map(|pair| ms_between(pair[0].max(from), pair[1])).fold(0.0, f64::max)
+}
+
+fn ip_at<Line: AsRef<str>>(at: &Namespace, lines: impl IntoIterator<Item = Line>) -> Result<()> {
+    let lines: Vec<String> = lines.into_iter().map(|line| line.as_ref().to_owned()).collect();
+    batch(at, "ip", &lines).with_context(|| lines.first().cloned().unwrap_or_default())
+}
