@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::config::{Agent, Role, Standby, Standing};
-use crate::net::{LocalAddress, View};
+use crate::net::{LocalAddress, Unusable, View};
 
 /// For one loss.
 const PENALTY: f64 = 1000.0;
@@ -34,6 +34,8 @@ pub struct Offer {
     pub warm: BTreeSet<IpAddr>,
     /// Backups that are to be in associations only while the preferred one is among them.
     pub cold: BTreeSet<IpAddr>,
+    /// Addresses that are not usable because their link is dead.
+    pub dead: BTreeSet<IpAddr>,
 }
 
 /// What is known of an address that is, or was, usable.
@@ -151,7 +153,10 @@ impl Preference {
             });
             of.map(|(_, local)| local.address).collect()
         };
+        let dead =
+            |local: &&LocalAddress| matches!(local.verdict, Err(Unusable::LinkDown | Unusable::NoCarrier));
         Offer {
+            dead: view.addresses.iter().filter(dead).map(|local| local.address).collect(),
             warm: backups(Standby::Warm),
             cold: backups(Standby::Cold),
             usable: ranked.iter().map(|(_, local)| local.address).collect(),

@@ -121,9 +121,10 @@ impl Daemon {
         self.offer.usable.clone()
     }
 
-    /// Which of them are backups.
-    fn backups(&self) -> Input {
-        Input::Backups { warm: self.offer.warm.clone(), cold: self.offer.cold.clone() }
+    /// What else there is to know of the addresses.
+    fn about(&self) -> Input {
+        let Offer { warm, cold, dead, .. } = self.offer.clone();
+        Input::About { warm, cold, dead }
     }
 
     /// Looks which addresses associations are to be at. Returns whether that has changed.

@@ -27,7 +27,7 @@ impl Daemon {
             managed.offered.clone_from(&offered);
             managed.kept_out = kept_out;
         }
-        self.tell(key, self.backups());
+        self.tell(key, self.about());
         self.tell(key, Input::Usable(offered));
     }
 

@@ -154,10 +154,18 @@ impl Planner {
                         continue;
                     }
                     done = false;
-                    if self.preferred.is_none_or(|preferred| !alive.contains(&preferred)) {
+                    // What the kernel sends from an address whose link is dead goes nowhere, an ASCONF that asks for
+                    // another primary path too; from its deletion on it sends from another. An association that was
+                    // stranded a moment ago has not been sending from it.
+                    let silent = self.dead.contains(&address)
+                        && self.held.is_empty()
+                        && self.identity.binding == Binding::Explicit;
+                    if silent {
+                        self.preferred = self.preferred.filter(|preferred| alive.contains(preferred));
+                    } else if self.preferred.is_none_or(|preferred| !alive.contains(&preferred)) {
                         self.prefer(alive[0], "the address that the peer may be sending to is gone");
                     }
-                    let due = since + self.tuning.grace;
+                    let due = if silent { now } else { since + self.tuning.grace };
                     if due > now {
                         self.wake_at(due);
                     } else {

@@ -23,6 +23,8 @@ pub struct Planner {
     /// Usable addresses that are in the association beside the preferred one, and those that are not.
     pub(super) warm: BTreeSet<IpAddr>,
     pub(super) cold: BTreeSet<IpAddr>,
+    /// Addresses whose link is dead.
+    pub(super) dead: BTreeSet<IpAddr>,
     pub(super) facts: Facts,
     pub(super) own: OwnAddresses,
     pub(super) rendezvous: Rendezvous,
@@ -95,6 +97,7 @@ impl Planner {
             usable: Vec::new(),
             warm: BTreeSet::new(),
             cold: BTreeSet::new(),
+            dead: BTreeSet::new(),
             own,
             facts,
             rendezvous: Rendezvous::default(),
@@ -141,8 +144,8 @@ impl Planner {
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
             Input::Usable(usable) => self.take_usable(now, usable),
-            Input::Backups { warm, cold } => {
-                (self.warm, self.cold) = (warm, cold);
+            Input::About { warm, cold, dead } => {
+                (self.warm, self.cold, self.dead) = (warm, cold, dead);
                 return;
             }
             Input::Facts(facts) => self.take_facts(now, facts),

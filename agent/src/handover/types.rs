@@ -89,13 +89,15 @@ pub enum Change {
 pub enum Input {
     /// The host's usable addresses, the preferred first.
     Usable(Vec<IpAddr>),
-    /// Which of the usable addresses are backups. Nothing follows from that before the next
+    /// More about the host's addresses than which are usable. Nothing follows from that before the next
     /// [`Usable`](Self::Usable).
-    Backups {
-        /// To be in the association beside the preferred one.
+    About {
+        /// Backups that are to be in the association beside the preferred one.
         warm: BTreeSet<IpAddr>,
-        /// To be in the association only while it is the preferred one.
+        /// Backups that are to be in the association only while one of them is the preferred one.
         cold: BTreeSet<IpAddr>,
+        /// Not usable, since their link is dead: nothing is sent from them, and no renewal brings them back.
+        dead: BTreeSet<IpAddr>,
     },
     /// The kernel's lists, read again.
     Facts(Facts),

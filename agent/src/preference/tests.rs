@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::Config;
-use crate::net::Unusable;
 
 const A: &str = "10.1.0.2";
 const B: &str = "10.2.0.2";

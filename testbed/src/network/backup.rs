@@ -19,17 +19,17 @@ pub(super) fn warm(stage: &mut Stage) -> Result<String> {
     stage.start_daemon("return_after = \"1s\"", "[[interface]]\nname = \"a2\"\nrole = \"backup\"")?;
     stage.talk()?;
     stage.until_at(&["10.1.0.2", "10.2.0.2"])?;
-    let quiet = carried(stage, "data")?;
+    let quiet = carried(stage, "with_data")?;
     stage.note("the primary link is taken down");
     let from = clock::now();
     stage.ip(["link set a1 down"])?;
     stage.until_flows()?;
-    ensure!(carried(stage, "data")? > 0, "nothing went by the backup");
+    ensure!(carried(stage, "with_data")? > 0, "nothing went by the backup");
     stage.note("the primary link is there again");
     stage.ip(PRIMARY_BACK)?;
     stage.until_at(&["10.1.0.2", "10.2.0.2"])?;
     stage.until_flows()?;
-    let after = carried(stage, "data")?;
+    let after = carried(stage, "with_data")?;
     ensure!(quiet == 0 && after == 0, "{quiet} and {after} packets with data went by the backup");
     let heard = stage.told("wire", 0).len();
     let record = stage.finish()?;
@@ -47,7 +47,7 @@ pub(super) fn cold(stage: &mut Stage) -> Result<String> {
         "[[interface]]\nname = \"a2\"\nrole = \"backup\"\nstandby = \"cold\"",
     )?;
     stage.talk()?;
-    let quiet = carried(stage, "all")?;
+    let quiet = carried(stage, "in_all")?;
     stage.until_at(&["10.1.0.2"])?;
     let from = clock::now();
     stage.ip(["link set a1 down"])?;
@@ -57,7 +57,7 @@ pub(super) fn cold(stage: &mut Stage) -> Result<String> {
     stage.ip(PRIMARY_BACK)?;
     stage.until_at(&["10.1.0.2"])?;
     stage.until_flows()?;
-    let after = carried(stage, "all")?;
+    let after = carried(stage, "in_all")?;
     ensure!(quiet == 0 && after == 0, "{quiet} and {after} packets went by the cold backup");
     let record = stage.finish()?;
     Ok(format!(
@@ -72,7 +72,7 @@ pub(super) fn never(stage: &mut Stage) -> Result<String> {
     stage.talk()?;
     stage.until_unusable("10.2.0.2", "keeps its interface out")?;
     stage.ip(["link set a1 down"])?;
-    let sent = carried(stage, "all")?;
+    let sent = carried(stage, "in_all")?;
     ensure!(sent == 0, "{sent} packets went by a link that is for nothing");
     stage.ip(PRIMARY_BACK)?;
     stage.until_flows()?;
@@ -87,20 +87,21 @@ fn carried(stage: &mut Stage, what: &str) -> Result<u64> {
         add table inet counted\n\
         delete table inet counted\n\
         table inet counted {\n\
-          counter data { }\n\
-          counter all { }\n\
+          counter packets_with_data { }\n\
+          counter packets_in_all { }\n\
           chain forward {\n\
             type filter hook forward priority 0;\n\
-            iifname ra2 meta l4proto sctp counter name all\n\
-            oifname ra2 meta l4proto sctp counter name all\n\
-            iifname ra2 sctp chunk data exists counter name data\n\
-            oifname ra2 sctp chunk data exists counter name data\n\
+            iifname ra2 meta l4proto sctp counter name packets_in_all\n\
+            oifname ra2 meta l4proto sctp counter name packets_in_all\n\
+            iifname ra2 sctp chunk data exists counter name packets_with_data\n\
+            oifname ra2 sctp chunk data exists counter name packets_with_data\n\
           }\n\
         }\nEND";
     stage.until_settled_or_stranded()?;
     stage.shell(stage.network.router(), METER)?;
     clock::pass(COUNTED)?;
-    let listed = stage.shell(stage.network.router(), &format!("nft list counter inet counted {what}"))?;
+    let listed =
+        stage.shell(stage.network.router(), &format!("nft list counter inet counted packets_{what}"))?;
     let number =
         listed.split("packets ").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse().ok());
     number.with_context(|| format!("no counter in {listed}"))

@@ -12,6 +12,10 @@ pub(super) fn both_known(stage: &mut Stage) -> Result<String> {
     stage.ip(["addr add fd00:1::2/64 dev a1 nodad", "route add default via fd00:1::1 dev a1"])?;
     let b = stage.network.host(Host::B);
     stage.shell(b, "ip addr add fd00:3::2/64 dev b1 nodad && ip -6 route add default via fd00:3::1")?;
+    // Else the kernel tells a peer at a global address, as an IPv6 one is, of no private one.
+    for host in Host::ALL {
+        stage.shell(stage.network.host(host), "sysctl -qw net.sctp.addr_scope_policy=0")?;
+    }
     stage.start_daemon("", "")?;
     let (own, peer) =
         (["fd00:1::2".parse()?, "10.1.0.2".parse()?], ["fd00:3::2".parse()?, "10.3.0.2".parse()?]);

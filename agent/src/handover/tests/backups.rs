@@ -4,7 +4,7 @@ use super::*;
 
 fn backups(host: &mut Host, warm: &[IpAddr], cold: &[IpAddr]) {
     let set = |list: &[IpAddr]| list.iter().copied().collect();
-    host.tell(Input::Backups { warm: set(warm), cold: set(cold) });
+    host.tell(Input::About { warm: set(warm), cold: set(cold), dead: BTreeSet::new() });
 }
 
 #[test]

@@ -56,6 +56,23 @@ fn a_vanished_address_gets_a_grace_while_another_works() {
 }
 
 #[test]
+fn an_address_whose_link_is_dead_is_deleted_at_once_while_another_works() {
+    let mut host = Host::at(&[old(), new()], Binding::Explicit);
+    let dead = BTreeSet::from([old()]);
+    host.tell(Input::About { warm: BTreeSet::new(), cold: BTreeSet::new(), dead });
+    host.usable(&[new()]);
+    assert_eq!(
+        host.take().first(),
+        Some(&Action::Remove(old())),
+        "nothing that is sent from there comes before"
+    );
+    host.delete(old(), peer());
+    host.settle();
+    assert_eq!(host.planner.state(), State::Settled);
+    assert!(host.did(&Action::SetPeerPrimary(new())), "{:?}", host.actions);
+}
+
+#[test]
 fn a_second_network_is_added_preferred_and_then_the_first_is_left() {
     let mut host = Host::at(&[old()], Binding::Explicit);
     host.usable(&[new(), old()]);
