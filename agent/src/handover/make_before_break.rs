@@ -15,6 +15,8 @@ const PEER_SETTLES: Duration = Duration::from_secs(5);
 /// How long after a handover or a deletion an ABORT may still be under way that was an answer to something sent from
 /// an address which the peer did not know yet, or no longer.
 pub(super) const ABORTS_LINGER: Duration = Duration::from_secs(3);
+/// After so many refusals of a deletion the pause before the next doubles each time.
+const REFUSALS: u32 = 8;
 /// After what time a deletion that waits for other associations is asked for again.
 const POSTPONED: Duration = Duration::from_secs(5);
 
@@ -186,10 +188,13 @@ impl Planner {
     /// Deletes an address. A deletion that the peer refused is asked for again, but not at once: what made it refuse
     /// has to pass first.
     fn delete(&mut self, now: Instant, address: IpAddr) {
+        // Some are refused for ever: those are asked for ever more rarely.
+        let refusals = self.refused_to_go.get(&address).copied().unwrap_or_default();
+        let pause = self.tuning.retry * (1 << refusals.saturating_sub(REFUSALS).min(8));
         if let Some(&at) = self.deleted.get(&address)
-            && now < at + self.tuning.retry
+            && now < at + pause
         {
-            self.wake_at(at + self.tuning.retry);
+            self.wake_at(at + pause);
             return;
         }
         if self.identity.binding == Binding::Wildcard && !self.held.contains(&address) {
@@ -208,7 +213,7 @@ impl Planner {
         self.postponed.remove(&address);
         self.deleted.insert(address, now);
         if self.own.get(address) == Some(Own::Kept) {
-            self.refused_to_go.insert(address);
+            *self.refused_to_go.entry(address).or_default() += 1;
         } else {
             self.refused_to_go.remove(&address);
         }
@@ -256,7 +261,7 @@ impl Planner {
     /// An address whose deletion was asked for in vain is as it was before.
     pub(super) fn not_deleted(&mut self, address: IpAddr) {
         if let Some(Own::Deleting(_)) = self.own.get(address) {
-            let kept = self.refused_to_go.contains(&address);
+            let kept = self.refused_to_go.contains_key(&address);
             self.own.set(address, if kept { Own::Kept } else { Own::Confirmed });
             if self.identity.binding == Binding::Wildcard {
                 self.held.insert(address);

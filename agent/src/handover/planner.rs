@@ -60,8 +60,8 @@ pub struct Planner {
     pub(super) deleted: BTreeMap<IpAddr, Instant>,
     /// Until when deletions wait for other associations.
     pub(super) postponed: BTreeMap<IpAddr, Instant>,
-    /// Addresses whose deletion was refused before it was asked for again.
-    pub(super) refused_to_go: BTreeSet<IpAddr>,
+    /// Addresses whose deletion was refused before it was asked for again, and how often in a row.
+    pub(super) refused_to_go: BTreeMap<IpAddr, u32>,
     /// Until when packets to the peer's old addresses are sent on to its new one.
     pub(super) peer_settles: Option<Instant>,
     /// When packets were last kept out.
@@ -117,7 +117,7 @@ impl Planner {
             rest: None,
             deleted: BTreeMap::new(),
             postponed: BTreeMap::new(),
-            refused_to_go: BTreeSet::new(),
+            refused_to_go: BTreeMap::new(),
             peer_settles: None,
             guarded: None,
             deaf_to_aborts: None,

@@ -257,6 +257,14 @@ impl Stage {
         })
     }
 
+    /// Waits until the agent knows of an address no more.
+    pub(super) fn until_unlisted(&mut self, address: &str) -> Result<()> {
+        let gone: IpAddr = address.parse()?;
+        self.until(&format!("the end of {address}"), |stage| {
+            stage.addresses()?.iter().all(|it| it.address != gone || it.interface == "lo").then_some(())
+        })
+    }
+
     /// Waits until an address is usable.
     pub(super) fn until_usable(&mut self, address: &str) -> Result<()> {
         self.until_address(address, "usable", |it| it.usable)

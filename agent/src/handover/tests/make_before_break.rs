@@ -126,3 +126,25 @@ fn what_comes_to_an_address_that_is_back_while_it_is_being_deleted_finds_the_ass
     host.add(old());
     assert!(!host.rules.contains(&rule));
 }
+
+#[test]
+fn a_deletion_that_is_refused_for_ever_is_asked_for_ever_more_rarely() {
+    let mut host = Host::at(&[old(), new()], Binding::Explicit);
+    host.usable(&[new()]);
+    // The first while, and as much later on.
+    let mut asked = [0, 0];
+    let begin = host.now;
+    while host.now < begin + Duration::from_secs(120) {
+        host.wait(Duration::from_millis(50));
+        let late = usize::from(host.now >= begin + Duration::from_secs(60));
+        for action in host.take() {
+            if action == Action::Remove(old()) {
+                asked[late] += 1;
+                let serial = host.sent(Change::Delete(old()));
+                host.tell(Input::OwnAnswer { serial, errors: vec![(0, 0x05)], from: peer(), to: new() });
+            }
+        }
+    }
+    assert!((8..25).contains(&asked[0]), "{asked:?}");
+    assert!((1..4).contains(&asked[1]), "{asked:?}");
+}
