@@ -34,7 +34,7 @@ pub struct Offer {
     pub warm: BTreeSet<IpAddr>,
     /// Backups that are to be in associations only while the preferred one is among them.
     pub cold: BTreeSet<IpAddr>,
-    /// Addresses that are not usable because their link is dead.
+    /// Addresses that were usable and are not because their link is dead.
     pub dead: BTreeSet<IpAddr>,
 }
 
@@ -121,7 +121,8 @@ impl Preference {
             }
         }
         self.arrivals += u64::from(news);
-        self.known.retain(|_, known| known.arrived.is_some() || known.penalty > 1.0);
+        let there: BTreeSet<IpAddr> = view.addresses.iter().map(|local| local.address).collect();
+        self.known.retain(|address, known| known.penalty > 1.0 || there.contains(address));
         told
     }
 
@@ -153,8 +154,11 @@ impl Preference {
             });
             of.map(|(_, local)| local.address).collect()
         };
-        let dead =
-            |local: &&LocalAddress| matches!(local.verdict, Err(Unusable::LinkDown | Unusable::NoCarrier));
+        // Those that no association can have are no news.
+        let dead = |local: &&LocalAddress| {
+            matches!(local.verdict, Err(Unusable::LinkDown | Unusable::NoCarrier))
+                && self.known.contains_key(&local.address)
+        };
         Offer {
             dead: view.addresses.iter().filter(dead).map(|local| local.address).collect(),
             warm: backups(Standby::Warm),

@@ -33,6 +33,16 @@ impl Host {
         self
     }
 
+    /// These have a dead link.
+    fn kill(&mut self, dead: &[&str]) -> BTreeSet<IpAddr> {
+        let dead: BTreeSet<IpAddr> = dead.iter().map(|address| address.parse().unwrap()).collect();
+        for local in self.view.addresses.iter_mut().filter(|local| dead.contains(&local.address)) {
+            local.verdict = Err(Unusable::NoCarrier);
+        }
+        self.machine.see(self.now, &self.view);
+        self.machine.offer(self.now, &self.view).dead
+    }
+
     fn see(&mut self, usable: &[&str]) -> Vec<(IpAddr, Verdict)> {
         let local = |(metric, text): (usize, &&str)| {
             let address = text.parse().unwrap();
@@ -158,5 +168,17 @@ fn no_penalty_lasts_for_more_than_half_a_minute() {
     host.pass(20_000);
     host.see(&[A, B]);
     assert_eq!(host.machine.poll_timeout(), None);
-    assert!(host.view.addresses.iter().all(|local| local.verdict != Err(Unusable::NoRoute)));
+}
+
+#[test]
+fn only_an_address_that_was_usable_is_dead_with_its_link() {
+    let mut host = Host::new();
+    host.see(&[A]);
+    assert_eq!(host.kill(&[A]), BTreeSet::from([A.parse().unwrap()]));
+    host.pass(600_000);
+    assert_eq!(host.kill(&[A]), BTreeSet::from([A.parse().unwrap()]), "for as long as it is there");
+    let mut fresh = Host::new();
+    fresh.see(&[B]);
+    fresh.machine = Preference::new(&Config::default().agent);
+    assert_eq!(fresh.kill(&[B]), BTreeSet::new(), "it never was");
 }

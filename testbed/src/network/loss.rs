@@ -10,7 +10,7 @@ use crate::clock;
 use crate::topology::{A1, A2, Host};
 
 /// A pause that an emulated machine makes at such a move, in milliseconds, at most.
-const BOUND: f64 = 1500.0;
+const BOUND: f64 = 4000.0;
 
 pub(super) fn carrier(stage: &mut Stage) -> Result<String> {
     stage.network.up(Host::A, &[A1])?;
