@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Daemon;
 use super::report::report;
 use crate::associations::{Key, Managed, act};
-use crate::config::{Config, Loaded, SocketFacts};
+use crate::config::{Config, Loaded, Role, SocketFacts};
 use crate::control::{ChangeReport, ConfigurationReport, Failure, FailureCode, ReloadReport};
 use crate::handover::State;
 
@@ -88,8 +88,12 @@ impl Daemon {
             managed.handle.given.is_some()
                 || hand.is_some_and(|hand| hand.only.is_none_or(|user| user == managed.uid))
         };
+        // What kind an interface is of is not known here: what a name alone takes away is seen.
+        let admits = |config: &Config, interface: &str| {
+            config.interfaces.admits(interface) && config.standing(interface, "?").role != Role::Never
+        };
         let usable = |v6: bool, config: &Config| {
-            self.view.usable().any(|it| it.address.is_ipv6() == v6 && config.interfaces.admits(&it.interface))
+            self.view.usable().any(|it| it.address.is_ipv6() == v6 && admits(config, &it.interface))
         };
         let loses = |managed: &Managed| {
             let families = [false, true]
