@@ -35,7 +35,10 @@ impl Planner {
         self.set_timers(Timers::Calm, "the association is reachable");
         if arrived {
             self.probe_all(now);
-            if !self.deletes_at_once() {
+            // Of one that is its only address the peer need not be told. An answer that is still out when this address goes
+            // again would be sent there by a peer without an agent, for ever, and nothing else be asked meanwhile.
+            let has_another = self.own.all().any(|(other, _)| other != alive[0]);
+            if !self.deletes_at_once() && has_another {
                 // The old one is deleted at the kernel's next tick, or after a while; that is late.
                 self.prefer(
                     alive[0],

@@ -148,3 +148,13 @@ fn a_deletion_that_is_refused_for_ever_is_asked_for_ever_more_rarely() {
     assert!((8..25).contains(&asked[0]), "{asked:?}");
     assert!((1..4).contains(&asked[1]), "{asked:?}");
 }
+
+#[test]
+fn a_peer_that_knows_one_address_only_is_not_asked_to_prefer_it_when_it_is_back() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.usable(&[]);
+    host.usable(&[old()]);
+    host.settle();
+    assert!(!host.did(&Action::SetPeerPrimary(old())), "{:?}", host.actions);
+    assert_eq!(host.planner.state(), State::Settled);
+}
