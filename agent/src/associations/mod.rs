@@ -22,7 +22,7 @@ use sctp_sys::adopt::{self, AdoptError};
 use sctp_sys::socket::Socket;
 use sctp_sys::sockopt::AssocId;
 
-use crate::handover::{Binding, Planner};
+use crate::handover::{Binding, Planner, State};
 
 /// A socket of a program, as it can be reached at any time: by duplicating it again.
 #[derive(Clone, Debug)]
@@ -58,6 +58,10 @@ impl Handle {
 pub struct Managed {
     /// Where its socket is.
     pub handle: Handle,
+    /// How it stood when that was last told.
+    pub stood: State,
+    /// It was told to be stranded, and not yet to be settled again.
+    pub was_stranded: bool,
     /// The owner of the socket.
     pub uid: u32,
     /// The program, as /proc names it.

@@ -10,7 +10,7 @@ use sctp_sys::sockopt::{self, AssocId, AssocState};
 use super::Daemon;
 use crate::associations::{Found, Handle, Jam, Key, Managed, Quiet, act, facts};
 use crate::config::SocketFacts;
-use crate::handover::{Binding, Facts, Identity, Input, Planner, Tuning, may_mute};
+use crate::handover::{Binding, Facts, Identity, Input, Planner, State, Tuning, may_mute};
 use crate::translate::Pair;
 
 impl Daemon {
@@ -188,6 +188,9 @@ impl Daemon {
             key,
             Managed {
                 handle: found.handle.clone(),
+                // One that an earlier daemon left stranded is told to be so.
+                stood: State::Settled,
+                was_stranded: false,
                 uid: found.uid,
                 executable: found.executable.clone(),
                 assoc,

@@ -27,7 +27,6 @@ impl Daemon {
         for _ in 0..64 {
             let Some(managed) = self.associations.get_mut(&key) else { return };
             let Some(Planned { action, reason }) = managed.planner.poll_output() else { break };
-            let before = managed.planner.state();
             self.story.about(managed, &action, &reason);
             // Whoever carries on after a kill has to know what may have been done.
             self.write_down(key);
@@ -43,8 +42,8 @@ impl Daemon {
             } else if changes_lists {
                 self.refresh(key);
             }
-            self.note_state(key, &before);
         }
+        self.note_state(key);
         self.write_down(key);
     }
 
@@ -67,27 +66,33 @@ impl Daemon {
         }
     }
 
-    fn note_state(&mut self, key: Key, before: &State) {
+    /// Notes since when an association stands as it does, how often and for how long it moved.
+    fn note_state(&mut self, key: Key) {
         if let Some(managed) = self.associations.get_mut(&key)
-            && managed.planner.state() != *before
+            && managed.planner.state() != managed.stood
         {
             let now = Instant::now();
             managed.since = now;
-            match managed.planner.state() {
+            managed.stood = managed.planner.state();
+            match managed.stood {
                 State::Moving => {
                     managed.moving_since.get_or_insert(now);
                 }
                 State::Settled => {
+                    let was_stranded = std::mem::take(&mut managed.was_stranded);
                     if let Some(since) = managed.moving_since.take() {
                         managed.moves += 1;
                         managed.last_move_ms = u64::try_from(now.duration_since(since).as_millis()).ok();
                         let took = managed.last_move_ms.unwrap_or(u64::MAX);
                         self.story.stands(managed, "settled", &format!("it has moved within {took} ms"));
-                    } else if *before == State::Stranded {
+                    } else if was_stranded {
                         self.story.stands(managed, "settled", "one of its addresses is usable again");
                     }
                 }
-                State::Stranded => self.story.stands(managed, "stranded", "none of its addresses is usable"),
+                State::Stranded => {
+                    managed.was_stranded = true;
+                    self.story.stands(managed, "stranded", "none of its addresses is usable");
+                }
                 State::Changing => {}
             }
         }

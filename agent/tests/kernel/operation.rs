@@ -91,6 +91,17 @@ impl Site {
         settings.into_iter().find(|setting| setting.key == key).unwrap().value
     }
 
+    /// How an association was told to stand, one after the other.
+    fn stood(&self, association: &str) -> Vec<String> {
+        let document = self.json(&format!("explain {association} --last 1000"));
+        let texts = document["decisions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["text"].as_str().unwrap().to_owned());
+        texts.filter(|text| ["stranded", "settled"].contains(&text.as_str())).collect()
+    }
+
     /// The own ports of the associations that are looked after.
     fn ports(&self) -> Vec<u64> {
         let document = self.json("associations");
@@ -196,6 +207,7 @@ fn a_reload_that_takes_the_last_address_away_has_to_be_meant_and_moves_nothing_b
     assert!(site.roam("reload").status.success());
     let settled = site.roam("wait --settled --paths 2 --timeout 30s");
     assert!(settled.status.success(), "{}", says(&settled));
+    assert_eq!(site.stood("7001-7000"), ["stranded", "settled"]);
 }
 
 #[test]
@@ -222,7 +234,7 @@ fn addresses_and_associations_are_explained_with_what_was_decided_and_why() {
         document["why"].as_str().unwrap().contains("is down") && decided(&document, "is down")
     });
     ip("addr del 10.1.0.3/24 dev u1");
-    until("it is told that they are stranded", || decided(&site.json("explain 7001-7000"), "stranded"));
+    until("it is told that they are stranded", || site.stood("7001-7000").contains(&"stranded".to_owned()));
     until("it is told that it is gone", || {
         let document = site.json("explain 10.1.0.3");
         document["why"].as_str().is_some_and(|why| why.contains("lost it") || why.contains("any more"))
