@@ -16,9 +16,15 @@ use super::{Config, DEFAULT_FILE};
 /// The configuration with every key at its default, and what each means.
 pub const SHIPPED: &str = include_str!("../../agent.toml");
 
-/// Keys of list entries that have a default: table, key, value.
-pub(super) const ENTRY_DEFAULTS: [(&str, &str, &str); 3] =
-    [("element", "life", "5m"), ("element", "policy", "round-robin"), ("element", "transport_use", "data")];
+/// Keys of list entries that have a default: table, key, and the value as it is written.
+pub(super) const ENTRY_DEFAULTS: [(&str, &str, &str); 6] = [
+    ("element", "life", "\"5m\""),
+    ("element", "policy", "\"round-robin\""),
+    ("element", "transport_use", "\"data\""),
+    ("interface", "role", "\"primary\""),
+    ("interface", "standby", "\"warm\""),
+    ("interface", "cost", "0"),
+];
 
 /// What is read for the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -260,7 +266,11 @@ fn flatten(effective: &mut Effective, table: &Table, prefix: &str, origin: &impl
                     let mut entry = entry.as_table().cloned().unwrap_or_default();
                     let entry_prefix = format!("{key}[{index}].");
                     for (_, key, value) in ENTRY_DEFAULTS.iter().filter(|(table, ..)| table == name) {
-                        entry.entry(*key).or_insert_with(|| Value::String((*value).to_owned()));
+                        let table = toml::from_str::<Table>(&format!("{key} = {value}"));
+                        let default = table.ok().and_then(|mut table| table.remove(*key));
+                        if let Some(default) = default.filter(|_| !entry.contains_key(*key)) {
+                            entry.insert((*key).to_owned(), default);
+                        }
                     }
                     if entry.is_empty() {
                         // `[[manage]]` alone fits everything.

@@ -136,18 +136,23 @@ fn the_shipped_file_shows_every_key_with_its_default() {
 
 #[test]
 fn entries_have_the_defaults_that_are_shown() {
-    let registrar = "[registrars]\nstatic = [\"10.0.0.1:1\"]\n[[element]]\nhandle = \"x\"\nport = 1\n";
-    let bare = Config::parse(Path::new("x"), registrar).unwrap();
-    let mut said = registrar.to_owned();
-    for (table, key, value) in ENTRY_DEFAULTS {
-        assert_eq!(table, "element");
-        said += &format!("{key} = \"{value}\"\n");
-        let shown = SHIPPED
-            .lines()
-            .any(|line| line.starts_with(&format!("#     {key} = \"{value}\"")) && line.contains("default"));
-        assert!(shown, "{key}");
+    let registrar = "[registrars]\nstatic = [\"10.0.0.1:1\"]\n";
+    for (table, least) in [("element", "handle = \"x\"\nport = 1\n"), ("interface", "name = \"x\"\n")] {
+        let bare = format!("{registrar}[[{table}]]\n{least}");
+        let mut said = bare.clone();
+        for (_, key, value) in ENTRY_DEFAULTS.iter().filter(|(of, ..)| *of == table) {
+            said += &format!("{key} = {value}\n");
+            let is_shown = |line: &str| line.starts_with(&format!("#     {key} = {value}"));
+            assert!(SHIPPED.lines().any(|line| is_shown(line) && line.contains("default")), "{key}");
+        }
+        assert_ne!(said, bare);
+        let of = |text: &str| Config::parse(Path::new("x"), text).unwrap();
+        assert_eq!(of(&said), of(&bare));
+        let effective = merge(&[("x".into(), bare)]).unwrap().effective.to_string();
+        for (_, key, value) in ENTRY_DEFAULTS.iter().filter(|(of, ..)| *of == table) {
+            assert!(effective.contains(&format!("{key} = {value}")), "{key}: {effective}");
+        }
     }
-    assert_eq!(Config::parse(Path::new("x"), &said).unwrap(), bare);
 }
 
 #[test]
