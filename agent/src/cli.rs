@@ -70,6 +70,8 @@ pub enum RoamCommand {
     Addresses,
     /// The host's pool elements, and where its peers are.
     Pools,
+    /// How the daemon and its associations are, in OpenMetrics' text format, for a collector. `--json` changes nothing.
+    Metrics,
     /// Why an address or an association is, or is not, used: the last decisions with their causes.
     Explain {
         /// An address, or an association as PID:PORT-PORT, PORT-PORT (own port first) or PID.

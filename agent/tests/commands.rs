@@ -201,3 +201,35 @@ fn man_pages_and_completions_are_made_without_a_daemon() {
     assert!(text(&roam(&["completions", "zsh", "roamd"]).stdout).starts_with("#compdef roamd"));
     assert_eq!(code(&roam(&["completions", "cobol"])), 2);
 }
+
+#[test]
+fn metrics_are_openmetrics_with_a_type_and_a_sentence_for_each_family() {
+    let fake = Fake::start(true);
+    let output = fake.roam("metrics");
+    assert_eq!(code(&output), 0, "{output:?}");
+    let text = text(&output.stdout);
+    for line in [
+        "roam_associations{state=\"stranded\"} 1",
+        "roam_addresses{usable=\"no\"} 3",
+        "roam_element_registered{handle=\"robot-1\",id=\"0x00001234\"} 1",
+        "roam_network_events_total 120",
+        "# UNIT roam_uptime_seconds seconds",
+        "roam_uptime_seconds 3661.000",
+        "roam_association_moves{pid=\"1234\",local_port=\"7001\",peer_port=\"7000\"}",
+    ] {
+        assert!(text.lines().any(|it| it.starts_with(line)), "{line}: {text}");
+    }
+    assert!(text.ends_with("\n# EOF\n"), "{text}");
+    // Every sample belongs to the family before it, which has told its kind and what it is.
+    let (mut family, mut told) = (String::new(), 0);
+    for line in text.lines().filter(|line| *line != "# EOF") {
+        match line.strip_prefix("# ").map(|rest| rest.split(' ').collect::<Vec<_>>()) {
+            Some(words) if words[0] == "TYPE" => (family, told) = (words[1].to_owned(), 1),
+            Some(words) => {
+                assert_eq!(words[1], family, "{line}");
+                told += usize::from(words[0] == "HELP" && line.ends_with('.'));
+            }
+            None => assert!(told == 2 && line.starts_with(&family), "{line}"),
+        }
+    }
+}

@@ -108,6 +108,7 @@ fn run(arguments: &RoamArguments) -> Result<(), Trouble> {
         RoamCommand::Associations => Request::Associations,
         RoamCommand::Addresses => Request::Addresses,
         RoamCommand::Pools => Request::Pools,
+        RoamCommand::Metrics => return metrics(connect(arguments)?),
         RoamCommand::Explain { target, last } => Request::Explain { target: *target, last: *last },
         RoamCommand::Adopt { pid } => Request::Adopt { pid: *pid },
         RoamCommand::Release { pid } => Request::Release { pid: *pid },
@@ -169,6 +170,15 @@ fn monitor(client: Client, recent: usize, as_json: bool) -> Result<(), Trouble> 
         written.is_ok()
     })?;
     Ok(written?)
+}
+
+fn metrics(mut client: Client) -> Result<(), Trouble> {
+    let (status, associations) = (client.ask(Request::Status)?, client.ask(Request::Associations)?);
+    let (Reply::Status(status), Reply::Associations(associations)) = (status, associations) else {
+        let what = "roamd has answered something else than what it was asked";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what).into());
+    };
+    Ok(io::stdout().write_all(roam_agent::metrics::text(&status, &associations).as_bytes())?)
 }
 
 fn doctor(arguments: &RoamArguments, config: Option<PathBuf>) -> Result<(), Trouble> {
