@@ -93,6 +93,7 @@ pub fn run(directory: &Path) -> Result<ExitCode> {
 /// The daemon with the user and the rights of its unit.
 fn serves() -> Result<()> {
     let runtime = Path::new("/run/roam");
+    let before = ruleset()?;
     let (user, group) = user("roam")?;
     // As RuntimeDirectory= does.
     fs::create_dir_all(runtime)?;
@@ -116,9 +117,15 @@ fn serves() -> Result<()> {
     )?;
     let status = daemon.0.wait()?;
     ensure!(status.success(), "roamd ended with {status}");
-    let rules = Command::new("nft").args(["list", "ruleset"]).output()?;
-    ensure!(rules.stdout.is_empty(), "left behind: {}", String::from_utf8_lossy(&rules.stdout));
+    let left = ruleset()?;
+    ensure!(left == before, "nftables' rules are not as before: {left}");
     fs::remove_dir_all(runtime).context("the runtime directory")
+}
+
+/// nftables' rules. The guest has some of its own.
+fn ruleset() -> Result<String> {
+    let output = Command::new("nft").args(["list", "ruleset"]).output().context("nft")?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 struct Daemon(Child);
