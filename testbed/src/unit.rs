@@ -1,6 +1,8 @@
 //! systemd's units of the daemons: what they grant is what the scenarios run with.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
 
 /// The mobility agent's.
 pub const AGENT: &str = include_str!("../../agent/packaging/roamd.service");
@@ -33,4 +35,15 @@ pub fn capabilities_of_the_agent() -> Vec<String> {
     let all =
         service.get("AmbientCapabilities").into_iter().flatten().flat_map(|value| value.split_whitespace());
     all.filter_map(|name| name.strip_prefix("CAP_")).map(str::to_lowercase).collect()
+}
+
+/// A program as the agent's unit starts it: as this user, with what the unit grants and nothing else.
+pub fn as_the_agent(user: u32, group: u32, program: &Path) -> Command {
+    let granted = capabilities_of_the_agent().iter().fold("-all".to_owned(), |all, it| all + ",+" + it);
+    let mut command = Command::new("setpriv");
+    command.args([format!("--reuid={user}"), format!("--regid={group}")]);
+    command.args(["--clear-groups", "--no-new-privs"]);
+    command.args(["--inh-caps", "--ambient-caps", "--bounding-set"].map(|set| format!("{set}={granted}")));
+    command.arg(program);
+    command
 }

@@ -98,12 +98,8 @@ fn serves() -> Result<()> {
     // As RuntimeDirectory= does.
     fs::create_dir_all(runtime)?;
     std::os::unix::fs::chown(runtime, Some(user), Some(group))?;
-    let granted = unit::capabilities_of_the_agent().iter().fold("-all".to_owned(), |all, it| all + ",+" + it);
-    let mut command = Command::new("setpriv");
-    command.args([format!("--reuid={user}"), format!("--regid={group}")]);
-    command.args(["--clear-groups", "--no-new-privs"]);
-    command.args(["--inh-caps", "--ambient-caps", "--bounding-set"].map(|set| format!("{set}={granted}")));
-    let mut daemon = Daemon(command.arg("/usr/sbin/roamd").stdin(Stdio::null()).process_group(0).spawn()?);
+    let mut command = unit::as_the_agent(user, group, Path::new("/usr/sbin/roamd"));
+    let mut daemon = Daemon(command.stdin(Stdio::null()).process_group(0).spawn()?);
     clock::until("the daemon's answer", START, || {
         if let Ok(Some(status)) = daemon.0.try_wait() {
             return Some(Err(anyhow::anyhow!("roamd has ended: {status}")));

@@ -286,15 +286,8 @@ impl<'a> Agents<'a> {
         std::os::unix::fs::chown(runtime, Some(SERVICE), Some(SERVICE))?;
         // By its descriptor: it may be where that user may not go, as in root's home.
         fcntl(program, FcntlArg::F_SETFD(FdFlag::empty()))?;
-        let granted =
-            unit::capabilities_of_the_agent().iter().fold("-all".to_owned(), |all, it| all + ",+" + it);
-        let mut command = Command::new("setpriv");
-        command.args([format!("--reuid={SERVICE}"), format!("--regid={SERVICE}")]);
-        command.args(["--clear-groups", "--no-new-privs"]);
-        command
-            .args(["--inh-caps", "--ambient-caps", "--bounding-set"].map(|set| format!("{set}={granted}")));
-        command.arg(format!("/proc/self/fd/{}", program.as_raw_fd()));
-        Ok(command)
+        let program = format!("/proc/self/fd/{}", program.as_raw_fd());
+        Ok(unit::as_the_agent(SERVICE, SERVICE, Path::new(&program)))
     }
 
     /// Kills a host's daemon with SIGKILL.
