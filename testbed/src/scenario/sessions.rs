@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Binding::{Explicit, Wildcard};
-use super::Step::{Down, KillServer, Pass, Recover, StartLiar, StartSpare, StopRegistrar, Up};
+use super::Step::{Down, KillServer, Pass, Recover, StartLiar, StartSpare, Up};
 use super::real::each_kind;
 use super::table::{labelled, round, scenario, started};
 use super::{Programs, Round, Scenario, Stack, Step};
@@ -25,8 +25,8 @@ pub(super) fn all() -> Vec<Scenario> {
 /// messages, as far as a session can be where these are.
 pub(super) fn through(scenarios: &[Scenario]) -> Vec<Scenario> {
     let can_be = |round: &Round| {
-        // A session has a registrar to find its element by, is bound to one address or to none, and its element is ours.
-        let finds = !round.steps.iter().any(|step| matches!(step, StopRegistrar | StartLiar));
+        // A session believes its registrar, is bound to one address or to none, and its element is ours.
+        let finds = !round.steps.contains(&StartLiar);
         let bound = [round.client, round.server].iter().all(|binding| matches!(binding, Explicit | Wildcard));
         finds && bound && round.server_stack == Stack::Kernel && round.agents.len() == 2
     };
