@@ -16,6 +16,14 @@
 //! ([`Exchange::Transactions`](user::Exchange::Transactions)) gives a cookie whenever enough has happened; the requests
 //! since the last one are executed again by the next element.
 //!
+//! # Sessions and sockets
+//! A session is an association: the control channel names no session (RFC 5352 §6), so that there cannot be two over one.
+//! All users of an element begin at the one socket that it listens at; each association is branched off from there
+//! (RFC 6458 §9.2), so that a user who is slow holds up nobody else, and a host that moves can move each by itself. Each
+//! session of a user has a socket, and so a port, of its own: between two endpoints SCTP allows one association only (RFC 9260
+//! §2.3), so two sessions with the same element from one socket cannot be. Whoever wants to speak to many elements through one
+//! socket, without sessions, has [`mail`](crate::mail).
+//!
 //! # What a cookie protects
 //! It is sealed under a key that the pool's elements share, so that users can neither read nor make one. It is good for
 //! its pool and, where the service knows who its user is, for this user; for a limited time; and at an element that has

@@ -8,6 +8,7 @@ mod client;
 mod cookies;
 mod element;
 mod mail;
+mod many;
 mod registrar;
 mod rsplib;
 mod sessions;

@@ -32,24 +32,24 @@ fn elements(world: &World, count: u8, does: Does) -> Elements {
 }
 
 /// Longer than any failover takes.
-fn patient(exchange: Exchange) -> Config {
+pub(crate) fn patient(exchange: Exchange) -> Config {
     let mut config = Config::new(pool("EchoPool"), exchange);
     config.session.waits.patience = PATIENCE;
     config
 }
 
-fn user(world: &World) -> RegistrarClient {
+pub(crate) fn user(world: &World) -> RegistrarClient {
     let here = world.arrive(1);
     let (client, _) = client(&[FIRST]);
     client.set_local_addresses(vec![here]);
     client
 }
 
-fn request(number: u64) -> Vec<u8> {
+pub(crate) fn request(number: u64) -> Vec<u8> {
     number.to_be_bytes().to_vec()
 }
 
-fn here(session: &Session) -> u8 {
+pub(crate) fn here(session: &Session) -> u8 {
     u8::try_from(session.element().expect("the session is at an element")).unwrap()
 }
 

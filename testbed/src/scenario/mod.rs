@@ -100,8 +100,10 @@ pub enum Step {
 pub enum Programs {
     /// The built-in traffic program, with so many associations.
     Traffic(u16),
-    /// The user of a pool and its element, with one session.
+    /// The user of a pool and its element.
     Session {
+        /// So many sessions.
+        count: u16,
         /// After so long an element that does not answer is left; without it, it is waited for.
         answer: Option<Duration>,
     },

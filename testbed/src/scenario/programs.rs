@@ -43,6 +43,16 @@ fn local(network: &Network, binding: Binding, first: Place, second: Place) -> Ve
     }
 }
 
+/// As the programs' command lines have addresses.
+fn listed(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Milliseconds from message to message. An emulated processor that is busy with messages would be measured, not the handover.
+const fn interval(associations: u16) -> u64 {
+    if associations > 1 { 100 } else { 20 }
+}
+
 /// The two programs of a round, running.
 pub(super) struct Running {
     client: Program,
@@ -139,8 +149,7 @@ impl Running {
                 let traffic = |role: &str, local: &[IpAddr], port: u16| {
                     let mut command = Command::new(&own);
                     let json = directory.join(format!("{role}.json"));
-                    let local: Vec<_> = local.iter().map(ToString::to_string).collect();
-                    command.args(["traffic", role, "--local", &local.join(","), "--port", &port.to_string()]);
+                    command.args(["traffic", role, "--local", &listed(local), "--port", &port.to_string()]);
                     command.arg("--json").arg(json);
                     command
                 };
@@ -153,24 +162,23 @@ impl Running {
                 };
                 let mut client = traffic("client", &client_local, CLIENT_PORT);
                 client.args(["--peer", &peer.to_string(), "--peer-port", &SERVER_PORT.to_string()]);
-                // An emulated processor that is busy with messages would be measured, not the handover.
-                let interval = if *count > 1 { 100 } else { 20 };
-                client.args(["--interval", &interval.to_string()]);
+                client.args(["--interval", &interval(*count).to_string()]);
                 client.args(["--count", &count.to_string(), "--patience", &patience.as_secs().to_string()]);
                 (server, client, usize::from(*count))
             }
-            Programs::Session { answer } => {
+            Programs::Session { count, answer } => {
                 let server = element(server_local[0], 1)?;
                 let mut client = Command::new(std::env::current_exe()?);
                 client.args(["traffic", "user", "--registrar", &registrar(peer).to_string()]);
-                client.args(["--local", &client_local[0].to_string()]);
+                client.args(["--local", &listed(&client_local), "--count", &count.to_string()]);
+                client.args(["--interval", &interval(*count).to_string()]);
                 client.args(["--patience", &patience.as_secs().to_string()]);
                 for wait in ["--stranded", "--silent"] {
                     client.args([wait, &STRANDED.as_millis().to_string()]);
                 }
                 client.args(answer.map(|answer| format!("--answer={}", answer.as_millis())));
                 client.arg("--json").arg(directory.join("client.json"));
-                (server, client, 1)
+                (server, client, usize::from(*count))
             }
             Programs::Foreign(foreign) => {
                 write_input(&directory.join("in"), foreign.input)?;
@@ -431,8 +439,7 @@ fn element(local: IpAddr, id: u32) -> Result<Command> {
 
 /// A command line with its places filled in.
 fn filled(line: &str, local: &[IpAddr], peer: IpAddr, directory: &Path) -> String {
-    let own: Vec<_> = local.iter().map(ToString::to_string).collect();
-    line.replace("{local}", &own.join(","))
+    line.replace("{local}", &listed(local))
         .replace("{peer}", &peer.to_string())
         .replace("{port}", &SERVER_PORT.to_string())
         .replace("{registrar}", &registrar(local[0]).to_string())

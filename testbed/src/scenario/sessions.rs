@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Binding::{Explicit, Wildcard};
-use super::Step::{Down, KillServer, Pass, Recover, StartLiar, StartSpare, Up};
+use super::Step::{Down, KillServer, Pass, Recover, StartSpare, Up};
 use super::real::each_kind;
 use super::table::{labelled, round, scenario, started};
 use super::{Programs, Round, Scenario, Stack, Step};
@@ -21,26 +21,23 @@ pub(super) fn all() -> Vec<Scenario> {
     vec![moves(), moves_and_dies()]
 }
 
-/// All that happens to an association happens to a session: each of these scenarios with a session in place of numbered
-/// messages, as far as a session can be where these are.
+/// All that happens to an association happens to a session: each of these scenarios with sessions in place of numbered
+/// messages, as far as a session can be where these are: its element is one of ours, on the kernel's SCTP.
 pub(super) fn through(scenarios: &[Scenario]) -> Vec<Scenario> {
-    let can_be = |round: &Round| {
-        // A session believes its registrar, is bound to one address or to none, and its element is ours.
-        let finds = !round.steps.contains(&StartLiar);
-        let bound = [round.client, round.server].iter().all(|binding| matches!(binding, Explicit | Wildcard));
-        finds && bound && round.server_stack == Stack::Kernel && round.agents.len() == 2
+    let with_sessions = |scenario: &Scenario| {
+        let Programs::Traffic(count) = scenario.programs else { return None };
+        let on_kernel = |round: &&Round| round.server_stack == Stack::Kernel;
+        let rounds: Vec<_> = scenario.rounds.iter().filter(on_kernel).cloned().collect();
+        (!rounds.is_empty()).then(|| Scenario {
+            name: format!("session-through-{}", scenario.name),
+            shows: format!("Sessions in place of associations. {}", scenario.shows),
+            programs: Programs::Session { count, answer: None },
+            quick: false,
+            rounds,
+            ..scenario.clone()
+        })
     };
-    let plain = |scenario: &&Scenario| {
-        scenario.programs == Programs::Traffic(1) && scenario.rounds.iter().all(can_be)
-    };
-    let with_session = |scenario: &Scenario| Scenario {
-        name: format!("session-through-{}", scenario.name),
-        shows: format!("A session in place of the association. {}", scenario.shows),
-        programs: Programs::Session { answer: None },
-        quick: false,
-        ..scenario.clone()
-    };
-    scenarios.iter().filter(plain).map(with_session).collect()
+    scenarios.iter().filter_map(with_sessions).collect()
 }
 
 fn moves() -> Scenario {
@@ -49,7 +46,7 @@ fn moves() -> Scenario {
         each_kind(binding).into_iter().map(named).collect::<Vec<_>>()
     };
     Scenario {
-        programs: Programs::Session { answer: None },
+        programs: Programs::Session { count: 1, answer: None },
         ..scenario(
             "session-moves",
             "A session with a pool lives through every kind of handover, at the same element and over the same association.",
@@ -68,7 +65,7 @@ fn moves_and_dies() -> Scenario {
         vec![Down(from.to_vec()), Pass(HALF), KillServer, Pass(HALF), Up(to.to_vec()), Recover]
     };
     Scenario {
-        programs: Programs::Session { answer: Some(ANSWER) },
+        programs: Programs::Session { count: 1, answer: Some(ANSWER) },
         ..scenario(
             "session-moves-and-dies",
             "A server dies in the middle of each kind of handover: its session goes on at another element, and every \

@@ -1,4 +1,4 @@
-//! A pool user: sends numbered requests in a session at a steady pace and keeps account of the answers, whatever becomes of
+//! A pool user: sends numbered requests in sessions at a steady pace and keeps account of the answers, whatever becomes of
 //! the elements.
 
 use std::cell::RefCell;
@@ -12,6 +12,7 @@ use asap_client::driver::session::{self, Session};
 use asap_client::driver::{Config, RegistrarClient};
 use asap_client::session::user::{Event, Exchange, SendOptions};
 use clap::Args;
+use futures::future::join_all;
 use tokio::time::MissedTickBehavior;
 
 use super::addresses::follow;
@@ -40,9 +41,12 @@ pub struct Arguments {
     /// The registrar.
     #[arg(long)]
     registrar: SocketAddr,
-    /// Own address; the wildcard (0.0.0.0 or ::) stands for all, present and future.
-    #[arg(long)]
-    local: IpAddr,
+    /// Own addresses; the wildcard (0.0.0.0 or ::) stands for all, present and future.
+    #[arg(long, value_delimiter = ',', required = true)]
+    local: Vec<IpAddr>,
+    /// How many sessions.
+    #[arg(long, default_value_t = 1)]
+    count: u16,
     /// Milliseconds from request to request.
     #[arg(long, default_value_t = 20)]
     interval: u64,
@@ -67,85 +71,95 @@ type Shared = Rc<RefCell<ClientRecord>>;
 
 pub(super) async fn run(arguments: &Arguments) -> Result<()> {
     let (registrar, _) = RegistrarClient::spawn(Config::mobile(vec![vec![arguments.registrar]], None));
-    let mut config = session::Config::new(POOL.parse()?, Exchange::Transactions);
-    let patience = Duration::from_secs(arguments.patience);
-    config.session.waits.patience = patience;
-    if let Some(stranded) = arguments.stranded {
-        config.session.waits.stranded = Duration::from_millis(stranded);
-    }
-    if let Some(silent) = arguments.silent {
-        config.session.waits.silent = Some(Duration::from_millis(silent));
-    }
-    config.session.waits.answer = arguments.answer.map(Duration::from_millis);
-    config.local = Some(arguments.local).filter(|local| !local.is_unspecified()).into_iter().collect();
-    let session = Session::open(&registrar, config);
     let record = Shared::default();
-    record.borrow_mut().associations.push(AssociationRecord::default());
+    let mut sessions = Vec::new();
+    for _ in 0..arguments.count {
+        sessions.push(Session::open(&registrar, arguments.config()?));
+        record.borrow_mut().associations.push(AssociationRecord::default());
+    }
     let told = |usable: Vec<IpAddr>| {
         registrar.set_local_addresses(usable.clone());
-        session.set_local_addresses(usable);
+        sessions.iter().for_each(|session| session.set_local_addresses(usable.clone()));
     };
+    let listening = sessions.iter().enumerate().map(|(index, session)| listen(session, &record, index));
     tokio::select! {
-        done = account(&session, &record, arguments.interval, patience) => done?,
-        () = listen(&session, &record) => {}
+        done = account(&sessions, &record, arguments) => done?,
+        _over = join_all(listening) => {}
         done = follow(told) => done?,
     }
-    println!("{:?}", session.counters());
+    for session in &sessions {
+        println!("{:?}", session.counters());
+    }
     if let Some(file) = &arguments.json {
         std::fs::write(file, serde_json::to_vec(&*record.borrow())?)?;
     }
-    let is_complete = record.borrow().associations[0].complete();
-    // Otherwise it would wait for the answers that do not come.
-    if is_complete {
-        session.close().await;
+    let are_complete = record.borrow().associations.iter().all(AssociationRecord::complete);
+    // Otherwise they would wait for the answers that do not come.
+    if are_complete {
+        join_all(sessions.into_iter().map(Session::close)).await;
     }
     Ok(())
+}
+
+impl Arguments {
+    fn config(&self) -> Result<session::Config> {
+        let mut config = session::Config::new(POOL.parse()?, Exchange::Transactions);
+        let waits = &mut config.session.waits;
+        waits.patience = Duration::from_secs(self.patience);
+        waits.stranded = self.stranded.map_or(waits.stranded, Duration::from_millis);
+        waits.silent = self.silent.map(Duration::from_millis).or(waits.silent);
+        waits.answer = self.answer.map(Duration::from_millis);
+        config.local = self.local.iter().copied().filter(|local| !local.is_unspecified()).collect();
+        Ok(config)
+    }
 }
 
 /// Sends until it is told not to, and waits for what is missing then.
-async fn account(session: &Session, record: &Shared, interval: u64, patience: Duration) -> Result<()> {
+async fn account(sessions: &[Session], record: &Shared, arguments: &Arguments) -> Result<()> {
     tokio::select! {
-        () = send(session, record, interval) => {}
+        () = send(sessions, record, arguments.interval) => {}
         () = tell(record) => {}
         signal = terminated() => signal?,
     }
     tokio::select! {
-        () = drained(record, patience) => {}
+        () = drained(record, Duration::from_secs(arguments.patience)) => {}
         () = tell(record) => {}
         signal = terminated() => signal?,
     }
     Ok(())
 }
 
-/// Sends at a steady pace, once there is an element. Requests that the session has no room for are not made.
-async fn send(session: &Session, record: &Shared, interval: u64) {
+/// Sends at a steady pace in each session, once it has an element. Requests that a session has no room for are not made.
+async fn send(sessions: &[Session], record: &Shared, interval: u64) {
     let mut ticks = tokio::time::interval(Duration::from_millis(interval));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut has_begun = false;
+    let mut have_begun = vec![false; sessions.len()];
     loop {
         ticks.tick().await;
-        has_begun = has_begun || session.element().is_some();
-        if !has_begun {
-            continue;
-        }
-        let association = &mut record.borrow_mut().associations[0];
-        let number = association.send(clock::now());
-        let request = Message { association: 0, number }.encode();
-        if session.try_send_with(request.to_vec(), SendOptions::default()).is_err() {
-            association.unsend();
+        for (index, session) in sessions.iter().enumerate() {
+            have_begun[index] = have_begun[index] || session.element().is_some();
+            let association = &mut record.borrow_mut().associations[index];
+            if !have_begun[index] || association.lost {
+                continue;
+            }
+            let number = association.send(clock::now());
+            let request = Message { association: index as u32, number }.encode();
+            if session.try_send_with(request.to_vec(), SendOptions::default()).is_err() {
+                association.unsend();
+            }
         }
     }
 }
 
-/// Takes the answers in, and says where the session is, until it is over.
-async fn listen(session: &Session, record: &Shared) {
+/// Takes the answers of a session in, and says where it is, until it is over.
+async fn listen(session: &Session, record: &Shared, index: usize) {
     let (mut digest, mut expected) = (Digest::default(), 0);
     loop {
         match session.next().await {
             Event::Answer { octets, .. } => {
                 digest.take(expected);
                 expected += 1;
-                let association = &mut record.borrow_mut().associations[0];
+                let association = &mut record.borrow_mut().associations[index];
                 match digest.answered(&octets) {
                     Some(number) => association.echo(number, clock::now()),
                     None => association.foreign += 1,
@@ -154,11 +168,11 @@ async fn listen(session: &Session, record: &Shared) {
             Event::At { id, restored } => println!("{AT}{id:#x}, restored: {restored}"),
             Event::Lost { id, why, .. } => {
                 println!("lost {id:#x}: {why}");
-                record.borrow_mut().associations[0].left += 1;
+                record.borrow_mut().associations[index].left += 1;
             }
             Event::Ended(why) => {
                 println!("the session is over: {why}");
-                record.borrow_mut().associations[0].lost = true;
+                record.borrow_mut().associations[index].lost = true;
                 return;
             }
             event => println!("{event:?}"),
