@@ -64,6 +64,12 @@ impl Registrar {
         self.settle(now);
     }
 
+    /// Takes a message of a pool user that waited alone. See [`asap::Registrar::handle_question`].
+    pub fn handle_question(&mut self, now: Instant, association: Association, bytes: &[u8]) {
+        self.asap.handle_question(now, association, bytes);
+        self.settle(now);
+    }
+
     /// Takes messages of pool users that waited together. See [`asap::Registrar::handle_questions`].
     pub fn handle_questions(&mut self, now: Instant, questions: &[(Association, Vec<u8>)]) {
         self.asap.handle_questions(now, questions);

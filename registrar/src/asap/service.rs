@@ -351,6 +351,13 @@ impl Registrar {
         }
     }
 
+    /// Takes a message, as [`Input::Message`] does, without keeping it.
+    pub fn handle_question(&mut self, now: Instant, association: Association, bytes: &[u8]) {
+        self.message(now, association, wire::PPID, bytes);
+        self.register_freed(now);
+        self.push(now);
+    }
+
     /// Takes messages of pool users that waited together, as [`Input::Message`] takes each. What resolutions ask for is
     /// looked up for all of them at once ([`Handlespace::find_all`]).
     pub fn handle_questions(&mut self, now: Instant, questions: &[(Association, Vec<u8>)]) {

@@ -42,6 +42,10 @@ struct Line {
 /// What waits.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
+    /// Whose question is the only one that waits, and is in `question`: most rounds of a registrar that has little to do
+    /// have no other.
+    only: Option<Association>,
+    question: Vec<u8>,
     /// The first one of each association that has any.
     turns: VecDeque<(Association, Vec<u8>)>,
     /// As many as those, of associations whose questions are not to be answered now.
@@ -57,6 +61,26 @@ fn cost(bytes: &[u8]) -> usize {
 impl Intake {
     /// A question. `false`: there is no room, it is dropped.
     pub(super) fn push(&mut self, association: Association, bytes: &[u8]) -> bool {
+        if self.only.is_none() && self.lines.is_empty() {
+            self.only = Some(association);
+            self.question.clear();
+            self.question.extend_from_slice(bytes);
+            return true;
+        }
+        self.line_up();
+        self.push_behind(association, bytes)
+    }
+
+    /// The only question is the first of many.
+    fn line_up(&mut self) {
+        if let Some(association) = self.only.take() {
+            let question = std::mem::take(&mut self.question);
+            self.push_behind(association, &question);
+            self.question = question;
+        }
+    }
+
+    fn push_behind(&mut self, association: Association, bytes: &[u8]) -> bool {
         let cost = cost(bytes);
         let waits = self.lines.get(&association).map_or(0, |line| line.octets);
         if (waits > 0 && waits + cost > PER_ASSOCIATION) || self.octets + cost > ALL_TOGETHER {
@@ -78,13 +102,23 @@ impl Intake {
 
     /// How many questions of an association wait.
     pub(super) fn of(&self, association: Association) -> usize {
-        self.lines.get(&association).map_or(0, |line| line.behind.len() + 1)
+        let only = usize::from(self.only == Some(association));
+        only + self.lines.get(&association).map_or(0, |line| line.behind.len() + 1)
     }
 
     /// Whether so much waits of an association that no more of it is to be read; where much waits of all, that is little.
     pub(super) fn has_enough(&self, association: Association) -> bool {
         let much = |line: &Line| line.behind.len() + 1 >= ENOUGH || line.octets >= ENOUGH_OCTETS;
         self.lines.get(&association).is_some_and(|line| self.octets >= ENOUGH_TOGETHER || much(line))
+    }
+
+    /// The question, if it is the only one and is not to be held.
+    pub(super) fn take_only(
+        &mut self,
+        is_held: impl Fn(Association) -> bool,
+    ) -> Option<(Association, &[u8])> {
+        let association = self.only.take_if(|association| !is_held(*association))?;
+        Some((association, &self.question))
     }
 
     /// The questions whose turn it is: `most` at most, and of each association `each`. Those of associations that are to
@@ -95,6 +129,7 @@ impl Intake {
         each: usize,
         is_held: impl Fn(Association) -> bool,
     ) -> Vec<(Association, Vec<u8>)> {
+        self.line_up();
         let mut batch = Vec::new();
         for _ in 0..each {
             for _ in 0..self.turns.len() {
@@ -128,7 +163,7 @@ impl Intake {
 
     /// Whether nothing waits but what is held.
     pub(super) fn is_empty(&self) -> bool {
-        self.turns.is_empty()
+        self.only.is_none() && self.turns.is_empty()
     }
 
     /// The questions of an association may be answered again.
@@ -184,6 +219,21 @@ mod tests {
         assert_eq!(order(&mut intake), [(A, 1), (B, 4), (A, 2), (B, 5), (A, 3)]);
         assert!(intake.is_empty() && intake.lines.is_empty());
         assert_eq!(intake.octets, 0);
+    }
+
+    #[test]
+    fn a_question_that_waits_alone_is_taken_where_it_lies_and_keeps_its_turn_if_others_come() {
+        let mut intake = Intake::default();
+        assert!(intake.push(A, &[1]));
+        assert!(!intake.is_empty() && intake.of(A) == 1);
+        assert_eq!(intake.take_only(|it| it == A), None, "it is held");
+        assert_eq!(intake.take_only(|_| false), Some((A, &[1][..])));
+        assert_eq!((intake.is_empty(), intake.of(A), intake.take_only(|_| false)), (true, 0, None));
+        for (association, number) in [(A, 2), (B, 3), (A, 4)] {
+            assert!(intake.push(association, &[number]));
+        }
+        assert_eq!((intake.of(A), intake.take_only(|_| false)), (2, None));
+        assert_eq!(order(&mut intake), [(A, 2), (B, 3), (A, 4)]);
     }
 
     #[test]

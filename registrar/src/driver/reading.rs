@@ -3,15 +3,23 @@
 //! A socket that is read to its end has nothing older than that. One that is never empty, as more comes all the time, is
 //! looked at: whoever has read as many messages as there were at that moment has read all that had come by then.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::numbered::Numbered;
 use crate::Association;
+
+/// So many messages at a time are few: a look that finds nothing costs about as much as reading one of them.
+const FEW: usize = 4;
+
+/// A socket is read to its end at least so often.
+const TO_THE_END: Duration = Duration::from_millis(1);
 
 /// What is known of one socket.
 #[derive(Debug)]
 pub(super) struct Reading {
     until: Instant,
+    /// How many messages there were when it was last read to its end.
+    came: usize,
     /// A moment, and how many messages have still to be read of what had come by then, at most.
     look: Option<(Instant, u64)>,
 }
@@ -19,12 +27,23 @@ pub(super) struct Reading {
 impl Reading {
     /// Of a socket to which nothing had come by then.
     pub(super) fn new(now: Instant) -> Self {
-        Self { until: now, look: None }
+        Self { until: now, came: 0, look: None }
     }
 
     /// Until when all has been read.
     pub(super) fn until(&self) -> Instant {
         self.until
+    }
+
+    /// So many messages were there.
+    pub(super) fn came(&mut self, count: usize) {
+        self.came = count;
+    }
+
+    /// After how many messages there is no need to look for more; `None`: it is to be read to its end.
+    pub(super) fn expected(&self, now: Instant) -> Option<usize> {
+        let lately = now.saturating_duration_since(self.until) < TO_THE_END;
+        (lately && (1..=FEW).contains(&self.came)).then_some(self.came)
     }
 
     /// Nothing was there at some time after this one.
@@ -61,6 +80,8 @@ const MUCH: u32 = 64;
 /// Who sends much of what is read from sockets that are not empty.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
+    /// Whose the first ones of the row are: nobody can have sent much yet, so they are not counted before there are more.
+    first: Vec<Association>,
     counts: Numbered<Association, u32>,
     row: u32,
 }
@@ -72,18 +93,24 @@ impl Shares {
             self.was_empty();
         }
         self.row += 1;
-        let count = self.counts.entry(association).or_default();
-        *count += 1;
-        *count > MUCH
+        self.first.push(association);
+        self.row > MUCH && self.first.drain(..).fold(false, |_, one| count(&mut self.counts, one) > MUCH)
     }
 
     /// All was read at once: nobody sends too much.
     pub(super) fn was_empty(&mut self) {
-        if self.row > 0 {
+        self.first.clear();
+        if self.row > MUCH {
             self.counts.clear();
-            self.row = 0;
         }
+        self.row = 0;
     }
+}
+
+fn count(counts: &mut Numbered<Association, u32>, association: Association) -> u32 {
+    let count = counts.entry(association).or_default();
+    *count += 1;
+    *count
 }
 
 #[cfg(test)]
@@ -110,6 +137,19 @@ mod tests {
         reading.goes_on(at(5), || None);
         reading.one();
         assert_eq!(reading.until(), at(4), "nobody knows");
+    }
+
+    #[test]
+    fn where_few_came_no_more_are_looked_for_but_once_a_millisecond() {
+        let start = Instant::now();
+        let mut reading = Reading::new(start);
+        assert_eq!(reading.expected(start), None, "it has not been read");
+        for (came, expected) in [(1, Some(1)), (FEW, Some(FEW)), (FEW + 1, None), (0, None)] {
+            reading.came(came);
+            reading.was_empty(start);
+            assert_eq!(reading.expected(start + TO_THE_END / 2), expected);
+            assert_eq!(reading.expected(start + TO_THE_END), None);
+        }
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub(super) struct Service {
     read: u64,
     /// When it was last looked which can be read.
     looked: Instant,
+    /// When it was last looked what is due.
+    woken: Instant,
     /// Until when each has been read.
     readings: Vec<Reading>,
     /// Who sends much over those of ASAP.
@@ -134,6 +136,7 @@ impl Service {
             readable: Vec::new(),
             read: 0,
             looked: now,
+            woken: now,
             readings: sockets.iter().map(|_| Reading::new(now)).collect(),
             shares: Shares::default(),
             own: Own::new(now, sockets.len(), tcp::room(&config))?,
@@ -350,6 +353,7 @@ impl Service {
     /// Something is due: the machine, another try at a full buffer, or a look at full windows.
     fn wake(&mut self) {
         let now = self.now;
+        self.woken = now;
         if self.registrar.poll_timeout().is_some_and(|at| at <= now) {
             self.time_out(now);
         }

@@ -168,7 +168,7 @@ fn a_pool_too_large_for_a_message_is_named_in_part() {
 }
 
 #[test]
-fn questions_that_waited_together_are_answered_as_each_would_be() {
+fn questions_that_waited_together_or_alone_are_answered_as_each_would_be() {
     let ask = |pool: &str, items| Message::HandleResolution { subscribe: true, handle: handle(pool), items };
     let unknown = [&ask("p", Some(1)).encode()[..], &[0xc0, 0x42, 0, 4]].concat();
     let [high, low] = u16::try_from(unknown.len()).unwrap().to_be_bytes();
@@ -183,14 +183,20 @@ fn questions_that_waited_together_are_answered_as_each_would_be() {
         (B, ask("p", Some(1)).encode()),
     ]
     .into();
-    let [mut one_by_one, mut together] = [(); 2].map(|()| {
+    let [mut one_by_one, mut together, mut alone] = [(); 3].map(|()| {
         let mut w = three();
         w.registered(A, "q", element(7, "10.0.0.1"));
         w
     });
     for (association, bytes) in &questions {
         one_by_one.bytes(*association, bytes.clone());
+        alone.registrar.handle_question(alone.now, *association, bytes);
+        alone.drain();
     }
+    assert_eq!(
+        (&alone.sent, alone.registrar.counters()),
+        (&one_by_one.sent, one_by_one.registrar.counters())
+    );
     together.registrar.handle_questions(together.now, &questions);
     together.drain();
     assert_eq!(together.sent, one_by_one.sent);

@@ -31,7 +31,7 @@ const ANSWERS_BEHIND: usize = 16;
 const TOGETHER: usize = 4;
 
 /// While questions come again as soon as they are answered, it is not looked for longer than this whether other sockets can
-/// be read.
+/// be read, and whether anything else is due.
 const UNLOOKED: Duration = Duration::from_millis(1);
 
 /// A socket that cannot be read so often in a row is given up, and the registrar with it.
@@ -67,8 +67,10 @@ impl Service {
             if bell.was_rung() || !all_heard {
                 all_heard = self.hear(&mut wishes, &mut Context::from_waker(&waker));
             }
-            self.now = Instant::now();
-            self.wake();
+            if self.read == before || self.now.saturating_duration_since(self.woken) >= UNLOOKED {
+                self.now = Instant::now();
+                self.wake();
+            }
             self.answer_waiting();
             let all_read = !self.readable.contains(&true) && self.own.waiting() == 0;
             let idle = all_heard && self.intake.is_empty() && all_read;
@@ -166,9 +168,15 @@ impl Service {
         false
     }
 
-    /// Whether that was all.
+    /// Whether that was all, as far as can be expected: where few messages come at a time, and as many came as the last time,
+    /// it is not looked whether there are more.
     fn read_one(&mut self, index: usize, buffer: &mut Vec<u8>) -> io::Result<bool> {
-        for _ in 0..READS {
+        let expected = self.readings[index].expected(self.now);
+        for count in 0..READS {
+            if expected == Some(count) {
+                self.shares.was_empty();
+                return Ok(true);
+            }
             let Some((_, socket)) = self.sockets.get(index) else { return Ok(true) };
             match socket.recv(buffer) {
                 Ok(Some(received)) => {
@@ -179,6 +187,7 @@ impl Service {
                     self.drain();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readings[index].came(count);
                     self.readings[index].was_empty(self.now);
                     self.shares.was_empty();
                     return Ok(true);
@@ -194,6 +203,7 @@ impl Service {
                 }
             }
         }
+        self.readings[index].came(READS);
         let unread = || sockopt::unread_at_most(self.sockets[index].1.as_fd()).ok();
         self.readings[index].goes_on(self.now, unread);
         Ok(false)
@@ -251,6 +261,17 @@ impl Service {
 
     /// Answers some of the questions that wait, which are looked up together.
     fn answer_waiting(&mut self) {
+        let outstanding = &self.outstanding;
+        if let Some((association, question)) = self.intake.take_only(|it| outstanding.waits_for(it)) {
+            self.answering = true;
+            self.registrar.handle_question(self.now, association, question);
+            self.drain();
+            self.answering = false;
+            if !self.own.is_empty() {
+                self.release(association);
+            }
+            return;
+        }
         let roles = self.sockets.iter().map(|(role, _)| *role);
         let behind = roles.zip(&self.readable).any(|(role, readable)| role == Role::Asap && *readable);
         let mut left = if behind { ANSWERS_BEHIND } else { ANSWERS };
