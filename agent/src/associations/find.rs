@@ -181,14 +181,15 @@ impl Survey {
 
     fn find_holders(&mut self, inodes: &[u64]) {
         self.holders.retain(|inode, _| inodes.contains(inode));
-        let gone = |&(pid, fd): &(i32, i32), inode: u64| {
-            std::fs::read_link(format!("/proc/{pid}/fd/{fd}"))
-                .map_or(true, |link| link.to_string_lossy() != format!("socket:[{inode}]"))
-        };
-        self.holders.retain(|&inode, holder| !gone(holder, inode));
+        self.holders.retain(|&inode, holder| holds(*holder, inode));
         if inodes.iter().all(|inode| self.holders.contains_key(inode)) {
             return;
         }
+        self.search(inodes);
+    }
+
+    /// Looks through all processes for who holds these sockets.
+    fn search(&mut self, inodes: &[u64]) {
         self.programs.clear();
         for (inode, holders) in adopt::socket_holders() {
             if inodes.contains(&inode)
@@ -197,6 +198,18 @@ impl Survey {
                 self.holders.entry(inode).or_insert(holder);
             }
         }
+    }
+
+    /// Who holds a socket now, and the program: the one who had it has it no longer. `search`: all processes may be
+    /// looked through for that, which takes its time.
+    pub fn heir(&mut self, inode: u64, search: bool) -> Option<(Handle, Option<PathBuf>)> {
+        let known = |survey: &Self| survey.holders.get(&inode).is_some_and(|holder| holds(*holder, inode));
+        if !known(self) && search {
+            let all: Vec<u64> = self.holders.keys().copied().chain([inode]).collect();
+            self.holders.retain(|&inode, holder| holds(*holder, inode));
+            self.search(&all);
+        }
+        if known(self) { self.holder(inode) } else { None }
     }
 
     fn holder(&mut self, inode: u64) -> Option<(Handle, Option<PathBuf>)> {
@@ -210,4 +223,10 @@ impl Survey {
         let program = self.programs.entry(pid).or_insert_with(|| executable(pid)).clone();
         Some((Handle { pid, fd, inode, given }, program))
     }
+}
+
+/// Whether a process has the socket at this descriptor.
+pub(super) fn holds((pid, fd): (i32, i32), inode: u64) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/fd/{fd}"))
+        .is_ok_and(|link| link.to_string_lossy() == format!("socket:[{inode}]"))
 }

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sctp_sys::adopt::{self, AdoptError};
+use sctp_sys::adopt::{self, AdoptError, Process};
 use sctp_sys::socket::Socket;
 use sctp_sys::sockopt::AssocId;
 
@@ -38,6 +38,17 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// Whether the process still has the socket, as far as can be seen. It may have ended, or closed it, and another one
+    /// have it: a child that inherited it, or whoever it was passed on to. Of one that has handed a duplicate over it is
+    /// enough that it runs.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        match self.given {
+            Some(_) => Process { pid: self.pid }.exists(),
+            None => find::holds((self.pid, self.fd), self.inode),
+        }
+    }
+
     /// Duplicates the socket for the time of one act.
     ///
     /// # Errors

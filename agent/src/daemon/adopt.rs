@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use sctp_sys::readdress;
 use sctp_sys::sockopt::{self, AssocId, AssocState};
@@ -12,6 +13,9 @@ use crate::associations::{Found, Handle, Jam, Key, Managed, Quiet, act, facts};
 use crate::config::SocketFacts;
 use crate::handover::{Binding, Facts, Identity, Input, Planner, State, Tuning, may_mute};
 use crate::translate::Pair;
+
+/// From one search through all processes for a socket that nobody seems to have to the next.
+const SEARCH: Duration = Duration::from_millis(100);
 
 impl Daemon {
     /// Looks for new sockets, adopts what the configuration names, and lets go of what has ended.
@@ -102,7 +106,11 @@ impl Daemon {
             assoc,
         };
         let single = key(0);
-        if self.associations.contains_key(&single) || self.unmanageable.contains_key(&single) {
+        if self.associations.contains_key(&single) {
+            self.inherit(single, &found.handle, found.executable.as_ref());
+            return vec![single];
+        }
+        if self.unmanageable.contains_key(&single) {
             return vec![single];
         }
         // A socket that carries many is known by the identifiers of its associations.
@@ -117,6 +125,9 @@ impl Daemon {
             .map(|(key, _)| *key)
             .collect();
         if !known.is_empty() {
+            for key in &known {
+                self.inherit(*key, &found.handle, found.executable.as_ref());
+            }
             return known;
         }
         match self.adopt(&found, key) {
@@ -126,6 +137,39 @@ impl Daemon {
                 self.unmanageable.insert(single, (found, why));
                 vec![single]
             }
+        }
+    }
+
+    /// The socket of an association is now another process's: it was passed on, or inherited by a child.
+    fn inherit(&mut self, key: Key, heir: &Handle, executable: Option<&PathBuf>) {
+        let Some(managed) = self.associations.get_mut(&key) else { return };
+        if managed.handle.pid == heir.pid && managed.handle.fd == heir.fd {
+            managed.handle.given.clone_from(&heir.given);
+            return;
+        }
+        // A duplicate of it in another process is nobody's business.
+        if managed.handle.is_held() && heir.given.is_none() {
+            return;
+        }
+        let before = std::mem::replace(&mut managed.handle, heir.clone()).pid;
+        managed.executable = executable.cloned();
+        if before != heir.pid {
+            self.story.inherited(managed, before);
+        }
+    }
+
+    /// Before something is done to a socket: whoever had it may have it no longer.
+    pub(super) fn follow_socket(&mut self, key: Key) {
+        let Some(managed) = self.associations.get(&key) else { return };
+        if managed.handle.is_held() {
+            return;
+        }
+        let (now, inode) = (Instant::now(), managed.handle.inode);
+        let search = self.searched.is_none_or(|at| now >= at + SEARCH);
+        if let Some((heir, executable)) = self.survey.heir(inode, search) {
+            self.inherit(key, &heir, executable.as_ref());
+        } else if search {
+            self.searched = Some(now);
         }
     }
 
@@ -263,6 +307,10 @@ impl Daemon {
 
 /// Whether the association's own socket says that it lives.
 fn is_established(managed: &Managed) -> bool {
+    // The duplicate that a program has handed over does not outlive it: it would keep the association from ending.
+    if managed.handle.given.is_some() && !managed.handle.is_held() {
+        return false;
+    }
     let status = managed.handle.open().ok().and_then(|fd| sockopt::status(fd.as_fd(), managed.assoc).ok());
     status.is_some_and(|status| status.state == AssocState::Established)
 }

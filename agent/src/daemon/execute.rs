@@ -28,6 +28,7 @@ impl Daemon {
             let Some(managed) = self.associations.get_mut(&key) else { return };
             let Some(Planned { action, reason }) = managed.planner.poll_output() else { break };
             self.story.about(managed, &action, &reason);
+            self.follow_socket(key);
             // Whoever carries on after a kill has to know what may have been done.
             self.write_down(key);
             let changes_lists = matches!(
@@ -56,6 +57,7 @@ impl Daemon {
     /// Reads the kernel's lists again and tells the planner; an association that is gone is let go of later, by the
     /// survey.
     pub(super) fn refresh(&mut self, key: Key) {
+        self.follow_socket(key);
         let Some(managed) = self.associations.get_mut(&key) else { return };
         let Ok(socket) = managed.handle.open() else { return };
         if let Ok(facts) = facts::read(socket.as_fd(), managed.assoc) {

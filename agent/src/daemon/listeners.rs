@@ -31,7 +31,11 @@ impl Daemon {
             }
             let inode = endpoint.handle.inode;
             alive.insert(inode);
-            if self.listeners.contains_key(&inode) {
+            if let Some(listener) = self.listeners.get_mut(&inode) {
+                // It may have been passed on, or left to a child.
+                if !listener.handle.is_held() {
+                    (listener.handle, listener.executable) = (endpoint.handle, endpoint.executable);
+                }
                 continue;
             }
             news = true;

@@ -73,6 +73,8 @@ struct Daemon {
     listeners: BTreeMap<u64, Listener>,
     /// Sockets that cannot be managed, with the reason, so that it is said once.
     unmanageable: HashMap<Key, (Found, String)>,
+    /// When all processes were last looked through in vain for who has a socket.
+    searched: Option<Instant>,
     /// Processes adopted or released by hand.
     by_hand: HashMap<i32, ByHand>,
     view: Arc<View>,

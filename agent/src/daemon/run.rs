@@ -115,6 +115,7 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
         associations: BTreeMap::new(),
         listeners: BTreeMap::new(),
         unmanageable: HashMap::new(),
+        searched: None,
         by_hand: HashMap::new(),
         view: Arc::default(),
         preference: Preference::new(&config.agent),

@@ -59,6 +59,13 @@ impl Story {
         self.0.note(subject(managed), text, why);
     }
 
+    /// The socket of an association is now another process's than this one's.
+    pub(super) fn inherited(&self, managed: &Managed, before: i32) {
+        let why = format!("process {before} has its socket no longer");
+        tracing::info!(target: "assoc", association = %name(managed), pid = managed.handle.pid, "goes on: {why}");
+        self.0.note(subject(managed), "goes on", &why);
+    }
+
     /// An association is no longer managed.
     pub(super) fn let_go(&self, managed: &Managed, why: &str) {
         tracing::info!(target: "assoc", association = %name(managed), "let go: {why}");
