@@ -1,12 +1,17 @@
 //! The other end of the control socket, as `roam` uses it: plain blocking calls.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sctp_sys::adopt::{HandOverError, MAX_SOCKETS, send_sockets};
+
 use super::SOCKET;
-use super::protocol::{Body, Failure, Hello, Numbered, Reply, Request, Response, SCHEMA, StreamEvent};
+use super::protocol::{
+    AdoptReport, Body, Failure, Hello, Numbered, Reply, Request, Response, SCHEMA, StreamEvent,
+};
 
 /// The longest answer taken, in octets: a host with ten thousand associations fits.
 const ANSWER: u64 = 16 << 20;
@@ -82,6 +87,35 @@ impl Client {
             Body::Error(failure) => Err(failure.into()),
             Body::Event(_) => Err(ClientError::Protocol("an event where an answer was due".to_owned())),
         }
+    }
+
+    /// Hands SCTP sockets of this process over: the daemon looks after them from now on, also without the right to take
+    /// them by itself. They stay the program's as they are; but while the daemon has them, the last close here sends
+    /// nothing, so that an association has to be shut down by name (shutdown(2)), or it ends with this process.
+    /// Afterwards the connection takes nothing but further hand-overs.
+    ///
+    /// # Errors
+    /// The daemon refused, or the connection broke. Sockets that it did not take are told in the report.
+    pub fn hand_over(&mut self, sockets: &[BorrowedFd<'_>]) -> Result<AdoptReport, ClientError> {
+        let message = serde_json::to_vec(&Numbered { id: Some(1), request: Request::Handover })
+            .map_err(io::Error::from)?;
+        let mut all = AdoptReport { pid: 0, sockets: 0, left_out: Vec::new() };
+        for some in sockets.chunks(MAX_SOCKETS) {
+            send_sockets(self.stream.get_ref(), &message, some).map_err(|error| match error {
+                HandOverError::Io(cause) => cause,
+                other => io::Error::other(other),
+            })?;
+            match read::<Response>(&mut self.stream)?.body {
+                Body::Result(Reply::HandedOver(report)) => {
+                    all.pid = report.pid;
+                    all.sockets += report.sockets;
+                    all.left_out.extend(report.left_out);
+                }
+                Body::Error(failure) => return Err(failure.into()),
+                _ => return Err(ClientError::Protocol("another answer than to a hand-over".to_owned())),
+            }
+        }
+        Ok(all)
     }
 
     /// Follows the daemon's decisions; `recent` old ones first. `each` says whether to go on.
