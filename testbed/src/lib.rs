@@ -20,6 +20,7 @@ pub mod rtnl;
 pub mod scenario;
 pub mod session;
 pub mod sim;
+pub mod socket;
 pub mod topology;
 pub mod traffic;
 pub mod unit;

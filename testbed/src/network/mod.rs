@@ -23,7 +23,7 @@ mod loss;
 mod others;
 mod registered;
 mod silent;
-mod stage;
+pub(crate) mod stage;
 
 use crate::registrar::{Round, Scenario};
 

@@ -19,22 +19,25 @@ use crate::link::{Conditions, batch};
 use crate::netns::Namespace;
 use crate::process::Program;
 use crate::registrar::{Scenery, last_lines};
-use crate::scenario::{Story, beside};
+use crate::result::Agent;
+use crate::scenario::{Story, beside, leftovers};
 use crate::topology::{A1, B1, Host, Network};
 use crate::traffic::{AssociationRecord, ClientRecord, Progress};
 
 /// Longer than anything here takes on a slow emulated machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The ports of server and client.
-pub(super) const SERVER_PORT: u16 = 7000;
-pub(super) const CLIENT_PORT: u16 = 7001;
+pub(crate) const SERVER_PORT: u16 = 7000;
+pub(crate) const CLIENT_PORT: u16 = 7001;
 /// Milliseconds from message to message.
 const INTERVAL: u64 = 20;
 
 /// The stage, until dropped.
 #[derive(Debug)]
 pub struct Stage {
-    pub(super) network: Network,
+    pub(crate) network: Network,
+    /// Who looks after the associations: where it is not ours, none of ours is started.
+    pub(crate) agent: Agent,
     directory: tempfile::TempDir,
     logs: Vec<PathBuf>,
     story: Story,
@@ -46,22 +49,25 @@ pub struct Stage {
 }
 
 impl Scenery for Stage {
-    fn build(tell: bool) -> Result<Self> {
+    fn build(agent: Agent, tell: bool) -> Result<Self> {
         let conditions = Conditions { rtt_ms: 20.0, ..Conditions::default() };
         let network = Network::build(Family::V4, &conditions).context("building the network")?;
         let story = Story::new(tell);
         let capture = Capture::start(&network, &story).context("watching the wire")?;
+        let settings: &[&str] = match agent {
+            Agent::AutoAsconf => &["addip_enable", "auth_enable", "default_auto_asconf"],
+            Agent::Roam | Agent::None => &["addip_enable", "auth_enable"],
+        };
         for host in Host::ALL {
             network.host(host).enter(|| {
-                ["addip_enable", "auth_enable"]
-                    .iter()
-                    .try_for_each(|name| fs::write(format!("/proc/sys/net/sctp/{name}"), "1"))
+                settings.iter().try_for_each(|name| fs::write(format!("/proc/sys/net/sctp/{name}"), "1"))
             })?;
         }
         network.up(Host::B, &[B1])?;
         let directory = tempfile::Builder::new().prefix("roam-testbed-").tempdir()?;
         Ok(Self {
             network,
+            agent,
             directory,
             logs: Vec::new(),
             story,
@@ -92,23 +98,23 @@ impl Scenery for Stage {
 
 impl Stage {
     /// Notes what happens.
-    pub(super) fn note(&self, what: impl Into<String>) {
+    pub(crate) fn note(&self, what: impl Into<String>) {
         self.story.note("-", "testbed", what.into());
         self.story.tell();
     }
 
     /// Runs lines of `ip` at host A.
-    pub(super) fn ip<Line: AsRef<str>>(&self, lines: impl IntoIterator<Item = Line>) -> Result<()> {
+    pub(crate) fn ip<Line: AsRef<str>>(&self, lines: impl IntoIterator<Item = Line>) -> Result<()> {
         ip_at(self.network.host(Host::A), lines)
     }
 
     /// Runs lines of `ip` at the router.
-    pub(super) fn router<Line: AsRef<str>>(&self, lines: impl IntoIterator<Item = Line>) -> Result<()> {
+    pub(crate) fn router<Line: AsRef<str>>(&self, lines: impl IntoIterator<Item = Line>) -> Result<()> {
         ip_at(self.network.router(), lines)
     }
 
     /// Runs a shell command in a namespace; it has to succeed. Gives its output.
-    pub(super) fn shell(&self, at: &Namespace, line: &str) -> Result<String> {
+    pub(crate) fn shell(&self, at: &Namespace, line: &str) -> Result<String> {
         let output = at.enter(|| Command::new("sh").args(["-c", line]).output())?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(
@@ -119,34 +125,57 @@ impl Stage {
         Ok(said)
     }
 
-    /// Starts the agent at A with these lines of `[agent]`, and tables beside it. It answers then.
-    pub(super) fn start_daemon(&mut self, agent: &str, tables: &str) -> Result<()> {
-        let file = self.directory.path().join("roamd.toml");
-        let runtime = self.runtime();
-        fs::write(
-            &file,
-            format!("[agent]\nruntime_dir = {:?}\n{agent}\n{tables}\n", runtime.display().to_string()),
-        )?;
+    /// Starts the agent at A with these lines of `[agent]`, and tables beside it. It answers then. Nothing happens where
+    /// the associations are not ours to look after.
+    pub(crate) fn start_daemon(&mut self, agent: &str, tables: &str) -> Result<()> {
+        let file = self.configure(agent, tables)?;
         let mut command = Command::new(beside("roamd")?);
         command.arg("--config").arg(&file);
-        let program = self.start(Host::A, "roamd", &mut command)?;
+        self.start_daemon_as(&mut command)
+    }
+
+    /// Writes the configuration of the agent at A.
+    pub(crate) fn configure(&self, agent: &str, tables: &str) -> Result<PathBuf> {
+        let file = self.directory.path().join("roamd.toml");
+        let runtime = self.runtime().display().to_string();
+        fs::write(&file, format!("[agent]\nruntime_dir = {runtime:?}\n{agent}\n{tables}\n"))?;
+        Ok(file)
+    }
+
+    /// As [`start_daemon`](Self::start_daemon), by this command.
+    pub(crate) fn start_daemon_as(&mut self, command: &mut Command) -> Result<()> {
+        if self.agent != Agent::Roam {
+            return Ok(());
+        }
+        let program = self.start(Host::A, "roamd", command)?;
         self.daemon = Some(program);
         self.until("the start of roamd", |stage| stage.status().map(|_| ()))?;
-        capture::follow(runtime, Host::A, &self.story);
+        capture::follow(self.runtime(), Host::A, &self.story);
         Ok(())
     }
 
-    fn runtime(&self) -> PathBuf {
+    /// Ends the agent at A in good order; nothing of it may be left there.
+    pub(crate) fn stop_daemon(&mut self) -> Result<()> {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.stop(Duration::from_secs(10));
+        }
+        let left = leftovers::of(self.network.host(Host::A))?;
+        ensure!(left.is_empty(), "the agent has left something on its host: {left:?}");
+        Ok(())
+    }
+
+    /// The agent's runtime directory.
+    pub(crate) fn runtime(&self) -> PathBuf {
         self.path("roamd")
     }
 
     /// A file or directory of the round.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// From now on the router swallows what comes or goes by these interfaces of its, and by no other.
-    pub(super) fn swallow(&self, interfaces: &[&str]) -> Result<()> {
+    pub(crate) fn swallow(&self, interfaces: &[&str]) -> Result<()> {
         let mut line = "nft 'add table inet hole; delete table inet hole; add table inet hole; \
                         add chain inet hole forward { type filter hook forward priority 0; }"
             .to_owned();
@@ -158,36 +187,41 @@ impl Stage {
     }
 
     /// The agent's process.
-    pub(super) fn daemon(&mut self) -> Result<&mut Program> {
+    pub(crate) fn daemon(&mut self) -> Result<&mut Program> {
         self.daemon.as_mut().context("no agent runs")
     }
 
     /// Starts a program at a mobile host.
-    pub(super) fn start(&mut self, host: Host, name: &str, command: &mut Command) -> Result<Program> {
-        let log = self.directory.path().join(format!("{name}.log"));
-        if !self.logs.contains(&log) {
-            self.logs.push(log.clone());
-        }
+    pub(crate) fn start(&mut self, host: Host, name: &str, command: &mut Command) -> Result<Program> {
+        let log = self.log(name);
         command.current_dir(self.directory.path()).env("NO_COLOR", "1");
         Ok(Program::start(self.network.host(host), name, &log, command)?)
     }
 
-    /// Starts a program at the registrar's host, until the end of the round.
-    pub(super) fn start_at_registrar(&mut self, name: &str, command: &mut Command) -> Result<()> {
+    /// Where a program of the round logs to. It is shown if the round fails.
+    pub(crate) fn log(&mut self, name: &str) -> PathBuf {
         let log = self.directory.path().join(format!("{name}.log"));
-        self.logs.push(log.clone());
+        if !self.logs.contains(&log) {
+            self.logs.push(log.clone());
+        }
+        log
+    }
+
+    /// Starts a program at the registrar's host, until the end of the round.
+    pub(crate) fn start_at_registrar(&mut self, name: &str, command: &mut Command) -> Result<()> {
+        let log = self.log(name);
         command.current_dir(self.directory.path()).env("NO_COLOR", "1");
         self.others.push(Program::start(self.network.registrar(), name, &log, command)?);
         Ok(())
     }
 
     /// Starts server and client; the association is up, and the agent looks after it, if there is one.
-    pub(super) fn talk(&mut self) -> Result<()> {
+    pub(crate) fn talk(&mut self) -> Result<()> {
         self.talk_between(&[A1.address(Family::V4)], &[B1.address(Family::V4)])
     }
 
     /// As [`talk`](Self::talk), with sockets bound to these addresses.
-    pub(super) fn talk_between(&mut self, local: &[IpAddr], peer: &[IpAddr]) -> Result<()> {
+    pub(crate) fn talk_between(&mut self, local: &[IpAddr], peer: &[IpAddr]) -> Result<()> {
         let own = std::env::current_exe()?;
         let list = |all: &[IpAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let mut command = Command::new(&own);
@@ -213,20 +247,20 @@ impl Stage {
     }
 
     /// Waits until the agent has nothing left to do for the association.
-    pub(super) fn until_settled(&mut self) -> Result<AssociationReport> {
+    pub(crate) fn until_settled(&mut self) -> Result<AssociationReport> {
         self.until("a settled association", |stage| {
             stage.association().filter(|it| it.state == AssociationState::Settled)
         })
     }
 
     /// Waits until a message that is sent from now on has come back.
-    pub(super) fn until_flows(&mut self) -> Result<()> {
+    pub(crate) fn until_flows(&mut self) -> Result<()> {
         let since = clock::now();
         self.until("a message to come back", |stage| (stage.progress()?.reached > since).then_some(()))
     }
 
     /// Waits until nothing is under way for the association.
-    pub(super) fn until_settled_or_stranded(&mut self) -> Result<()> {
+    pub(crate) fn until_settled_or_stranded(&mut self) -> Result<()> {
         self.until("an association that is at rest", |stage| {
             let state = stage.association()?.state;
             matches!(state, AssociationState::Settled | AssociationState::Stranded).then_some(())
@@ -234,7 +268,7 @@ impl Stage {
     }
 
     /// Waits until the association has exactly these own addresses and is settled.
-    pub(super) fn until_at(&mut self, wanted: &[&str]) -> Result<()> {
+    pub(crate) fn until_at(&mut self, wanted: &[&str]) -> Result<()> {
         let wanted: std::collections::BTreeSet<IpAddr> =
             wanted.iter().map(|one| one.parse()).collect::<Result<_, _>>()?;
         self.until(&format!("the association to be at {wanted:?}"), |stage| {
@@ -245,7 +279,7 @@ impl Stage {
     }
 
     /// Waits until the agent says of an address what fits.
-    pub(super) fn until_address(
+    pub(crate) fn until_address(
         &mut self,
         address: &str,
         what: &str,
@@ -258,7 +292,7 @@ impl Stage {
     }
 
     /// Waits until the agent knows of an address no more.
-    pub(super) fn until_unlisted(&mut self, address: &str) -> Result<()> {
+    pub(crate) fn until_unlisted(&mut self, address: &str) -> Result<()> {
         let gone: IpAddr = address.parse()?;
         self.until(&format!("the end of {address}"), |stage| {
             stage.addresses()?.iter().all(|it| it.address != gone || it.interface == "lo").then_some(())
@@ -266,17 +300,17 @@ impl Stage {
     }
 
     /// Waits until an address is usable.
-    pub(super) fn until_usable(&mut self, address: &str) -> Result<()> {
+    pub(crate) fn until_usable(&mut self, address: &str) -> Result<()> {
         self.until_address(address, "usable", |it| it.usable)
     }
 
     /// Waits until an address is not usable, and the sentence that says why has these words.
-    pub(super) fn until_unusable(&mut self, address: &str, why: &str) -> Result<()> {
+    pub(crate) fn until_unusable(&mut self, address: &str, why: &str) -> Result<()> {
         self.until_address(address, &format!("unusable: {why}"), |it| !it.usable && it.why.contains(why))
     }
 
     /// Looks again and again until `condition` gives something.
-    pub(super) fn until<T>(
+    pub(crate) fn until<T>(
         &mut self,
         what: &str,
         mut condition: impl FnMut(&Self) -> Option<T>,
@@ -319,7 +353,7 @@ impl Stage {
     }
 
     /// What the agent says of itself.
-    pub(super) fn status(&self) -> Option<StatusReport> {
+    pub(crate) fn status(&self) -> Option<StatusReport> {
         match self.ask(Request::Status)? {
             Reply::Status(report) => Some(*report),
             _ => None,
@@ -327,14 +361,15 @@ impl Stage {
     }
 
     /// What the agent says of the host's addresses.
-    pub(super) fn addresses(&self) -> Option<Vec<AddressReport>> {
+    pub(crate) fn addresses(&self) -> Option<Vec<AddressReport>> {
         match self.ask(Request::Addresses)? {
             Reply::Addresses(reports) => Some(reports),
             _ => None,
         }
     }
 
-    fn associations(&self) -> Option<Vec<AssociationReport>> {
+    /// What the agent says of all associations.
+    pub(crate) fn associations(&self) -> Option<Vec<AssociationReport>> {
         match self.ask(Request::Associations)? {
             Reply::Associations(reports) => Some(reports),
             _ => None,
@@ -342,23 +377,23 @@ impl Stage {
     }
 
     /// What the agent says of the client's association.
-    pub(super) fn association(&self) -> Option<AssociationReport> {
+    pub(crate) fn association(&self) -> Option<AssociationReport> {
         self.associations()?.into_iter().find(|it| it.local_port == CLIENT_PORT)
     }
 
     /// What of this kind ("wire", "agent") host A has been seen to do or heard to say since then.
-    pub(super) fn told(&self, kind: &str, since: Nanos) -> Vec<String> {
+    pub(crate) fn told(&self, kind: &str, since: Nanos) -> Vec<String> {
         let events = self.story.events().into_iter();
         events.filter(|it| it.at >= since && it.kind == kind && it.host == "A").map(|it| it.what).collect()
     }
 
     /// The ASCONFs that A has sent since then.
-    pub(super) fn asconfs(&self, since: Nanos) -> Vec<String> {
+    pub(crate) fn asconfs(&self, since: Nanos) -> Vec<String> {
         self.told("wire", since).into_iter().filter(|what| what.starts_with("ASCONF ")).collect()
     }
 
     /// Has the client end; all that it sent has come back, once and in order.
-    pub(super) fn finish(&mut self) -> Result<AssociationRecord> {
+    pub(crate) fn finish(&mut self) -> Result<AssociationRecord> {
         let mut client = self.client.take().context("no client runs")?;
         client.signal(Signal::SIGTERM);
         let status = match client.wait(PATIENCE) {
@@ -387,7 +422,7 @@ impl Stage {
 }
 
 /// The longest time without an echo after `from`, in milliseconds.
-pub(super) fn gap(record: &AssociationRecord, from: Nanos) -> f64 {
+pub(crate) fn gap(record: &AssociationRecord, from: Nanos) -> f64 {
     let arrivals: Vec<Nanos> = record.echoed.iter().flatten().copied().collect();
     let pairs = arrivals.windows(2).filter(|pair| pair[1] > from);
     pairs.map(|pair| ms_between(pair[0].max(from), pair[1])).fold(0.0, f64::max)

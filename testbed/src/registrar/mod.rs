@@ -47,11 +47,11 @@ pub(crate) type Round<Place> = (&'static str, fn(&mut Place) -> Result<String>);
 
 /// Where the rounds of a scenario are played.
 pub trait Scenery: Sized {
-    /// Builds it. `tell`: what happens there is told aloud.
+    /// Builds it. `agent`: who looks after associations there. `tell`: what happens there is told aloud.
     ///
     /// # Errors
     /// Not root, or the system's.
-    fn build(tell: bool) -> Result<Self>;
+    fn build(agent: Agent, tell: bool) -> Result<Self>;
 
     /// What happens there.
     fn story(&self) -> &Story;
@@ -245,7 +245,7 @@ pub static ALL: [Scenario; 13] = [
 ///
 /// # Errors
 /// Interrupted.
-pub fn run<Place: Scenery>(scenario: &Scenario<Place>, tell: bool) -> Result<Outcome> {
+pub fn run<Place: Scenery>(scenario: &Scenario<Place>, agent: Agent, tell: bool) -> Result<Outcome> {
     let (mut seen, mut wrong, mut course) = (Vec::new(), Vec::new(), Course::default());
     for (label, play) in scenario.rounds {
         let titled = |what: String| if label.is_empty() { what } else { format!("{label}: {what}") };
@@ -255,7 +255,7 @@ pub fn run<Place: Scenery>(scenario: &Scenario<Place>, tell: bool) -> Result<Out
         let mut attempts = 0;
         let played = loop {
             attempts += 1;
-            let played = Place::build(tell).and_then(|mut stage| {
+            let played = Place::build(agent, tell).and_then(|mut stage| {
                 let played = play(&mut stage);
                 stage.story().tell();
                 course = course_of(stage.story());
@@ -281,7 +281,7 @@ pub fn run<Place: Scenery>(scenario: &Scenario<Place>, tell: bool) -> Result<Out
     let result = RunResult {
         scenario: scenario.name.to_owned(),
         kernel: kernel(),
-        agent: Agent::None,
+        agent,
         rtt_ms: 0.0,
         sent: None,
         echoed: None,

@@ -14,6 +14,7 @@ use crate::link::{Conditions, batch};
 use crate::netns::Namespace;
 use crate::process::Program;
 
+use crate::result::Agent;
 use crate::scenario::Story;
 
 /// The last lines of a log that are shown when a scenario has failed.
@@ -35,7 +36,7 @@ pub(crate) fn address(host: u8) -> IpAddr {
 }
 
 impl Scenery for Stage {
-    fn build(tell: bool) -> Result<Self> {
+    fn build(_: Agent, tell: bool) -> Result<Self> {
         let switch = Namespace::create("switch").context("the switch")?;
         let lines = ["link add br0 type bridge", "link set br0 up", "link set lo up"].map(str::to_owned);
         batch(&switch, "ip", &lines).context("the switch")?;

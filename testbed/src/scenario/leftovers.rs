@@ -13,7 +13,7 @@ const LOOK: &str = "ip -o addr show dev lo && ip rule && ip -6 rule && ip route 
 ///
 /// # Errors
 /// It cannot be looked up.
-pub(super) fn of(host: &Namespace) -> io::Result<Vec<String>> {
+pub(crate) fn of(host: &Namespace) -> io::Result<Vec<String>> {
     let output = host.enter(|| Command::new("sh").args(["-c", LOOK]).output())?;
     if !output.status.success() {
         return Err(io::Error::other(format!(

@@ -17,7 +17,7 @@
 mod agents;
 pub mod command;
 mod engine;
-mod leftovers;
+pub(crate) mod leftovers;
 pub mod liar;
 mod play;
 mod programs;

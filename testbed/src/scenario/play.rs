@@ -1,10 +1,11 @@
-//! Whatever can be played by its name: handovers, and scenarios of registrars, of sessions and of networks as they are.
+//! Whatever can be played by its name: handovers, and scenarios of registrars, of sessions, of networks as
+//! they are and of sockets of every kind.
 
 use anyhow::Result;
 
 use super::{Options, Scenario, Stack, real, table, usrsctp};
-use crate::result::Outcome;
-use crate::{network, registrar, session};
+use crate::result::{Agent, Outcome};
+use crate::{network, registrar, session, socket};
 
 /// Something that `run` and `check` play.
 #[derive(Debug, Clone)]
@@ -13,7 +14,7 @@ pub enum Play {
     Handover(Box<Scenario>),
     /// Registrars, their elements and users, and what these do with one another.
     Registrars(&'static registrar::Scenario),
-    /// Networks as they are, and what the agent makes of them.
+    /// Networks as they are and sockets of every kind, and what the agent makes of them.
     Networks(&'static registrar::Scenario<network::Stage>),
 }
 
@@ -21,7 +22,8 @@ pub enum Play {
 pub fn plays() -> Vec<Play> {
     let handovers = table::all().into_iter().map(|scenario| Play::Handover(Box::new(scenario)));
     let registrars = registrar::ALL.iter().chain(&session::ALL).map(Play::Registrars);
-    handovers.chain(registrars).chain(network::ALL.iter().map(Play::Networks)).collect()
+    let networks = network::ALL.iter().chain(&socket::ALL).map(Play::Networks);
+    handovers.chain(registrars).chain(networks).collect()
 }
 
 /// The one of this name.
@@ -99,8 +101,9 @@ impl Play {
     pub fn run(&self, options: &Options) -> Result<Outcome> {
         match self {
             Self::Handover(scenario) => super::run(scenario, options),
-            Self::Registrars(scenario) => registrar::run(scenario, options.tell),
-            Self::Networks(scenario) => registrar::run(scenario, options.tell),
+            // Nobody moves there.
+            Self::Registrars(scenario) => registrar::run(scenario, Agent::None, options.tell),
+            Self::Networks(scenario) => registrar::run(scenario, options.agent, options.tell),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The client: sends a numbered message in each association at a steady pace and keeps account of the echoes.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -42,6 +42,9 @@ pub struct Arguments {
     patience: u64,
 }
 
+/// Associations that are set up at the same time.
+const AT_ONCE: usize = 16;
+
 /// One association and its socket.
 struct Line {
     socket: AsyncSocket,
@@ -51,7 +54,7 @@ struct Line {
 type Shared = Rc<RefCell<ClientRecord>>;
 
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let peer = SocketAddr::new(arguments.peer, arguments.peer_port);
+    let peer = arguments.common.address(arguments.peer, arguments.peer_port);
     let record = Shared::default();
     let mut sockets = Vec::new();
     let many = arguments.common.shape == Shape::OneToMany;
@@ -63,9 +66,22 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         sockets.push(Line { socket, assoc: Cell::new((!many).then_some(FUTURE_ASSOC)) }.into());
     }
     let sockets: Vec<Rc<Line>> = sockets;
-    for line in &sockets {
-        line.socket.connect(peer).await.with_context(|| format!("no association with {peer}"))?;
-    }
+    let connecting = tokio::task::LocalSet::new();
+    let connected = async {
+        for some in sockets.chunks(AT_ONCE) {
+            let connect = |line: &Rc<Line>| {
+                let line = Rc::clone(line);
+                tokio::task::spawn_local(async move { line.socket.connect(peer).await })
+            };
+            let tasks: Vec<_> = some.iter().map(connect).collect();
+            for (task, line) in tasks.into_iter().zip(some) {
+                task.await?.with_context(|| format!("no association with {peer}"))?;
+                arguments.common.hand_over(line.socket.get_ref())?;
+            }
+        }
+        anyhow::Ok(())
+    };
+    connecting.run_until(connected).await?;
     println!("connected");
     let tasks = tokio::task::LocalSet::new();
     for (index, line) in sockets.iter().enumerate() {

@@ -7,18 +7,21 @@ mod addresses;
 mod client;
 mod digest;
 mod element;
+mod heir;
 mod message;
 mod record;
 mod server;
 mod user;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use sctp_sys::{Family, Socket, Style};
+use roam_agent::control::Client;
+use sctp_sys::{FUTURE_ASSOC, Family, Socket, Style, sockopt};
 
 pub(crate) use user::elements;
 
@@ -31,6 +34,8 @@ pub enum Command {
     Client(client::Arguments),
     /// Echoes what it receives, until SIGTERM.
     Server(server::Arguments),
+    /// Goes on with the sockets of a server that passes them on, or that started it.
+    Heir(heir::Arguments),
     /// Answers the requests of sessions, as an element of the pool, until SIGTERM.
     Element(element::Arguments),
     /// Sends numbered requests in a session with the pool and counts their answers, until SIGTERM.
@@ -71,6 +76,15 @@ struct Common {
     /// One socket for each association, or one for all.
     #[arg(long, value_enum, default_value_t)]
     shape: Shape,
+    /// IPv6 sockets that talk to IPv4 alone: each address is mapped (::ffff:0:0/96), the wildcard is ::.
+    #[arg(long)]
+    mapped: bool,
+    /// The peer takes SCTP in UDP at this port (RFC 6951); without it, what net.sctp.encap_port says.
+    #[arg(long, value_name = "PORT")]
+    udp: Option<u16>,
+    /// Each socket with associations, or that listens, is handed over to the agent with this runtime directory.
+    #[arg(long, value_name = "DIR")]
+    hand_over: Option<PathBuf>,
     /// Where the result goes, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -79,21 +93,38 @@ struct Common {
 impl Common {
     /// A socket bound to all that `local` says, with this port.
     fn socket(&self, port: u16) -> std::io::Result<Socket> {
-        let first = SocketAddr::new(self.local[0], port);
+        let first = self.address(self.local[0], port);
         let socket = Socket::new(self.shape.style(), Family::of(first))?;
         // As programs do that send small messages in time: gathering them would add pauses of a round trip and more.
-        sctp_sys::sockopt::set_nodelay(std::os::fd::AsFd::as_fd(&socket), true)?;
+        sockopt::set_nodelay(socket.as_fd(), true)?;
+        if let Some(port) = self.udp {
+            sockopt::set_udp_encapsulation(socket.as_fd(), FUTURE_ASSOC, None, port)?;
+        }
         socket.bind(first)?;
         if self.local.len() > 1 {
-            let others: Vec<_> =
-                self.local[1..].iter().map(|&address| SocketAddr::new(address, port)).collect();
+            let others: Vec<_> = self.local[1..].iter().map(|&address| self.address(address, port)).collect();
             socket.bindx_add(&others)?;
         }
-        sctp_sys::sockopt::set_events(
-            std::os::fd::AsFd::as_fd(&socket),
-            &[sctp_sys::event::EventType::AssocChange],
-        )?;
+        sockopt::set_events(socket.as_fd(), &[sctp_sys::event::EventType::AssocChange])?;
         Ok(socket)
+    }
+
+    /// An address as these sockets take it.
+    fn address(&self, address: IpAddr, port: u16) -> SocketAddr {
+        let address = match address {
+            IpAddr::V4(wildcard) if self.mapped && wildcard.is_unspecified() => Ipv6Addr::UNSPECIFIED.into(),
+            IpAddr::V4(address) if self.mapped => address.to_ipv6_mapped().into(),
+            address => address,
+        };
+        SocketAddr::new(address, port)
+    }
+
+    /// Hands a socket over to the agent, if that is wanted. It is the program's as before.
+    fn hand_over(&self, socket: &impl AsFd) -> anyhow::Result<()> {
+        let Some(directory) = &self.hand_over else { return Ok(()) };
+        let report = Client::connect(directory)?.hand_over(&[socket.as_fd()])?;
+        anyhow::ensure!(report.sockets == 1, "the agent does not take a socket: {:?}", report.left_out);
+        Ok(())
     }
 }
 
@@ -107,6 +138,7 @@ pub fn run(command: &Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Client(arguments) => client::run(arguments).await,
             Command::Server(arguments) => server::run(arguments).await,
+            Command::Heir(arguments) => heir::run(arguments).await,
             Command::Element(arguments) => element::run(arguments).await,
             Command::User(arguments) => user::run(arguments).await,
         }

@@ -1,0 +1,60 @@
+//! Every kind of SCTP socket: what becomes of each when its host moves, with the agent there.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `talk` | pairs of programs that talk with each other |
+//! | `kinds` | sockets of every shape, bound in every way |
+//! | `accepted` | a listener with hundreds of accepted associations |
+//! | `passing` | programs that start, stop, fork and pass sockets on in the midst of things |
+
+mod accepted;
+mod kinds;
+mod passing;
+mod talk;
+
+use crate::network::Stage;
+use crate::registrar::{Round, Scenario};
+
+const NFT: (&str, &str) = ("nft", "nftables");
+
+/// A scenario that every `check` plays.
+const fn scenario(
+    name: &'static str,
+    shows: &'static str,
+    rounds: &'static [Round<Stage>],
+) -> Scenario<Stage> {
+    Scenario { name, shows, needed: &[NFT], quick: true, measured: false, rounds }
+}
+
+/// All of them.
+pub static ALL: [Scenario<Stage>; 3] = [
+    scenario(
+        "socket-kinds",
+        "One-to-one, one-to-many, peeled-off, accepted and IPv6 sockets with mapped peers move, however they are bound.",
+        &[
+            ("bound to addresses", kinds::explicit),
+            ("bound to none", kinds::wildcard),
+            ("side by side", kinds::mixed),
+        ],
+    ),
+    scenario(
+        "socket-accepted",
+        "A listener with three hundred accepted associations moves, and each of them lives.",
+        &[("", accepted::hundreds)],
+    ),
+    scenario(
+        "socket-passed-on",
+        "Programs start, end, fork and pass their sockets on while their host moves: what lives on moves.",
+        &[("", passing::in_the_midst)],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_has_a_name_of_its_own_a_sentence_and_rounds() {
+        crate::registrar::each_is_described(&ALL, "socket-");
+    }
+}
