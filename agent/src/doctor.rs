@@ -8,6 +8,7 @@
 //! | `kernel` | SCTP, its module and its settings |
 //! | `service` | the daemon, its rights, its configuration, what it says itself |
 //! | `addresses` | each address that may carry an association, and the settings of its interface |
+//! | `namespaces` | SCTP in other network namespaces |
 //! | `network` | others that change addresses and routes, packet filters, translation |
 //! | `pools` | registrars, elements, peers |
 
@@ -15,6 +16,7 @@ mod addresses;
 mod facts;
 mod kernel;
 mod look;
+mod namespaces;
 mod network;
 mod pools;
 mod service;
@@ -25,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::facts::{AddressFacts, Daemon, Facts, InterfaceFacts, KernelFacts, NetworkFacts, PoolFacts};
 pub use self::look::look;
+pub use self::namespaces::NamespaceFacts;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -96,6 +99,7 @@ pub fn diagnose(facts: &Facts) -> Diagnosis {
     let mut checks = kernel::check(facts);
     checks.extend(service::check(facts));
     checks.extend(addresses::check(facts));
+    checks.extend(namespaces::check(facts));
     checks.extend(network::check(facts));
     checks.extend(pools::check(facts));
     let count = |level| checks.iter().filter(|check| check.level == level).count();

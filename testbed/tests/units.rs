@@ -86,3 +86,18 @@ fn the_agents_directories_are_those_of_its_defaults() {
         roam_agent::config::DEFAULT_FILE
     );
 }
+
+#[test]
+fn the_agent_of_a_namespace_has_the_rights_of_the_hosts_own() {
+    let template = include_str!("../../agent/packaging/roamd@.service");
+    let (host, mut namespace) = (section(&[AGENT], "Service"), section(&[template], "Service"));
+    assert_eq!(namespace.remove("NetworkNamespacePath"), Some(vec!["/run/netns/%i"]));
+    assert_eq!(namespace.get("RuntimeDirectory"), Some(&vec!["roam-%i"]));
+    for key in ["RuntimeDirectory", "ExecStart", "ExecStopPost"] {
+        let mut bare: Vec<String> = namespace[key].iter().map(|value| (*value).to_owned()).collect();
+        bare.iter_mut().for_each(|it| *it = it.replace(" --runtime-dir /run/roam-%i", "").replace("-%i", ""));
+        assert_eq!(bare, host[key], "{key}");
+        namespace.insert(key, host[key].clone());
+    }
+    assert_eq!(namespace, host);
+}

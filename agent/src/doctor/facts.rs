@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::NamespaceFacts;
 use crate::control::{AssociationReport, PoolsReport, StatusReport};
 use crate::net::Unusable;
 
@@ -22,6 +23,8 @@ pub struct Facts {
     pub addresses: Vec<AddressFacts>,
     /// The interfaces of these addresses.
     pub interfaces: Vec<InterfaceFacts>,
+    /// Other network namespaces with SCTP sockets.
+    pub namespaces: Vec<NamespaceFacts>,
     /// Others on the host.
     pub network: NetworkFacts,
     /// Registrars, elements, peers.

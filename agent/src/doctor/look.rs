@@ -12,6 +12,7 @@ use asap_client::driver::{self, RegistrarClient};
 use nix::time::{ClockId, clock_gettime};
 use sctp_sys::probe::{Probe, Sysctl};
 
+use super::NamespaceFacts;
 use super::facts::{AddressFacts, Daemon, Facts, InterfaceFacts, KernelFacts, NetworkFacts, PoolFacts};
 use crate::associations::effective_capabilities;
 use crate::config::{Config, Sources};
@@ -75,6 +76,7 @@ pub fn look(directory: &Path, file: Option<PathBuf>) -> Facts {
         configuration: mistake,
         manages_routes,
         addresses,
+        namespaces: namespaces(),
         network: network(),
         pools: PoolFacts { configured: registrars || known, needed, report: asked.pools, answered },
         suspends,
@@ -118,9 +120,7 @@ fn ask(directory: &Path) -> Asked {
         Ok(())
     });
     if let Err(error) = outcome {
-        let sockets = read("/proc/net/unix");
-        let elsewhere = sockets.lines().any(|line| line.ends_with(" @roamd"));
-        asked.daemon = Daemon::Silent { why: error.to_string(), elsewhere };
+        asked.daemon = Daemon::Silent { why: error.to_string(), elsewhere: is_watched("/proc/net/unix") };
     }
     asked
 }
@@ -249,6 +249,29 @@ fn interfaces(addresses: &[AddressFacts]) -> Vec<InterfaceFacts> {
         }
     };
     names.into_iter().map(of).collect()
+}
+
+fn namespaces() -> Vec<NamespaceFacts> {
+    use std::os::unix::fs::MetadataExt;
+    let name_of = |number: u64| {
+        let mut entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+        let found = entries.find(|entry| fs::metadata(entry.path()).is_ok_and(|it| it.ino() == number))?;
+        Some(found.file_name().to_string_lossy().into_owned())
+    };
+    let facts = |it: sctp_sys::diag::Elsewhere| NamespaceFacts {
+        name: name_of(it.namespace),
+        pid: it.pid,
+        program: read(format!("/proc/{}/comm", it.pid)).trim().to_owned(),
+        associations: it.associations,
+        listening: it.listening,
+        has_daemon: is_watched(&format!("/proc/{}/net/unix", it.pid)),
+    };
+    sctp_sys::diag::elsewhere().into_iter().map(facts).collect()
+}
+
+/// Whether a roamd looks after the network namespace whose list of Unix sockets this is.
+fn is_watched(list: &str) -> bool {
+    read(list).lines().any(|line| line.ends_with(" @roamd"))
 }
 
 fn network() -> NetworkFacts {

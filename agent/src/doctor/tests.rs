@@ -315,6 +315,34 @@ fn cases() -> Vec<(Change, &'static str, Level, &'static str, &'static str)> {
             "from a private address to a global one",
             "encap_port",
         ),
+        case(
+            |f| {
+                let it =
+                    NamespaceFacts { pid: 77, associations: 2, listening: 1, ..NamespaceFacts::default() };
+                f.namespaces = vec![it];
+            },
+            "sockets-elsewhere",
+            Warn,
+            "2 associations and 1 listener in the network namespace of process 77",
+            "nsenter --net=/proc/77/ns/net roamd",
+        ),
+        case(
+            |f| {
+                let name = Some("lab".to_owned());
+                f.namespaces = vec![NamespaceFacts { name, associations: 1, ..NamespaceFacts::default() }];
+            },
+            "sockets-elsewhere",
+            Warn,
+            "1 association and 0 listeners in the network namespace lab",
+            "systemctl start roamd@lab",
+        ),
+        case(
+            |f| f.namespaces = vec![NamespaceFacts { has_daemon: true, ..NamespaceFacts::default() }],
+            "sockets-elsewhere",
+            Ok,
+            "looked after by a roamd there",
+            "",
+        ),
         case(|f| f.network.nft = false, "nftables", Fail, "nft is missing", "apt install nftables"),
         case(
             |f| {

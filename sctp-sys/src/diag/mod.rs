@@ -4,6 +4,7 @@
 //! Asked from the kernel by sock_diag; where the module `sctp_diag` is missing, read from
 //! `/proc/net/sctp`. Seeing needs no rights; changing needs the descriptor (see [`adopt`](crate::adopt)).
 
+mod elsewhere;
 mod netlink;
 mod proc;
 
@@ -14,6 +15,7 @@ use std::net::IpAddr;
 use crate::socket::Family;
 use crate::sockopt::{AssocId, AssocState, PathState};
 
+pub use elsewhere::{Elsewhere, elsewhere};
 pub use netlink::{DiagError, parse_datagram};
 pub use proc::{parse_assocs, parse_eps};
 

@@ -5,9 +5,11 @@
 //! | `talk` | pairs of programs that talk with each other |
 //! | `kinds` | sockets of every shape, bound in every way |
 //! | `accepted` | a listener with hundreds of accepted associations |
+//! | `container` | sockets in other network namespaces |
 //! | `passing` | programs that start, stop, fork and pass sockets on in the midst of things |
 
 mod accepted;
+mod container;
 mod kinds;
 mod passing;
 mod talk;
@@ -27,7 +29,7 @@ const fn scenario(
 }
 
 /// All of them.
-pub static ALL: [Scenario<Stage>; 3] = [
+pub static ALL: [Scenario<Stage>; 4] = [
     scenario(
         "socket-kinds",
         "One-to-one, one-to-many, peeled-off, accepted and IPv6 sockets with mapped peers move, however they are bound.",
@@ -46,6 +48,11 @@ pub static ALL: [Scenario<Stage>; 3] = [
         "socket-passed-on",
         "Programs start, end, fork and pass their sockets on while their host moves: what lives on moves.",
         &[("", passing::in_the_midst)],
+    ),
+    scenario(
+        "socket-namespaces",
+        "A container's sockets are told by the doctor, and moved by an agent in its network namespace.",
+        &[("", container::own_agent)],
     ),
 ];
 
