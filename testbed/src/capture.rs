@@ -66,7 +66,7 @@ impl Drop for Capture {
 /// Has the kernel note the time of each packet for as long as this process lives. It begins that with the first socket
 /// that asks for it and ends it with the last, by patching its code while it runs; on an emulated processor with
 /// several cores that was seen to crash it once in some thousand times (`int3` in `netif_rx_internal`).
-fn keep_timestamping() {
+pub(crate) fn keep_timestamping() {
     static KEPT: OnceLock<Option<UdpSocket>> = OnceLock::new();
     KEPT.get_or_init(|| {
         let socket = UdpSocket::bind("127.0.0.1:0").or_else(|_| UdpSocket::bind("[::1]:0")).ok()?;
@@ -128,7 +128,8 @@ fn words(param: &AsconfParam) -> String {
     }
 }
 
-fn on_our_clock(time: SystemTime) -> Nanos {
+/// A time of day on the testbed's clock.
+pub(crate) fn on_our_clock(time: SystemTime) -> Nanos {
     let (now, today) = (clock::now(), SystemTime::now());
     match today.duration_since(time) {
         Ok(ago) => now.saturating_sub(ago.as_nanos() as Nanos),

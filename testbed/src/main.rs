@@ -53,6 +53,16 @@ enum What {
         /// Where it listens.
         address: std::net::SocketAddr,
     },
+    /// Holds associations with a server and sends nothing, for `bench`.
+    #[command(hide = true)]
+    Hold {
+        /// Its own address.
+        local: std::net::IpAddr,
+        /// Where the server listens.
+        server: std::net::SocketAddr,
+        /// How many.
+        count: usize,
+    },
     /// A registrar that lies, for the scenario of that name.
     #[command(hide = true)]
     Liar {
@@ -79,6 +89,9 @@ fn main() -> ExitCode {
         What::TryPackages { directory } => package::trial::run(&directory),
         What::Inside(arguments) => check::inside(&arguments),
         What::Echo { address } => bench::registrar::echo(address).map(|()| ExitCode::SUCCESS),
+        What::Hold { local, server, count } => {
+            bench::agent::hold(local, server, count).map(|()| ExitCode::SUCCESS)
+        }
         What::Liar { address } => scenario::liar::run(address).map(|()| ExitCode::SUCCESS),
         What::Traffic(command) => traffic::run(&command),
     };

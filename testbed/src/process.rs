@@ -1,6 +1,6 @@
 //! Programs that the testbed starts: each in a namespace, its output in a file, ended when dropped.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -61,6 +61,37 @@ impl Program {
             self.status = self.child.try_wait().ok().flatten();
         }
         self.status
+    }
+
+    fn proc(&self, file: &str) -> PathBuf {
+        Path::new("/proc").join(self.pid().to_string()).join(file)
+    }
+
+    /// The processor's time that its threads have used, in user and kernel.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn cpu(&self) -> io::Result<Duration> {
+        let mut used = 0;
+        for thread in fs::read_dir(self.proc("task"))? {
+            // One that has ended meanwhile does nothing any more.
+            let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+            // In nanoseconds; then come the time that it waited for a processor and how often it had one.
+            used += text.split_whitespace().next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(used))
+    }
+
+    /// Octets of it that are in memory.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn resident(&self) -> io::Result<u64> {
+        let text = fs::read_to_string(self.proc("status"))?;
+        let kib = text
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
+        Ok(kib.unwrap_or(0u64) * 1024)
     }
 
     /// Sends a signal, unless it has ended.

@@ -114,6 +114,13 @@ struct Mobile {
     interfaces: [u32; 2],
 }
 
+impl Mobile {
+    /// The index of the interface that an address belongs to.
+    fn index(&self, place: Place) -> u32 {
+        self.interfaces[usize::from(place.network) - 1]
+    }
+}
+
 /// The network, until dropped.
 #[derive(Debug)]
 pub struct Network {
@@ -220,40 +227,9 @@ impl Network {
     /// # Errors
     /// The kernel refuses; the address is in use elsewhere; it takes longer than 15 s.
     pub fn up(&self, host: Host, places: &[Place]) -> io::Result<Nanos> {
+        self.carrier(host, places)?;
+        self.address(host, places)?;
         let mobile = self.mobile(host);
-        let mut links = Vec::new();
-        let mut changes = Vec::new();
-        for place in places {
-            let index = mobile.interfaces[usize::from(place.network) - 1];
-            links.push(Change::Link { index, up: true });
-            changes.extend([
-                Change::Add {
-                    index,
-                    address: place.address(self.family),
-                    prefix: prefix(self.family),
-                    no_dad: false,
-                },
-                Change::Default {
-                    index,
-                    gateway: place.gateway(self.family),
-                    metric: 100 * u32::from(place.network),
-                },
-            ]);
-        }
-        let mut rtnl = mobile.rtnl.lock().unwrap_or_else(PoisonError::into_inner);
-        rtnl.apply(&links)?;
-        self.router.enter(|| {
-            for place in places {
-                let interface = format!("r{}", place.interface());
-                clock::until(&format!("{interface}, which runs"), Duration::from_secs(15), || {
-                    running(&interface)
-                })
-                .map_err(io::Error::other)?;
-            }
-            Ok(())
-        })?;
-        rtnl.apply(&changes)?;
-        drop(rtnl);
         if self.family == Family::V6 {
             mobile.namespace.enter(|| {
                 for place in places {
@@ -272,6 +248,57 @@ impl Network {
         Ok(clock::now())
     }
 
+    /// The links of these addresses of one host, until they carry packets both ways.
+    ///
+    /// # Errors
+    /// As [`up`](Self::up).
+    pub fn carrier(&self, host: Host, places: &[Place]) -> io::Result<()> {
+        let mobile = self.mobile(host);
+        let links: Vec<Change> =
+            places.iter().map(|place| Change::Link { index: mobile.index(*place), up: true }).collect();
+        mobile.rtnl.lock().unwrap_or_else(PoisonError::into_inner).apply(&links)?;
+        self.router.enter(|| {
+            for place in places {
+                let interface = format!("r{}", place.interface());
+                clock::until(&format!("{interface}, which runs"), Duration::from_secs(15), || {
+                    running(&interface)
+                })
+                .map_err(io::Error::other)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Addresses of one host and their default routes, where the links are there. Gives when the kernel was asked for
+    /// them; what it answers comes later.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn address(&self, host: Host, places: &[Place]) -> io::Result<Nanos> {
+        let mobile = self.mobile(host);
+        let mut changes = Vec::new();
+        for place in places {
+            let index = mobile.index(*place);
+            changes.extend([
+                Change::Add {
+                    index,
+                    address: place.address(self.family),
+                    prefix: prefix(self.family),
+                    no_dad: false,
+                },
+                Change::Default {
+                    index,
+                    gateway: place.gateway(self.family),
+                    metric: 100 * u32::from(place.network),
+                },
+            ]);
+        }
+        let mut rtnl = mobile.rtnl.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = clock::now();
+        rtnl.apply(&changes)?;
+        Ok(at)
+    }
+
     /// Takes addresses of one host away: address, and link where it was the link's last. Gives when.
     ///
     /// # Errors
@@ -281,7 +308,7 @@ impl Network {
         let mut changes = Vec::new();
         // With the first IPv4 address of a network the kernel takes the others: those go before it.
         for place in places.iter().rev() {
-            let index = mobile.interfaces[usize::from(place.network) - 1];
+            let index = mobile.index(*place);
             // The kernel takes IPv6 addresses away by itself when their link goes down.
             if self.family == Family::V4 {
                 let remove = Change::Remove {

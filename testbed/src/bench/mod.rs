@@ -1,5 +1,6 @@
 //! `roam-testbed bench`: figures of ours beside those of somebody else, taken in the same run.
 
+pub mod agent;
 mod reaction;
 pub mod registrar;
 mod session;
@@ -102,6 +103,8 @@ struct Bench {
     what: &'static str,
     /// Programs that have to be there before the guest is started, each with its package.
     needed: &'static [(&'static str, &'static str)],
+    /// The same of programs without which it measures less, and says so.
+    wished: &'static [(&'static str, &'static str)],
     kind: Kind,
 }
 
@@ -124,12 +127,14 @@ const BENCHES: &[Bench] = &[
                address with Roam, beside one bound to all with the kernel's auto-ASCONF, which does nothing for \
                the other kind.",
         needed: &[],
+        wished: &[],
         kind: Kind::Pair { unit: "ms", peer: "Linux auto-ASCONF", measure: reaction::stranded },
     },
     Bench {
         name: "reaction-wildcard",
         what: "The same, with programs bound to all addresses on both sides of the comparison.",
         needed: &[],
+        wished: &[],
         kind: Kind::Pair { unit: "ms", peer: "Linux auto-ASCONF", measure: reaction::stranded_wildcard },
     },
     Bench {
@@ -137,7 +142,25 @@ const BENCHES: &[Bench] = &[
         what: "From a second address, the first one still being there, to the first ASCONF on the wire; programs \
                bound to all addresses.",
         needed: &[],
+        wished: &[],
         kind: Kind::Pair { unit: "ms", peer: "Linux auto-ASCONF", measure: reaction::second_address },
+    },
+    Bench {
+        name: "agent-reaction",
+        what: "From the call that gives a host without any address its new one to the first packet that tells the peer, a \
+               hundred times each in turns: an idle association with Roam, one bound to all addresses with the kernel's \
+               auto-ASCONF, and an idle connection of MPTCP with mptcpd. Call and packet are of one host and one clock.",
+        needed: &[],
+        wished: &[agent::MPTCPD, agent::MPTCPD_PLUGIN],
+        kind: Kind::Several(agent::reaction),
+    },
+    Bench {
+        name: "agent-crowd",
+        what: "1,000 associations of 100 programs: roamd's processor time for a move of each, beside one alone; what they \
+               take while nothing happens; and how soon a new one is looked after.",
+        needed: &[],
+        wished: &[],
+        kind: Kind::Several(agent::crowd),
     },
     Bench {
         name: "registrar-rates",
@@ -145,12 +168,14 @@ const BENCHES: &[Bench] = &[
                of associations, each of which waits for its answer before it asks again; and of a server that only \
                echoes. `of need`: in parts of 2 times rsplib or 0.9 times the echo, whichever is less.",
         needed: &[registrar::RSPLIB],
+        wished: &[],
         kind: Kind::Several(registrar::rates),
     },
     Bench {
         name: "registrar-scale",
         what: "100,000 elements: how soon a second registrar has them, memory, and the cost of keep-alives.",
         needed: &[registrar::RSPLIB],
+        wished: &[],
         kind: Kind::Several(registrar::scale),
     },
     Bench {
@@ -158,6 +183,7 @@ const BENCHES: &[Bench] = &[
         what: "Elements with keep-alives each 2 s, and registrations, while 64 associations ask 32 questions at a time and \
                another one asks and never reads.",
         needed: &[registrar::RSPLIB],
+        wished: &[],
         kind: Kind::Several(registrar::storm),
     },
     Bench {
@@ -165,6 +191,7 @@ const BENCHES: &[Bench] = &[
         what: "What the session layer costs for messages of 1 KiB: a user's session with a service, beside programs that \
                use SCTP by themselves, with the same load in turns.",
         needed: &[],
+        wished: &[],
         kind: Kind::Several(session::measure),
     },
 ];
@@ -211,6 +238,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let benches = arguments.benches()?;
     let needed: Vec<_> = benches.iter().flat_map(|bench| bench.needed.iter().copied()).collect();
     guest::require(&needed)?;
+    let wished: Vec<_> = benches.iter().flat_map(|bench| bench.wished.iter().copied()).collect();
+    if let Err(error) = guest::require(&wished) {
+        eprintln!("testbed: {error:#}");
+    }
     let in_any_case = arguments.guest || arguments.by_instructions || arguments.kernel.is_some();
     let here = arguments.native || (!in_any_case && guest::native());
     if !here {

@@ -91,8 +91,8 @@ pub(super) fn containers(stage: &mut Stage) -> Result<String> {
     stage.ip(["link add lan0 type bridge", "addr add 172.30.0.1/16 dev lan0", "link set lan0 up"])?;
     stage.start_daemon("", "")?;
     stage.talk()?;
-    let pid = stage.daemon()?.pid();
-    let (begin, used, counters) = (clock::now(), cpu(pid)?, stage.status().context("no answer")?.network);
+    let used = stage.daemon()?.cpu()?;
+    let (begin, counters) = (clock::now(), stage.status().context("no answer")?.network);
     let inside = crate::netns::Namespace::create("container")?;
     // Names that no list of names has; the other end is in a container.
     let come = (0..CONTAINERS).flat_map(|n| {
@@ -132,19 +132,10 @@ pub(super) fn containers(stage: &mut Stage) -> Result<String> {
         "{wakeups} changes of {} events got to the planners",
         after.events - counters.events
     );
-    let spent = cpu(pid)? - used;
+    let spent = (stage.daemon()?.cpu()? - used).as_secs_f64();
     stage.finish()?;
     Ok(format!(
         "{CONTAINERS} containers made {} events, of which {wakeups} mattered; roamd took {spent:.2} s of processor time",
         after.events - counters.events
     ))
-}
-
-/// Seconds of processor time that a process has had.
-fn cpu(pid: i32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace().collect();
-    let ticks =
-        |index: usize| fields.get(index).and_then(|it| it.parse::<f64>().ok()).context("/proc/PID/stat");
-    Ok((ticks(11)? + ticks(12)?) / 100.0)
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -162,29 +161,14 @@ impl Server {
         SocketAddr::new(self.own, ENRP)
     }
 
-    fn proc(&self, file: &str) -> PathBuf {
-        Path::new("/proc").join(self.program.pid().to_string()).join(file)
-    }
-
     /// The processor's time that its threads have used, in user and kernel.
     pub(in crate::bench) fn cpu(&self) -> Result<Duration> {
-        let mut used = 0;
-        for thread in fs::read_dir(self.proc("task")).context("the server has ended")? {
-            // One that has ended meanwhile was none that serves.
-            let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-            // In nanoseconds; then come the time that it waited for a processor and how often it had one.
-            used += text.split_whitespace().next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(used))
+        self.program.cpu().context("the server has ended")
     }
 
     /// Octets of it that are in memory.
     pub(in crate::bench) fn resident(&self) -> Result<u64> {
-        let text = fs::read_to_string(self.proc("status")).context("the server has ended")?;
-        let kib = text
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
-        Ok(kib.unwrap_or(0u64) * 1024)
+        self.program.resident().context("the server has ended")
     }
 
     /// How many elements ours knows, from its metrics; to be called on the host.
