@@ -29,17 +29,19 @@ pub fn section<'a>(files: &[&'a str], name: &str) -> BTreeMap<&'a str, Vec<&'a s
     settings
 }
 
-/// The capabilities that the agent has as a service, as setpriv(1) names them: without `CAP_`, in lower case.
-pub fn capabilities_of_the_agent() -> Vec<String> {
-    let service = section(&[AGENT, ADOPTION], "Service");
+/// The capabilities that the agent has as a service by these files, as setpriv(1) names them: without `CAP_`, in lower
+/// case.
+pub fn capabilities_of_the_agent(files: &[&str]) -> Vec<String> {
+    let service = section(files, "Service");
     let all =
         service.get("AmbientCapabilities").into_iter().flatten().flat_map(|value| value.split_whitespace());
     all.filter_map(|name| name.strip_prefix("CAP_")).map(str::to_lowercase).collect()
 }
 
-/// A program as the agent's unit starts it: as this user, with what the unit grants and nothing else.
-pub fn as_the_agent(user: u32, group: u32, program: &Path) -> Command {
-    let granted = capabilities_of_the_agent().iter().fold("-all".to_owned(), |all, it| all + ",+" + it);
+/// A program as the agent's unit starts it: as this user, with what the unit grants and nothing else. The files: the unit
+/// and its drop-ins.
+pub fn as_the_agent(files: &[&str], user: u32, group: u32, program: &Path) -> Command {
+    let granted = capabilities_of_the_agent(files).iter().fold("-all".to_owned(), |all, it| all + ",+" + it);
     let mut command = Command::new("setpriv");
     command.args([format!("--reuid={user}"), format!("--regid={group}")]);
     command.args(["--clear-groups", "--no-new-privs"]);

@@ -66,7 +66,7 @@ fn the_agent_is_a_user_of_its_own_and_has_the_right_to_borrow_sockets_only_by_a_
     let adoption = section(&[ADOPTION], "Service");
     assert_eq!(adoption["AmbientCapabilities"], adoption["CapabilityBoundingSet"]);
     assert_eq!(adoption["AmbientCapabilities"], ["CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"]);
-    let all = capabilities_of_the_agent();
+    let all = capabilities_of_the_agent(&[AGENT, ADOPTION]);
     assert_eq!(
         all,
         ["net_admin", "net_raw", "net_bind_service", "sys_nice", "sys_ptrace", "dac_read_search"]

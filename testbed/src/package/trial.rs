@@ -98,7 +98,8 @@ fn serves() -> Result<()> {
     // As RuntimeDirectory= does.
     fs::create_dir_all(runtime)?;
     std::os::unix::fs::chown(runtime, Some(user), Some(group))?;
-    let mut command = unit::as_the_agent(user, group, Path::new("/usr/sbin/roamd"));
+    let mut command =
+        unit::as_the_agent(&[unit::AGENT, unit::ADOPTION], user, group, Path::new("/usr/sbin/roamd"));
     let mut daemon = Daemon(command.stdin(Stdio::null()).process_group(0).spawn()?);
     clock::until("the daemon's answer", START, || {
         if let Ok(Some(status)) = daemon.0.try_wait() {

@@ -31,7 +31,7 @@ use crate::unit;
 /// The port of the registrar (RFC 5352).
 const REGISTRAR_PORT: u16 = asap_client::wire::PORT;
 /// A user that nobody is.
-const SERVICE: u32 = 64_321;
+pub(crate) const SERVICE: u32 = 64_321;
 /// How long a daemon may take to answer after its start.
 const START: Duration = Duration::from_secs(30);
 
@@ -284,10 +284,7 @@ impl<'a> Agents<'a> {
         fs::set_permissions(&self.directory, fs::Permissions::from_mode(0o755))?;
         fs::create_dir_all(runtime)?;
         std::os::unix::fs::chown(runtime, Some(SERVICE), Some(SERVICE))?;
-        // By its descriptor: it may be where that user may not go, as in root's home.
-        fcntl(program, FcntlArg::F_SETFD(FdFlag::empty()))?;
-        let program = format!("/proc/self/fd/{}", program.as_raw_fd());
-        Ok(unit::as_the_agent(SERVICE, SERVICE, Path::new(&program)))
+        Ok(unit::as_the_agent(&[unit::AGENT, unit::ADOPTION], SERVICE, SERVICE, &by_descriptor(program)?))
     }
 
     /// Kills a host's daemon with SIGKILL.
@@ -391,6 +388,13 @@ fn status(runtime: &Path) -> Option<StatusReport> {
         Reply::Status(report) => Some(*report),
         _ => None,
     }
+}
+
+/// A path by which any user can start a program, as long as it is open here: it may be where that user may not go, as in
+/// root's home.
+pub(crate) fn by_descriptor(program: &fs::File) -> Result<PathBuf> {
+    fcntl(program, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(format!("/proc/self/fd/{}", program.as_raw_fd()).into())
 }
 
 /// The program of this name that was built together with this one.

@@ -34,7 +34,7 @@ use sctp_sys::Family;
 
 use crate::topology::{Host, Place};
 
-pub(crate) use agents::beside;
+pub(crate) use agents::{SERVICE, beside, by_descriptor};
 pub use play::{Play, play, plays};
 pub use run::{Options, kernel, run};
 pub use story::Story;

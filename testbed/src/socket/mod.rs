@@ -7,11 +7,13 @@
 //! | `accepted` | a listener with hundreds of accepted associations |
 //! | `container` | sockets in other network namespaces |
 //! | `passing` | programs that start, stop, fork and pass sockets on in the midst of things |
+//! | `rights` | agents that may not take the sockets of others |
 
 mod accepted;
 mod container;
 mod kinds;
 mod passing;
+mod rights;
 mod talk;
 
 use crate::network::Stage;
@@ -29,7 +31,7 @@ const fn scenario(
 }
 
 /// All of them.
-pub static ALL: [Scenario<Stage>; 4] = [
+pub static ALL: [Scenario<Stage>; 5] = [
     scenario(
         "socket-kinds",
         "One-to-one, one-to-many, peeled-off, accepted and IPv6 sockets with mapped peers move, however they are bound.",
@@ -54,6 +56,14 @@ pub static ALL: [Scenario<Stage>; 4] = [
         "A container's sockets are told by the doctor, and moved by an agent in its network namespace.",
         &[("", container::own_agent)],
     ),
+    Scenario {
+        needed: &[NFT, ("setpriv", "util-linux")],
+        ..scenario(
+            "socket-handed-over",
+            "Without CAP_SYS_PTRACE programs of two users hand their sockets over, and no user's are another's to move.",
+            &[("", rights::handed_over)],
+        )
+    },
 ];
 
 #[cfg(test)]
