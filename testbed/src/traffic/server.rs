@@ -86,13 +86,7 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             return Ok(());
         }
         End::Forked => {
-            let [(role, socket)] = &service.sockets.borrow()[..] else {
-                anyhow::bail!("a child takes one socket");
-            };
-            ensure!(*role == Role::Many, "the socket of a child has to carry all associations");
-            let stdin = Stdio::from(socket.as_fd().try_clone_to_owned()?);
-            let own = std::env::current_exe()?;
-            std::process::Command::new(own).args(["traffic", "heir", "--inherited"]).stdin(stdin).spawn()?;
+            service.beget()?;
             return pending().await;
         }
     }
@@ -146,6 +140,18 @@ impl Service {
     /// How many sockets there are.
     pub(super) fn sockets(&self) -> usize {
         self.sockets.borrow().len()
+    }
+
+    /// Starts a child that inherits the socket.
+    fn beget(&self) -> anyhow::Result<()> {
+        let [(role, socket)] = &self.sockets.borrow()[..] else {
+            anyhow::bail!("a child takes one socket");
+        };
+        ensure!(*role == Role::Many, "the socket of a child has to carry all associations");
+        let stdin = Stdio::from(socket.as_fd().try_clone_to_owned()?);
+        let own = std::env::current_exe()?;
+        std::process::Command::new(own).args(["traffic", "heir", "--inherited"]).stdin(stdin).spawn()?;
+        Ok(())
     }
 
     /// Until the socket's association ends, or the socket itself.
