@@ -1,5 +1,6 @@
 //! What can be said on the command lines of `roamd` and `roam`. Completions and man pages are made from the same.
 
+pub mod manual;
 mod pages;
 
 use std::path::PathBuf;

@@ -9,12 +9,14 @@
 //! - [`machine`]: both around one handlespace, [`machine::Registrar`].
 //! - [`driver`]: the sockets, the clock and the control socket around that machine.
 //! - [`config`]: the configuration file, every value with its bounds.
+//! - [`cli`]: the command line, and the man pages.
 //! - `http`: the same to look at in a browser, for metrics and for health checks.
 //! - [`monitor`]: what happens, as it happens.
 //! - [`dump`]: everything the registrar knows, for people and for programs.
 
 pub mod announce;
 pub mod asap;
+pub mod cli;
 pub mod config;
 pub mod driver;
 pub mod dump;

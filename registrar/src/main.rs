@@ -1,13 +1,13 @@
 //! `roam-registrar`: an RSerPool registrar.
 
-use clap::{Args, Parser, Subcommand};
-use roam_registrar::config::{Config, ConfigError, duration_between, listen_address};
+use clap::Parser;
+use roam_registrar::cli::{Cli, Command, Options};
+use roam_registrar::config::Config;
 use roam_registrar::driver::{self, Drained, Server, fetch_dump, fetch_peers};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,102 +20,6 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type LogFilter = reload::Handle<EnvFilter, Registry>;
-
-/// An RSerPool registrar: keeps pools of servers, tells who is in them, and tells subscribers at once what changes.
-///
-/// On SIGTERM and SIGINT it stops at once: see `drain` for how to stop without any takeover. On SIGHUP it reads its
-/// configuration again.
-///
-/// Exit status: 0 done, 1 failed, 2 usage or configuration, 3 timed out, 8 the daemon is not running.
-#[derive(Parser)]
-#[command(version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    options: Options,
-    /// Check the configuration and end
-    #[arg(long)]
-    check_config: bool,
-}
-
-/// What says how the configuration is to be read.
-#[derive(Args, Clone)]
-struct Options {
-    /// The configuration; without it /etc/roam-registrar/registrar.toml if that is there
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Listen here, not where the configuration says; may be given several times
-    #[arg(long, value_name = "ADDR:PORT", value_parser = listen_address)]
-    listen: Vec<SocketAddr>,
-    /// Where the control socket is
-    #[arg(long, value_name = "DIR", global = true)]
-    runtime_dir: Option<PathBuf>,
-    /// What to log on stderr, as in RUST_LOG, which counts too: error, warn, info, debug, trace
-    #[arg(long, value_name = "FILTER", value_parser = filter)]
-    log: Option<String>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Show what a running registrar knows
-    Dump {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show the other registrars that a running one knows
-    Peers {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show what happens at a running registrar, a line each, as it happens
-    Monitor {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Have a running registrar hand its pool elements to others, and stop
-    ///
-    /// It stops when all have another home, or when the time is over (exit status 3): what is left then is taken over
-    /// by the others as that of a dead registrar is. Without another registrar it does not stop (exit status 1).
-    Drain {
-        /// How long it may take, 1s to 24h
-        #[arg(long, value_name = "TIME", default_value = "1m", value_parser = drain_time)]
-        timeout: Duration,
-    },
-}
-
-fn drain_time(text: &str) -> Result<Duration, String> {
-    duration_between(text, Duration::from_secs(1), Duration::from_secs(86_400))
-}
-
-/// A filter for the log, as it was written.
-fn filter(text: &str) -> Result<String, String> {
-    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
-}
-
-impl Options {
-    /// The configuration: the file, and what the command line says instead.
-    fn load(&self) -> Result<Config, ConfigError> {
-        let mut config = Config::load(self.config.as_deref())?;
-        if let Some(dir) = &self.runtime_dir {
-            config.runtime_dir.clone_from(dir);
-        }
-        if !self.listen.is_empty() {
-            config.listen.clone_from(&self.listen);
-        }
-        if let Some(log) = &self.log {
-            config.log.clone_from(log);
-        } else if let Ok(log) = std::env::var(EnvFilter::DEFAULT_ENV)
-            && filter(&log).is_ok()
-        {
-            config.log = log;
-        }
-        Ok(config)
-    }
-}
 
 const FAILED: u8 = 1;
 const CONFIGURATION: u8 = 2;

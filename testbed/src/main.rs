@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use roam_testbed::sim::{computing, pools};
 use roam_testbed::{bench, check, checkout, demo, guest, package, report, scenario, traffic};
 
@@ -38,6 +38,12 @@ enum What {
     Guest(guest::command::Arguments),
     /// Make Debian packages of the agent, the registrar and the testbed.
     Package(package::Arguments),
+    /// Write the man pages and completions of the registrar and the testbed.
+    #[command(hide = true)]
+    Documents {
+        /// Into directories below this one.
+        directory: std::path::PathBuf,
+    },
     /// Install the packages of a directory on this very host, use them, and remove them.
     #[command(hide = true)]
     TryPackages {
@@ -86,6 +92,9 @@ fn main() -> ExitCode {
         What::Report(arguments) => report::run(&arguments),
         What::Guest(arguments) => guest::command::run(&arguments),
         What::Package(arguments) => package::run(&arguments),
+        What::Documents { directory } => package::documents::write(&directory, Arguments::command())
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(anyhow::Error::from),
         What::TryPackages { directory } => package::trial::run(&directory),
         What::Inside(arguments) => check::inside(&arguments),
         What::Echo { address } => bench::registrar::echo(address).map(|()| ExitCode::SUCCESS),

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `trial` | what is done with them in the guest |
 
+pub mod documents;
 pub mod trial;
 
 use std::fs;
@@ -114,20 +115,23 @@ pub fn try_in_guest(packages: &Path) -> Result<i32> {
 
 /// The man pages and completions, beside the programs.
 fn documents(programs: &Path) -> Result<()> {
-    let roam = programs.join("roam");
+    let (roam, testbed) = (programs.join("roam"), programs.join("roam-testbed"));
     let place = programs.join("packaging");
     let man = place.join("man");
+    // What is there from before is not to be taken for these.
+    if place.exists() {
+        fs::remove_dir_all(&place).with_context(|| format!("{}", place.display()))?;
+    }
     fs::create_dir_all(&man)?;
+    run_quietly(Command::new(testbed).arg("documents").arg(&place), "roam-testbed documents")?;
     run_quietly(Command::new(&roam).arg("man").arg(&man), "roam man")?;
-    for (shell, prefix, suffix) in [("bash", "", ""), ("zsh", "_", ""), ("fish", "", ".fish")] {
-        let directory = place.join(shell);
-        fs::create_dir_all(&directory)?;
+    for (_, shell, prefix, suffix) in documents::SHELLS {
         for program in ["roam", "roamd"] {
             let text = run_quietly(
                 Command::new(&roam).args(["completions", shell, program]),
                 &format!("roam completions {shell}"),
             )?;
-            fs::write(directory.join(format!("{prefix}{program}{suffix}")), text)?;
+            fs::write(place.join(shell).join(format!("{prefix}{program}{suffix}")), text)?;
         }
     }
     Ok(())

@@ -32,7 +32,7 @@ const BOOKS: [&str; 11] = [
 ];
 
 /// What comes with them.
-const INSTALLED: [&str; 14] = [
+const INSTALLED: [&str; 18] = [
     "/usr/sbin/roamd",
     "/usr/bin/roam",
     "/etc/roam/agent.toml",
@@ -46,7 +46,11 @@ const INSTALLED: [&str; 14] = [
     "/usr/share/bash-completion/completions/roam",
     "/usr/sbin/roam-registrar",
     "/usr/lib/systemd/system/roam-registrar.service",
+    "/usr/share/man/man8/roam-registrar.8",
+    "/usr/share/man/man5/registrar.toml.5",
+    "/usr/share/bash-completion/completions/roam-registrar",
     "/usr/bin/roam-testbed",
+    "/usr/share/man/man1/roam-testbed.1",
 ];
 
 const PACKAGES: [&str; 3] = ["roam-tools", "roam-agent", "roam-registrar"];
