@@ -53,12 +53,12 @@ fn rules() -> BTreeSet<Rule> {
 #[test]
 fn elements_changed_by_netlink_are_what_nft_lists() {
     in_own_namespace(|| {
-        let mut translator = Translator::install(BTreeSet::new()).expect("the table");
+        let mut translator = Translator::install(BTreeSet::new(), None).expect("the table");
         translator.change(&BTreeSet::new(), &rules()).expect("elements");
         let by_netlink = listed();
         assert!(by_netlink.contains("7001 . 7000 . 10.1.0.4 : 10.1.0.5"), "{by_netlink}");
         // The same rules, written by nft itself at the start.
-        let translator = Translator::install(rules()).expect("the table, replaced");
+        let translator = Translator::install(rules(), None).expect("the table, replaced");
         assert_eq!(listed(), by_netlink);
         drop(translator);
     });
@@ -67,7 +67,7 @@ fn elements_changed_by_netlink_are_what_nft_lists() {
 #[test]
 fn rules_that_are_no_longer_wanted_are_gone_and_others_stay() {
     in_own_namespace(|| {
-        let mut translator = Translator::install(rules()).expect("the table");
+        let mut translator = Translator::install(rules(), None).expect("the table");
         let kept: BTreeSet<Rule> = rules().into_iter().take(1).collect();
         translator.change(&rules(), &kept).expect("elements");
         let listing = listed();
@@ -80,7 +80,8 @@ fn rules_that_are_no_longer_wanted_are_gone_and_others_stay() {
 fn a_rule_that_two_associations_want_goes_with_the_second() {
     in_own_namespace(|| {
         let (none, wanted) = (BTreeSet::new(), rules());
-        let mut translator = Translator::install(wanted.iter().copied().chain(rules())).expect("the table");
+        let mut translator =
+            Translator::install(wanted.iter().copied().chain(rules()), None).expect("the table");
         let full = listed();
         translator.change(&wanted, &none).expect("one no longer wants them");
         assert_eq!(listed(), full);
@@ -95,7 +96,7 @@ fn a_rule_that_two_associations_want_goes_with_the_second() {
 #[test]
 fn a_batch_that_the_kernel_refuses_changes_nothing_and_says_so() {
     in_own_namespace(|| {
-        let mut translator = Translator::install(BTreeSet::new()).expect("the table");
+        let mut translator = Translator::install(BTreeSet::new(), None).expect("the table");
         remove_leftovers().expect("the table is taken away behind its back");
         translator.change(&BTreeSet::new(), &rules()).expect_err("there is no such set");
         assert_eq!(translator.installed().count(), 0);
@@ -105,7 +106,7 @@ fn a_batch_that_the_kernel_refuses_changes_nothing_and_says_so() {
 #[test]
 fn nothing_is_left_after_uninstalling() {
     in_own_namespace(|| {
-        Translator::install(rules()).expect("the table").uninstall().expect("gone");
+        Translator::install(rules(), None).expect("the table").uninstall().expect("gone");
         assert!(!listed().contains("roam"));
     });
 }

@@ -73,11 +73,12 @@ fn and_always(key: Key, mut rules: BTreeSet<Rule>) -> BTreeSet<Rule> {
 
 impl Host {
     /// Takes over what an earlier daemon left, and puts the translation table in place. Without nftables it goes on:
-    /// the planners then use what is left without it.
+    /// the planners then use what is left without it. `udp`: the port at which the host takes SCTP in UDP.
     pub(super) fn new(
         journal: Journal,
         holder: Holder,
         routing: Option<Routing>,
+        udp: Option<u16>,
     ) -> (Self, Option<TranslateError>) {
         let inherited: HashMap<Key, (EntryId, Record)> = journal
             .pending()
@@ -103,7 +104,7 @@ impl Host {
             })
             .collect();
         let rules = wants.values().flat_map(|wants| wants.rules.iter().copied());
-        let (translator, error) = match Translator::install(rules) {
+        let (translator, error) = match Translator::install(rules, udp) {
             Ok(translator) => (Some(translator), None),
             Err(error) => (None, Some(error)),
         };
@@ -241,6 +242,11 @@ impl Host {
     /// Puts the translation back that somebody has deleted.
     pub(super) fn restore_translation(&mut self) -> Result<(), TranslateError> {
         self.translator.as_mut().map_or(Ok(()), Translator::restore)
+    }
+
+    /// From now on the host takes SCTP in UDP at this port.
+    pub(super) fn set_udp(&mut self, udp: Option<u16>) -> Result<(), TranslateError> {
+        self.translator.as_mut().map_or(Ok(()), |translator| translator.set_udp(udp))
     }
 
     /// The rules that an association wants, beside those that each one gets.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use sctp_sys::probe::Probe;
 use sctp_sys::tokio::AsyncWatch;
+use sctp_sys::watch::Watch;
 use tokio::signal::unix::{SignalKind, signal};
 
 use tokio::sync::mpsc;
@@ -92,8 +93,9 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
         true => Some(Routing::open(&monitor, journal.clone())?),
         false => None,
     };
-    let mut wire = AsyncWatch::open().map_err(StartError::Watch)?;
-    let (host, no_translation) = Host::new(journal.clone(), holder, routing);
+    let mut udp = udp_port();
+    let mut wire = watch(udp)?;
+    let (host, no_translation) = Host::new(journal.clone(), holder, routing, udp);
     let prober = match Prober::open() {
         Ok(prober) => Some(prober),
         Err(error) => {
@@ -181,6 +183,15 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
             () = sleep_until(wake) => daemon.timers(),
             _ = poll.tick() => {
                 daemon.look_at_clocks();
+                if udp != udp_port() {
+                    udp = udp_port();
+                    match watch(udp) {
+                        Ok(watch) => wire = watch,
+                        Err(error) => daemon.story.warn(&error.to_string()),
+                    }
+                    daemon.takes_udp_at(udp);
+                    table = Table::watch(&daemon);
+                }
                 daemon.look_around();
                 daemon.follow();
             }
@@ -220,6 +231,17 @@ async fn sleep_until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
+}
+
+/// The port at which this host takes SCTP in UDP (RFC 6951), if it does.
+fn udp_port() -> Option<u16> {
+    let port = sctp_sys::probe::Sysctl::UdpPort.read().ok()?;
+    u16::try_from(port).ok().filter(|port| *port != 0)
+}
+
+/// Sees the wire, also what is wrapped in UDP from or to this port.
+fn watch(udp: Option<u16>) -> Result<AsyncWatch, StartError> {
+    Watch::open_with(udp).and_then(AsyncWatch::new).map_err(StartError::Watch)
 }
 
 /// Add-IP and AUTH are copied to a socket when it is made, so they have to be on before programs start.
@@ -279,6 +301,18 @@ impl Daemon {
                 // One that cannot be sent now is sent in its time.
                 let _ = self.act(key, &Action::Heartbeat(peer));
             }
+        }
+    }
+
+    /// The host takes SCTP in UDP at another port than before.
+    fn takes_udp_at(&mut self, udp: Option<u16>) {
+        let text = match udp {
+            Some(port) => format!("packets in UDP are taken at port {port} now (net.sctp.udp_port)"),
+            None => "packets in UDP are taken no longer (net.sctp.udp_port)".to_owned(),
+        };
+        self.story.configured(&text, "the kernel's settings have changed");
+        if let Err(error) = self.host.set_udp(udp) {
+            self.story.warn(&format!("{error}; associations in UDP can be moved only as without nftables"));
         }
     }
 

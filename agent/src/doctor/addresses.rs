@@ -179,9 +179,16 @@ fn behind_translation(facts: &Facts) -> Option<Check> {
     let private = |address: &IpAddr| address.is_ipv4() && !global(address);
     let through =
         associations.iter().find(|it| it.peer.iter().any(global) && it.local.iter().any(private))?;
+    let named = format!("association {}:{}-{}", through.pid, through.local_port, through.peer_port);
+    if facts.kernel.udp.0 > 0 {
+        let text = format!(
+            "{named} goes in UDP from a private address to a global one: it moves while the NAT on the way shows the same public address; where that changes it is lost, since Linux cannot send an ASCONF with the wildcard address (RFC 5061)"
+        );
+        let mend = "use sessions in the program (asap-client), which outlive associations  # SOCKETS.md";
+        return Some(Check::warn(GROUP, "translation", text, mend));
+    }
     let text = format!(
-        "association {}:{}-{} goes from a private address to a global one: where addresses are translated on the way, the new one in an ASCONF is of no use to the peer",
-        through.pid, through.local_port, through.peer_port
+        "{named} goes from a private address to a global one: where addresses are translated on the way, the new one in an ASCONF is of no use to the peer"
     );
     Some(Check::warn(
         GROUP,

@@ -317,6 +317,17 @@ fn cases() -> Vec<(Change, &'static str, Level, &'static str, &'static str)> {
         ),
         case(
             |f| {
+                let it = AssociationReport { peer: vec!["9.9.9.9".parse().unwrap()], ..association() };
+                f.daemon = running(|_| {}, vec![it], &[]);
+                f.kernel.udp = (9899, 9899);
+            },
+            "translation",
+            Warn,
+            "Linux cannot send an ASCONF with the wildcard address",
+            "asap-client",
+        ),
+        case(
+            |f| {
                 let it =
                     NamespaceFacts { pid: 77, associations: 2, listening: 1, ..NamespaceFacts::default() };
                 f.namespaces = vec![it];

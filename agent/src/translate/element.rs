@@ -4,11 +4,33 @@ use std::net::IpAddr;
 
 use super::rule::{Pair, Rule};
 
+/// How packets are wrapped, each way with sets and maps of its own: nftables reads the ports of SCTP in UDP as plain
+/// numbers, for which it has no names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrapped {
+    /// SCTP in IP.
+    InIp,
+    /// SCTP in UDP (RFC 6951).
+    InUdp,
+}
+
+impl Wrapped {
+    /// The name of a rule's set; none: the rule does not exist for such packets. A SACK in UDP cannot be changed, since
+    /// nftables does not compute SCTP's checksum there.
+    fn set(self, rule: &Rule, name: &str) -> Option<String> {
+        match (self, rule) {
+            (Self::InIp, _) => Some(name.to_owned()),
+            (Self::InUdp, Rule::NoGapsIn(_)) => None,
+            (Self::InUdp, _) => Some(format!("u_{name}")),
+        }
+    }
+}
+
 /// An element as the kernel takes it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Element {
     /// The set or map.
-    pub(super) set: &'static str,
+    pub(super) set: String,
     /// The key: fields in network order, each padded to four octets.
     pub(super) key: Vec<u8>,
     /// What a map maps it to.
@@ -42,8 +64,8 @@ fn octets(address: IpAddr) -> Vec<u8> {
 }
 
 impl Element {
-    /// The element that stands for `rule`.
-    pub(super) fn of(rule: &Rule) -> Self {
+    /// The element that stands for `rule` where packets are wrapped so; none: nothing does.
+    pub(super) fn of(rule: &Rule, wrapped: Wrapped) -> Option<Self> {
         let (v4, v6, pair, addresses, data) = parts(rule);
         let mut key = Vec::with_capacity(40);
         for port in [pair.local_port, pair.peer_port] {
@@ -54,12 +76,12 @@ impl Element {
         for address in addresses {
             key.extend_from_slice(&octets(address));
         }
-        Self { set, key, data: data.map(octets) }
+        Some(Self { set: wrapped.set(rule, set)?, key, data: data.map(octets) })
     }
 }
 
-/// The set, and the element as `nft` reads it.
-pub(super) fn text(rule: &Rule) -> (&'static str, String) {
+/// The set, and the element as `nft` reads it; none: nothing stands for the rule where packets are wrapped so.
+pub(super) fn text(rule: &Rule, wrapped: Wrapped) -> Option<(String, String)> {
     let (v4, v6, pair, addresses, data) = parts(rule);
     let set = if addresses.iter().any(IpAddr::is_ipv6) { v6 } else { v4 };
     let mut text = format!("{} . {}", pair.local_port, pair.peer_port);
@@ -69,7 +91,7 @@ pub(super) fn text(rule: &Rule) -> (&'static str, String) {
     if let Some(data) = data {
         text.push_str(&format!(" : {data}"));
     }
-    (set, text)
+    Some((wrapped.set(rule, set)?, text))
 }
 
 #[cfg(test)]
@@ -84,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_key_is_its_fields_in_network_order_each_padded_to_four_octets() {
-        let element = Element::of(&rule());
+        let element = Element::of(&rule(), Wrapped::InIp).unwrap();
         assert_eq!(element.set, "out_src4");
         assert_eq!(element.key, [0x1b, 0x59, 0, 0, 0x1b, 0x58, 0, 0, 10, 1, 0, 2]);
         assert_eq!(element.data.as_deref(), Some(&[10, 2, 0, 2][..]));
@@ -93,13 +115,26 @@ mod tests {
     #[test]
     fn a_rule_of_ipv6_addresses_goes_to_the_sets_of_ipv6() {
         let address: IpAddr = "fd00::1".parse().expect("an address");
-        let element = Element::of(&Rule::Restrict { pair: PAIR, source: address, destination: address });
-        assert_eq!((element.set, element.key.len()), ("restrict6", 40));
+        let rule = Rule::Restrict { pair: PAIR, source: address, destination: address };
+        let element = Element::of(&rule, Wrapped::InIp).unwrap();
+        assert_eq!((element.set.as_str(), element.key.len()), ("restrict6", 40));
     }
 
     #[test]
     fn the_text_for_nft_names_the_same_element() {
-        assert_eq!(text(&rule()), ("out_src4", "7001 . 7000 . 10.1.0.2 : 10.2.0.2".to_owned()));
-        assert_eq!(text(&Rule::Guard(PAIR)), ("guard", "7001 . 7000".to_owned()));
+        let named = |rule, wrapped| text(rule, wrapped).unwrap();
+        let (guard, rule) = (Rule::Guard(PAIR), rule());
+        let element = "7001 . 7000 . 10.1.0.2 : 10.2.0.2".to_owned();
+        assert_eq!(named(&rule, Wrapped::InIp), ("out_src4".to_owned(), element.clone()));
+        assert_eq!(named(&rule, Wrapped::InUdp), ("u_out_src4".to_owned(), element));
+        assert_eq!(named(&guard, Wrapped::InIp), ("guard".to_owned(), "7001 . 7000".to_owned()));
+    }
+
+    #[test]
+    fn in_udp_the_same_key_is_in_a_set_of_its_own_and_sacks_stay_as_they_are() {
+        let (in_ip, in_udp) =
+            (Element::of(&rule(), Wrapped::InIp).unwrap(), Element::of(&rule(), Wrapped::InUdp).unwrap());
+        assert_eq!(in_udp, Element { set: "u_out_src4".to_owned(), ..in_ip });
+        assert_eq!(Element::of(&Rule::NoGapsIn(PAIR), Wrapped::InUdp), None);
     }
 }

@@ -3,6 +3,10 @@
 //!
 //! The table `inet roam` is made once, when the daemon starts (`table.nft`, one `nft` process). In a handover only
 //! the elements of its sets and maps change, by netlink, in one atomic batch.
+//!
+//! Where the host takes SCTP in UDP (RFC 6951, `net.sctp.udp_port`), the same rules hold for those packets, too
+//! (`udp.nft`). There nftables knows no chunks: what begins with an ASCONF, its answer or a HEARTBEAT-ACK, or with an AUTH
+//! chunk (of SHA-1 or SHA-256) and one of these behind it, is told by the octets, which is how Linux sends them.
 
 mod element;
 mod netlink;
@@ -16,9 +20,11 @@ use std::process::{Command, Stdio};
 pub use rule::{Pair, Rule};
 pub use watch::TableWatch;
 
+use element::Wrapped;
 use netlink::Batch;
 
 const TABLE: &str = include_str!("table.nft");
+const TABLE_OF_UDP: &str = include_str!("udp.nft");
 
 /// Why addresses cannot be translated.
 #[derive(Debug, thiserror::Error)]
@@ -44,23 +50,26 @@ pub enum TranslateError {
 #[derive(Debug)]
 pub struct Translator {
     netlink: netlink::Socket,
+    /// The port at which SCTP is taken in UDP.
+    udp: Option<u16>,
     /// The rules in force, and how many want each.
     wanted: BTreeMap<Rule, usize>,
 }
 
 impl Translator {
     /// Makes the table with these rules in it, each as often as somebody wants it. A table that an earlier daemon left
-    /// is replaced in the same transaction, so that packets of a handover in progress find no gap.
+    /// is replaced in the same transaction, so that packets of a handover in progress find no gap. `udp`: the port at which
+    /// this host takes SCTP in UDP.
     ///
     /// # Errors
     /// See [`TranslateError`].
-    pub fn install(rules: impl IntoIterator<Item = Rule>) -> Result<Self, TranslateError> {
+    pub fn install(rules: impl IntoIterator<Item = Rule>, udp: Option<u16>) -> Result<Self, TranslateError> {
         let mut wanted = BTreeMap::new();
         for rule in rules {
             *wanted.entry(rule).or_default() += 1;
         }
-        make_table(&wanted)?;
-        Ok(Self { netlink: netlink::Socket::open()?, wanted })
+        make_table(&wanted, udp)?;
+        Ok(Self { netlink: netlink::Socket::open()?, udp, wanted })
     }
 
     /// Makes the table anew with all that is wanted in it, in one step: somebody has deleted it, or some of it.
@@ -68,7 +77,19 @@ impl Translator {
     /// # Errors
     /// See [`TranslateError`]; then nothing has changed.
     pub fn restore(&mut self) -> Result<(), TranslateError> {
-        make_table(&self.wanted)
+        make_table(&self.wanted, self.udp)
+    }
+
+    /// From now on the host takes SCTP in UDP at this port.
+    ///
+    /// # Errors
+    /// See [`TranslateError`]; then nothing has changed.
+    pub fn set_udp(&mut self, udp: Option<u16>) -> Result<(), TranslateError> {
+        if self.udp != udp {
+            make_table(&self.wanted, udp)?;
+            self.udp = udp;
+        }
+        Ok(())
     }
 
     /// The number by which the kernel knows who changes the table's elements here.
@@ -90,10 +111,14 @@ impl Translator {
         let wants = |rule: &Rule| self.wanted.get(rule).copied().unwrap_or_default();
         let mut batch = Batch::new();
         for rule in before.difference(now).filter(|rule| wants(rule) == 1) {
-            batch.element(false, &element::Element::of(rule));
+            for wrapped in ways(self.udp) {
+                element::Element::of(rule, wrapped).iter().for_each(|it| batch.element(false, it));
+            }
         }
         for rule in now.difference(before).filter(|rule| wants(rule) == 0) {
-            batch.element(true, &element::Element::of(rule));
+            for wrapped in ways(self.udp) {
+                element::Element::of(rule, wrapped).iter().for_each(|it| batch.element(true, it));
+            }
         }
         if !batch.is_empty() {
             self.netlink.commit(batch).map_err(TranslateError::Elements)?;
@@ -130,14 +155,22 @@ pub fn remove_leftovers() -> Result<(), TranslateError> {
 }
 
 /// Makes the table, in the place of one that is there.
-fn make_table(wanted: &BTreeMap<Rule, usize>) -> Result<(), TranslateError> {
+fn make_table(wanted: &BTreeMap<Rule, usize>, udp: Option<u16>) -> Result<(), TranslateError> {
     let mut script = String::from("add table inet roam\ndelete table inet roam\n");
     script.push_str(TABLE);
-    for rule in wanted.keys() {
-        let (set, text) = element::text(rule);
+    if let Some(port) = udp {
+        script.push_str(&TABLE_OF_UDP.replace("PORT", &port.to_string()));
+    }
+    let elements = wanted.keys().flat_map(|rule| ways(udp).map(move |wrapped| element::text(rule, wrapped)));
+    for (set, text) in elements.flatten() {
         script.push_str(&format!("add element inet roam {set} {{ {text} }}\n"));
     }
     run_nft(&script)
+}
+
+/// How packets may be wrapped on this host.
+fn ways(udp: Option<u16>) -> impl Iterator<Item = Wrapped> {
+    std::iter::once(Wrapped::InIp).chain(udp.map(|_| Wrapped::InUdp))
 }
 
 fn run_nft(script: &str) -> Result<(), TranslateError> {

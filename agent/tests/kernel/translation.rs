@@ -144,7 +144,7 @@ impl World {
     fn new(family: Family) -> Self {
         let make = |namespace: std::fs::File| Host {
             namespace,
-            translator: Translator::install(std::collections::BTreeSet::new()).unwrap(),
+            translator: Translator::install(std::collections::BTreeSet::new(), None).unwrap(),
         };
         let b = make(namespace());
         nft(COUNTERS);

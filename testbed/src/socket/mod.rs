@@ -8,6 +8,7 @@
 //! | `container` | sockets in other network namespaces |
 //! | `passing` | programs that start, stop, fork and pass sockets on in the midst of things |
 //! | `rights` | agents that may not take the sockets of others |
+//! | `udp` | SCTP in UDP |
 
 mod accepted;
 mod container;
@@ -15,6 +16,7 @@ mod kinds;
 mod passing;
 mod rights;
 mod talk;
+mod udp;
 
 use crate::network::Stage;
 use crate::registrar::{Round, Scenario};
@@ -31,7 +33,7 @@ const fn scenario(
 }
 
 /// All of them.
-pub static ALL: [Scenario<Stage>; 5] = [
+pub static ALL: [Scenario<Stage>; 6] = [
     scenario(
         "socket-kinds",
         "One-to-one, one-to-many, peeled-off, accepted and IPv6 sockets with mapped peers move, however they are bound.",
@@ -64,6 +66,11 @@ pub static ALL: [Scenario<Stage>; 5] = [
             &[("", rights::handed_over)],
         )
     },
+    scenario(
+        "socket-udp",
+        "Associations in UDP (RFC 6951) move, also behind a router that translates addresses.",
+        &[("no NAT", udp::without_nat), ("behind a NAT", udp::behind_nat)],
+    ),
 ];
 
 #[cfg(test)]
