@@ -9,6 +9,7 @@ use sctp_sys::readdress;
 use sctp_sys::sockopt::{self, AssocId, AssocState};
 
 use super::Daemon;
+use super::rights::TAKES_ADMIN;
 use crate::associations::{Found, Handle, Jam, Key, Managed, Quiet, act, facts};
 use crate::config::SocketFacts;
 use crate::handover::{Binding, Facts, Identity, Input, Planner, State, Tuning, may_mute};
@@ -188,6 +189,9 @@ impl Daemon {
         };
         let text = |error: std::io::Error| error.to_string();
         let binding = facts::binding(fd).map_err(text)?;
+        if binding == Binding::Wildcard && !self.rights.admin {
+            return Err(TAKES_ADMIN.to_owned());
+        }
         let add_ip = readdress::is_possible(fd, assoc).map_err(text)?;
         let key = key(if one_to_many { assoc } else { 0 });
         let known = self.host.found_before(key);

@@ -36,6 +36,9 @@ impl Daemon {
                 Action::Add(_) | Action::Remove(_) | Action::SetPeerPrimary(_) | Action::Swap { .. }
             );
             let result = self.act(key, &action);
+            if result.is_ok() {
+                self.note_unseen(key, &action);
+            }
             let Some(managed) = self.associations.get_mut(&key) else { return };
             if let Err(error) = result {
                 tracing::debug!(?key, ?action, %error, "failed");

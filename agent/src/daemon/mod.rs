@@ -18,6 +18,8 @@
 //! | `report` | what `roam` shows |
 //! | `explain` | why an address or an association is, or is not, used |
 //! | `commands` | what people ask for |
+//! | `rights` | what it may do on this host |
+//! | `unseen` | answers of peers, where the wire may not be watched |
 //! | `reload` | taking another configuration over |
 //! | `notify` | what the service manager is told |
 #![expect(clippy::disallowed_methods, reason = "the daemon owns the clock")]
@@ -35,10 +37,12 @@ mod paths;
 mod peers;
 mod reload;
 mod report;
+mod rights;
 mod run;
 mod story;
 mod table;
 mod tick;
+mod unseen;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -87,6 +91,9 @@ struct Daemon {
     paths: Paths,
     prober: Option<Prober>,
     clocks: clocks::Clocks,
+    rights: rights::Rights,
+    /// What has not been answered; none where the wire is watched.
+    unseen: Option<unseen::Unseen>,
     /// From which addresses a registrar is looked for.
     narrow: Narrow,
     /// When gathered events are to be looked at, while usable paths remain.

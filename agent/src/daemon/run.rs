@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use sctp_sys::probe::Probe;
 use sctp_sys::tokio::AsyncWatch;
-use sctp_sys::watch::Watch;
+use sctp_sys::watch::{Sighting, Watch};
 use tokio::signal::unix::{SignalKind, signal};
 
 use tokio::sync::mpsc;
@@ -15,9 +15,11 @@ use super::Daemon;
 use super::alone::Alone;
 use super::clocks::{Clocks, now_and_asleep};
 use super::host::Host;
+use super::rights::Rights;
 use super::story::Story;
 use super::table::Table;
 use super::tick::Tick;
+use super::unseen::Unseen;
 use crate::associations::{Key, Survey};
 use crate::config::{Loaded, Sources};
 use crate::decisions::Decisions;
@@ -81,7 +83,13 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let config = Arc::new(loaded.config.clone());
+    let rights = Rights::own();
+    let mut config = loaded.config.clone();
+    if !rights.admin {
+        // What the host does by itself is looked at then, and addresses that it does not route are not used.
+        config.agent.manage_routes = false;
+    }
+    let config = Arc::new(config);
     let _alone = Alone::take().await?;
     let journal = Journal::open(&config.agent.runtime_dir)?;
     if config.agent.enable_addip {
@@ -94,7 +102,7 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
         false => None,
     };
     let mut udp = udp_port();
-    let mut wire = watch(udp)?;
+    let mut wire = watch(udp, rights)?;
     let (host, no_translation) = Host::new(journal.clone(), holder, routing, udp);
     let prober = match Prober::open() {
         Ok(prober) => Some(prober),
@@ -126,6 +134,8 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
         paths: Paths::default(),
         prober,
         clocks: Clocks::default(),
+        rights,
+        unseen: wire.is_none().then(Unseen::default),
         narrow: Narrow::default(),
         window: None,
         tick: Tick::default(),
@@ -140,7 +150,11 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
         started: Instant::now(),
     };
     daemon.problems.extend(other_managers());
-    if let Some(error) = no_translation {
+    for problem in rights.problems() {
+        daemon.story.warn(&problem);
+        daemon.problems.push(problem);
+    }
+    if let Some(error) = no_translation.filter(|_| rights.admin) {
         let text = format!("{error}; only one end of a handover can then be moved, and not every one");
         daemon.story.warn(&text);
         daemon.problems.push(text);
@@ -170,7 +184,7 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
                 daemon.network(now);
                 daemon.follow();
             }
-            sighting = wire.next() => match sighting {
+            sighting = next(&mut wire) => match sighting {
                 Ok(sighting) => daemon.sighted(&sighting),
                 Err(error) => tracing::warn!(%error, "the wire cannot be watched for a moment"),
             },
@@ -185,7 +199,7 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
                 daemon.look_at_clocks();
                 if udp != udp_port() {
                     udp = udp_port();
-                    match watch(udp) {
+                    match watch(udp, rights) {
                         Ok(watch) => wire = watch,
                         Err(error) => daemon.story.warn(&error.to_string()),
                     }
@@ -239,9 +253,21 @@ fn udp_port() -> Option<u16> {
     u16::try_from(port).ok().filter(|port| *port != 0)
 }
 
-/// Sees the wire, also what is wrapped in UDP from or to this port.
-fn watch(udp: Option<u16>) -> Result<AsyncWatch, StartError> {
-    Watch::open_with(udp).and_then(AsyncWatch::new).map_err(StartError::Watch)
+/// Sees the wire, also what is wrapped in UDP from or to this port; none: it may not be seen.
+fn watch(udp: Option<u16>, rights: Rights) -> Result<Option<AsyncWatch>, StartError> {
+    match Watch::open_with(udp).and_then(AsyncWatch::new) {
+        Ok(watch) => Ok(Some(watch)),
+        Err(_) if !rights.raw => Ok(None),
+        Err(error) => Err(StartError::Watch(error)),
+    }
+}
+
+/// What passes there next; nothing, where the wire may not be watched.
+async fn next(wire: &mut Option<AsyncWatch>) -> std::io::Result<Sighting> {
+    match wire {
+        Some(wire) => wire.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Add-IP and AUTH are copied to a socket when it is made, so they have to be on before programs start.
@@ -358,6 +384,7 @@ impl Daemon {
             .chain(self.window)
             .chain(self.look_due)
             .chain(self.tick_due())
+            .chain(self.unseen.as_ref().and_then(Unseen::poll_timeout))
             .chain(self.preference.poll_timeout())
             .chain(self.paths.poll_timeout())
             .min()
@@ -378,6 +405,7 @@ impl Daemon {
             self.tend_paths(now);
         }
         self.paths_due(now);
+        self.look_for_answers(now);
         self.keep_ticking(now);
         if self.look_due.is_some_and(|due| due <= now) {
             self.look_around();

@@ -7,7 +7,7 @@
 //! | `accepted` | a listener with hundreds of accepted associations |
 //! | `container` | sockets in other network namespaces |
 //! | `passing` | programs that start, stop, fork and pass sockets on in the midst of things |
-//! | `rights` | agents that may not take the sockets of others |
+//! | `rights` | agents that may not take sockets, and agents of users |
 //! | `udp` | SCTP in UDP |
 
 mod accepted;
@@ -33,7 +33,7 @@ const fn scenario(
 }
 
 /// All of them.
-pub static ALL: [Scenario<Stage>; 6] = [
+pub static ALL: [Scenario<Stage>; 7] = [
     scenario(
         "socket-kinds",
         "One-to-one, one-to-many, peeled-off, accepted and IPv6 sockets with mapped peers move, however they are bound.",
@@ -64,6 +64,14 @@ pub static ALL: [Scenario<Stage>; 6] = [
             "socket-handed-over",
             "Without CAP_SYS_PTRACE programs of two users hand their sockets over, and no user's are another's to move.",
             &[("", rights::handed_over)],
+        )
+    },
+    Scenario {
+        needed: &[NFT, ("setpriv", "util-linux")],
+        ..scenario(
+            "socket-unprivileged",
+            "A user runs an agent for his own programs: what remains is done, and what does not is said.",
+            &[("", rights::by_a_user)],
         )
     },
     scenario(

@@ -1,6 +1,7 @@
-//! Agents that may not take the sockets of others' programs: those hand them over.
+//! Agents that may not take the sockets of others' programs: those hand them over. And agents of users, for their own.
 
 use std::fs::{self, File, Permissions};
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -109,7 +110,6 @@ pub(super) fn handed_over(stage: &mut Stage) -> Result<String> {
         let answer = roam(stage, USERS[1], &runtime, &["release", &killed[0].client.pid().to_string()])?;
         ensure!(answer.status.success(), "the user himself may not: {}", words(&answer));
         ensure!(!is_known(stage, &killed[0]), "it is not left alone");
-        // Handed over once more below, by a second program of his.
     }
     finish(kept, clock::now())?;
     finish(killed, clock::now())?;
@@ -140,5 +140,77 @@ pub(super) fn handed_over(stage: &mut Stage) -> Result<String> {
     Ok(format!(
         "what two users' programs handed over moved, overhead at most {overhead:.0} ms; what nobody handed over was let \
          alone, one user's sockets were kept from the other, and a killed program's association ended"
+    ))
+}
+
+pub(super) fn by_a_user(stage: &mut Stage) -> Result<String> {
+    let (a1, a2, b1) = (A1.address(V4), A2.address(V4), B1.address(V4));
+    let any: IpAddr = std::net::Ipv4Addr::UNSPECIFIED.into();
+    stage.network.up(Host::A, &[A1])?;
+    open_to_all(stage)?;
+    let daemon = File::open(beside("roamd")?)?;
+    let file = stage.configure("", "")?;
+    let runtime = stage.runtime();
+    fs::create_dir_all(&runtime)?;
+    std::os::unix::fs::chown(&runtime, Some(USERS[0]), Some(USERS[0]))?;
+    let line = as_user(USERS[0], &by_descriptor(&daemon)?);
+    let mut command = Command::new(&line[0]);
+    stage.start_daemon_as(command.args(&line[1..]).arg("--config").arg(&file))?;
+    let own = File::open(std::env::current_exe()?)?;
+    let path = by_descriptor(&own)?;
+    let start = |stage: &mut Stage, user: u32, pair: Pair| pair.start_in(stage, None, &as_user(user, &path));
+    let mut talks = vec![
+        start(stage, USERS[0], Pair::of("his own", 7000, &[a1], &[b1]))?,
+        start(stage, USERS[0], Pair::of("his own, one-to-many", 7010, &[a1], &[b1]).client_with(&MANY))?,
+    ];
+    let mut served =
+        vec![start(stage, USERS[0], Pair::of("served by him", 7020, &[a1], &[b1]).served_by_a(2, a1))?];
+    let mut others = vec![
+        start(stage, USERS[0], Pair::of("bound to none", 7030, &[any], &[b1]))?,
+        start(stage, USERS[1], Pair::of("another user's", 7040, &[a1], &[b1]))?,
+    ];
+    for some in [&mut talks, &mut served, &mut others] {
+        until_all_up(stage, some)?;
+    }
+    until_settled(stage, &talks, &[])?;
+    until_settled(stage, &served, &[])?;
+    if stage.agent == Agent::Roam {
+        ensure!(!is_known(stage, &others[1]), "the user's agent has another user's socket");
+        let said = words(&roam(stage, USERS[0], &runtime, &["associations"])?);
+        ensure!(said.contains("bound to no address"), "nothing is said of what cannot be moved: {said}");
+        for what in ["status", "doctor"] {
+            let said = words(&roam(stage, USERS[0], &runtime, &[what])?);
+            for right in ["without CAP_NET_ADMIN", "without CAP_NET_RAW"] {
+                ensure!(said.contains(right), "`roam {what}` does not say what is not done: {said}");
+            }
+        }
+    }
+    finish(others, clock::now())?;
+    let begin = clock::now();
+    stage.note("the host moves, without a break; it has source routes of its own");
+    stage.network.up(Host::A, &[A2])?;
+    stage.ip(["route add default via 10.2.0.1 dev a2 table 100", "rule add from 10.2.0.2 lookup 100"])?;
+    until_settled(stage, &talks, &[a2])?;
+    until_settled(stage, &served, &[a2])?;
+    stage.network.down(Host::A, &[A1])?;
+    for some in [&mut talks, &mut served] {
+        until_all_flow(stage, some)?;
+        until_b_sees(stage, some, &[a2])?;
+    }
+    finish(served, begin)?;
+    until_settled(stage, &talks, &[])?;
+    stage.note("the host moves, with a break");
+    stage.network.down(Host::A, &[A2])?;
+    clock::pass(OUTAGE)?;
+    stage.network.up(Host::A, &[A1])?;
+    until_all_flow(stage, &mut talks)?;
+    until_b_sees(stage, &talks, &[a1])?;
+    until_settled(stage, &talks, &[])?;
+    let silence = finish(talks, begin)?;
+    stage.stop_daemon()?;
+    let overhead = silence - OUTAGE.as_secs_f64() * 1000.0;
+    Ok(format!(
+        "the user's own associations moved by socket options alone, overhead at most {overhead:.0} ms; it is said what \
+         does not move, and another user's was let alone"
     ))
 }
