@@ -89,4 +89,19 @@ mod tests {
     fn every_scenario_has_a_name_of_its_own_a_sentence_and_rounds() {
         crate::registrar::each_is_described(&ALL, "socket-");
     }
+
+    #[test]
+    fn every_scenario_of_sockets_is_in_the_table_and_what_is_said_to_show_something_exists() {
+        let document = include_str!("../../../agent/SOCKETS.md");
+        let rows = document.lines().filter(|line| line.starts_with('|')).skip(2).take(14);
+        let shown: Vec<&str> = rows
+            .flat_map(|row| row.rsplit('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2))
+            .collect();
+        for scenario in &ALL {
+            assert!(shown.contains(&scenario.name), "{}", scenario.name);
+        }
+        for name in shown {
+            assert!(crate::scenario::play(name).is_some(), "there is no {name}");
+        }
+    }
 }
