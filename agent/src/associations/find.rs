@@ -1,13 +1,14 @@
 //! Which SCTP sockets there are on the host, and who holds them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use sctp_sys::adopt::{self, Process};
-use sctp_sys::diag::{self, Kind};
+use sctp_sys::diag::{self, AssociationEntry, Kind};
 use sctp_sys::socket::Socket;
 use sctp_sys::sockopt::{AssocId, AssocState};
 
@@ -66,13 +67,34 @@ pub struct Endpoint {
     pub wildcard: bool,
 }
 
-/// One look at the host. It remembers who holds which socket, so that a look at an unchanged host does not read all
-/// of /proc.
+/// Looks at the host. It remembers who holds which socket, so that a look at an unchanged host does not read all of /proc.
 #[derive(Debug, Default)]
 pub struct Survey {
     holders: HashMap<u64, (i32, i32)>,
     programs: HashMap<i32, Option<PathBuf>>,
     given: HashMap<u64, Given>,
+    /// Listening sockets of the last look.
+    listening: HashSet<u64>,
+    /// Sockets that nobody holds who may be looked into, and at how many looks they are passed over before somebody is
+    /// looked for once more: now, and the next time.
+    orphans: HashMap<u64, (u32, u32)>,
+    /// The last one whose holder was looked after.
+    checked: u64,
+}
+
+/// Holders of sockets that a look makes sure of: a socket that was passed on is found again after as many looks as there
+/// are times so many sockets.
+const CHECKED: usize = 64;
+/// For at most so many looks a socket is passed over that nobody seems to hold: each search reads all of /proc.
+const PASSED_OVER: u32 = 64;
+
+/// What has become of an association whose setup was seen.
+#[derive(Debug)]
+pub enum Arrival {
+    /// It is there.
+    Here(Box<Found>),
+    /// It is not there yet, or its program has not accepted it yet, or nobody holds it who may be looked into.
+    NotYet,
 }
 
 /// A duplicate that a program has handed over.
@@ -97,17 +119,16 @@ impl Survey {
     /// Neither sock_diag nor /proc/net/sctp can be read.
     pub fn look(&mut self) -> io::Result<(Vec<Found>, Vec<Endpoint>)> {
         let snapshot = diag::snapshot()?;
-        let inodes: Vec<u64> = snapshot
-            .associations
-            .iter()
-            .map(|entry| entry.inode)
-            .chain(snapshot.endpoints.iter().map(|entry| entry.inode))
-            .filter(|&inode| inode != 0)
-            .collect();
+        let associations = snapshot.associations.iter().map(|entry| entry.inode);
+        let endpoints = snapshot.endpoints.iter().map(|entry| entry.inode);
+        let inodes: HashSet<u64> = associations.chain(endpoints).filter(|&inode| inode != 0).collect();
+        self.holders.retain(|inode, _| inodes.contains(inode));
+        self.orphans.retain(|inode, _| inodes.contains(inode));
+        self.check_holders();
         self.find_holders(&inodes);
         self.given.retain(|_, given| Process { pid: given.pid }.exists());
         // Until it is accepted, an association is its listener's, and cannot be touched by itself.
-        let waiting: Vec<u64> = snapshot
+        self.listening = snapshot
             .endpoints
             .iter()
             .filter(|entry| entry.listening && entry.kind != Some(Kind::OneToMany))
@@ -115,20 +136,7 @@ impl Survey {
             .collect();
         let mut associations = Vec::new();
         for entry in snapshot.associations {
-            let established = entry.state == AssocState::Established && !waiting.contains(&entry.inode);
-            if let Some((handle, executable)) = self.holder(entry.inode).filter(|_| established) {
-                associations.push(Found {
-                    handle,
-                    uid: entry.uid,
-                    executable,
-                    local_port: entry.local_port,
-                    peer_port: entry.peer_port,
-                    local: entry.local,
-                    peer: entry.peer,
-                    jammed: entry.detail.is_some_and(|detail| detail.is_jammed()),
-                    heard: entry.detail.map_or((0, false), |it| (it.packets_in, it.unacked > 0)),
-                });
-            }
+            associations.extend(self.found(entry));
         }
         let mut endpoints = BTreeMap::new();
         for entry in snapshot.endpoints.into_iter().filter(|entry| entry.listening) {
@@ -147,6 +155,52 @@ impl Survey {
             }
         }
         Ok((associations, endpoints.into_values().collect()))
+    }
+
+    /// Looks for one association by its addresses, which costs the same however many there are.
+    ///
+    /// # Errors
+    /// sock_diag cannot be asked.
+    pub fn arrival(&mut self, local: SocketAddr, peer: SocketAddr) -> io::Result<Arrival> {
+        let Some(entry) = diag::association(local, peer)? else { return Ok(Arrival::NotYet) };
+        let inode = entry.inode;
+        if inode == 0 || entry.state != AssocState::Established || self.listening.contains(&inode) {
+            return Ok(Arrival::NotYet);
+        }
+        if !self.holders.contains_key(&inode) && !self.given.contains_key(&inode) {
+            // Accepted by a program that is known, most often; else by one that has just been started.
+            let mut known: Vec<i32> = self.holders.values().map(|&(pid, _)| pid).collect();
+            known.sort_unstable();
+            known.dedup();
+            known.retain(|&pid| (Process { pid }).uid().is_ok_and(|uid| uid == entry.uid));
+            self.holders.extend(adopt::find_holders(&[inode].into(), &known));
+            self.programs.clear();
+        }
+        let Some(found) = self.found(entry) else { return Ok(Arrival::NotYet) };
+        // A listener that the last look did not see yet is no association's socket.
+        let listens = |fd: &Socket| rustix::net::sockopt::socket_acceptconn(fd).unwrap_or(false);
+        if found.handle.open().is_ok_and(|fd| listens(&fd)) && !one_to_many(&found.handle) {
+            self.listening.insert(inode);
+            return Ok(Arrival::NotYet);
+        }
+        Ok(Arrival::Here(Box::new(found)))
+    }
+
+    /// An entry that has become an association with a holder.
+    fn found(&mut self, entry: AssociationEntry) -> Option<Found> {
+        let established = entry.state == AssocState::Established && !self.listening.contains(&entry.inode);
+        let (handle, executable) = self.holder(entry.inode).filter(|_| established)?;
+        Some(Found {
+            handle,
+            uid: entry.uid,
+            executable,
+            local_port: entry.local_port,
+            peer_port: entry.peer_port,
+            local: entry.local,
+            peer: entry.peer,
+            jammed: entry.detail.is_some_and(|detail| detail.is_jammed()),
+            heard: entry.detail.map_or((0, false), |it| (it.packets_in, it.unacked > 0)),
+        })
     }
 
     /// Takes a duplicate that a program has handed over. It is kept until the program ends or takes it back, since
@@ -179,23 +233,42 @@ impl Survey {
         self.given.retain(|_, given| given.pid != pid);
     }
 
-    fn find_holders(&mut self, inodes: &[u64]) {
-        self.holders.retain(|inode, _| inodes.contains(inode));
-        self.holders.retain(|&inode, holder| holds(*holder, inode));
-        if inodes.iter().all(|inode| self.holders.contains_key(inode)) {
-            return;
+    /// Makes sure that some of the known holders still hold their sockets; others come next time.
+    fn check_holders(&mut self) {
+        let mut inodes: Vec<u64> = self.holders.keys().copied().collect();
+        inodes.sort_unstable();
+        let after = inodes.partition_point(|&inode| inode <= self.checked);
+        let due: Vec<u64> = inodes[after..].iter().chain(&inodes[..after]).take(CHECKED).copied().collect();
+        for inode in due {
+            self.checked = inode;
+            if !self.holders.get(&inode).is_some_and(|holder| holds(*holder, inode)) {
+                self.holders.remove(&inode);
+            }
         }
-        self.search(inodes);
     }
 
-    /// Looks through all processes for who holds these sockets.
-    fn search(&mut self, inodes: &[u64]) {
+    /// Looks who holds the sockets of which that is not known.
+    fn find_holders(&mut self, inodes: &HashSet<u64>) {
+        let known = |inode| self.holders.contains_key(inode) || self.given.contains_key(inode);
+        let unknown: Vec<u64> = inodes.iter().filter(|inode| !known(inode)).copied().collect();
+        let mut missing = HashSet::new();
+        for inode in unknown {
+            match self.orphans.get_mut(&inode) {
+                Some((wait @ 1.., _)) => *wait -= 1,
+                _ => drop(missing.insert(inode)),
+            }
+        }
+        if missing.is_empty() {
+            return;
+        }
         self.programs.clear();
-        for (inode, holders) in adopt::socket_holders() {
-            if inodes.contains(&inode)
-                && let Some(&holder) = holders.first()
-            {
-                self.holders.entry(inode).or_insert(holder);
+        self.holders.extend(adopt::find_holders(&missing, &[]));
+        for inode in missing {
+            if self.holders.contains_key(&inode) {
+                self.orphans.remove(&inode);
+            } else {
+                let (wait, next) = self.orphans.entry(inode).or_insert((0, 1));
+                (*wait, *next) = (*next, (*next * 2).min(PASSED_OVER));
             }
         }
     }
@@ -205,9 +278,9 @@ impl Survey {
     pub fn heir(&mut self, inode: u64, search: bool) -> Option<(Handle, Option<PathBuf>)> {
         let known = |survey: &Self| survey.holders.get(&inode).is_some_and(|holder| holds(*holder, inode));
         if !known(self) && search {
-            let all: Vec<u64> = self.holders.keys().copied().chain([inode]).collect();
-            self.holders.retain(|&inode, holder| holds(*holder, inode));
-            self.search(&all);
+            self.programs.clear();
+            self.holders.remove(&inode);
+            self.holders.extend(adopt::find_holders(&[inode].into(), &[]));
         }
         if known(self) { self.holder(inode) } else { None }
     }
@@ -229,4 +302,10 @@ impl Survey {
 pub(super) fn holds((pid, fd): (i32, i32), inode: u64) -> bool {
     std::fs::read_link(format!("/proc/{pid}/fd/{fd}"))
         .is_ok_and(|link| link.to_string_lossy() == format!("socket:[{inode}]"))
+}
+
+/// Whether the socket carries many associations, and can listen all the same.
+fn one_to_many(handle: &Handle) -> bool {
+    let kind = handle.open().ok().and_then(|fd| sctp_sys::sockopt::socket_type(fd.as_fd()).ok());
+    kind == Some(libc::SOCK_SEQPACKET)
 }

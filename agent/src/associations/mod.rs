@@ -7,7 +7,7 @@ mod jam;
 mod process;
 mod quiet;
 
-pub use find::{Endpoint, Found, Key, Survey};
+pub use find::{Arrival, Endpoint, Found, Key, Survey};
 pub use jam::Jam;
 pub use process::{effective_capabilities, executable, owner};
 pub use quiet::Quiet;

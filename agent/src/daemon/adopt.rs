@@ -1,10 +1,12 @@
 //! Taking associations under management and letting them go.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
 use sctp_sys::readdress;
 use sctp_sys::sockopt::{self, AssocId, AssocState};
 
@@ -22,6 +24,7 @@ impl Daemon {
     /// Looks for new sockets, adopts what the configuration names, and lets go of what has ended.
     pub(super) fn look_around(&mut self) {
         self.look_due = None;
+        let (begun, used) = (Instant::now(), processor_time());
         let (found, endpoints) = match self.survey.look() {
             Ok(lists) => lists,
             Err(error) => {
@@ -29,26 +32,9 @@ impl Daemon {
                 return;
             }
         };
-        let mut alive = Vec::new();
+        let mut alive = HashSet::new();
         for association in found {
-            if !self.wanted(
-                &association.handle,
-                association.uid,
-                association.local_port,
-                association.executable.as_deref(),
-            ) || association.peer.iter().all(IpAddr::is_loopback)
-            {
-                continue;
-            }
-            let (jammed, heard) = (association.jammed, association.heard);
-            let keys = self.take(association);
-            for key in &keys {
-                self.look_at_jam(*key, jammed);
-                if let Some(managed) = self.associations.get_mut(key) {
-                    managed.quiet.look(Instant::now(), heard.0, heard.1);
-                }
-            }
-            alive.extend(keys);
+            alive.extend(self.meet(association));
         }
         // A listing is no snapshot: the kernel may pass over an association whose addresses change meanwhile.
         let ended: Vec<Key> = self
@@ -61,10 +47,35 @@ impl Daemon {
             self.let_go(key, "the association has ended", false);
         }
         self.unmanageable.retain(|key, _| alive.contains(key));
-        let peers = self.associations.values().flat_map(|managed| managed.planner.facts().peers.iter());
-        self.monitor.set_peers(peers.map(|&(peer, _)| peer).collect());
+        self.tell_of_peers();
         self.tend_listeners(endpoints);
         self.tend_paths(Instant::now());
+        let took = processor_time().saturating_sub(used);
+        self.pace.looked(begun, took, alive.len(), self.config.agent.poll);
+    }
+
+    /// Whom routes have to lead to.
+    pub(super) fn tell_of_peers(&self) {
+        let peers = self.associations.values().flat_map(|managed| managed.planner.facts().peers.iter());
+        self.monitor.set_peers(peers.map(|&(peer, _)| peer).collect());
+    }
+
+    /// Takes an association that was found under management, if it is wanted and new, and notes how it fares. Gives its
+    /// key, if it is wanted.
+    pub(super) fn meet(&mut self, found: Found) -> Option<Key> {
+        let executable = found.executable.as_deref();
+        if !self.wanted(&found.handle, found.uid, found.local_port, executable)
+            || found.peer.iter().all(IpAddr::is_loopback)
+        {
+            return None;
+        }
+        let (jammed, heard) = (found.jammed, found.heard);
+        let key = self.take(found);
+        self.look_at_jam(key, jammed);
+        if let Some(managed) = self.associations.get_mut(&key) {
+            managed.quiet.look(Instant::now(), heard.0, heard.1);
+        }
+        Some(key)
     }
 
     /// Whether the configuration, or a person, wants this socket managed.
@@ -98,8 +109,8 @@ impl Daemon {
         }
     }
 
-    /// Takes the associations of a found socket under management. Returns the keys of those that live.
-    fn take(&mut self, found: Found) -> Vec<Key> {
+    /// Takes a found association under management. Returns its key.
+    fn take(&mut self, found: Found) -> Key {
         let key = |assoc| Key {
             inode: found.handle.inode,
             local_port: found.local_port,
@@ -109,34 +120,28 @@ impl Daemon {
         let single = key(0);
         if self.associations.contains_key(&single) {
             self.inherit(single, &found.handle, found.executable.as_ref());
-            return vec![single];
+            return single;
         }
         if self.unmanageable.contains_key(&single) {
-            return vec![single];
+            return single;
         }
         // A socket that carries many is known by the identifiers of its associations.
-        let known: Vec<Key> = self
-            .associations
-            .iter()
-            .filter(|(key, managed)| {
-                key.inode == found.handle.inode
-                    && key.peer_port == found.peer_port
-                    && found.peer.iter().any(|peer| managed.planner.facts().has_peer(*peer))
-            })
-            .map(|(key, _)| *key)
-            .collect();
-        if !known.is_empty() {
-            for key in &known {
-                self.inherit(*key, &found.handle, found.executable.as_ref());
-            }
+        let of_socket = Key { local_port: 0, peer_port: 0, ..key(AssocId::MIN) };
+        let end = Key { local_port: u16::MAX, peer_port: u16::MAX, ..key(AssocId::MAX) };
+        let known = self.associations.range(of_socket..=end).find(|(key, managed)| {
+            key.peer_port == found.peer_port
+                && found.peer.iter().any(|peer| managed.planner.facts().has_peer(*peer))
+        });
+        if let Some((&known, _)) = known {
+            self.inherit(known, &found.handle, found.executable.as_ref());
             return known;
         }
         match self.adopt(&found, key) {
-            Ok(key) => vec![key],
+            Ok(key) => key,
             Err(why) => {
                 self.story.unmanageable(&found, &why);
                 self.unmanageable.insert(single, (found, why));
-                vec![single]
+                single
             }
         }
     }
@@ -309,6 +314,11 @@ impl Daemon {
     }
 }
 
+/// What this thread has had of the processor.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
+}
+
 /// Whether the association's own socket says that it lives.
 fn is_established(managed: &Managed) -> bool {
     // The duplicate that a program has handed over does not outlive it: it would keep the association from ending.
@@ -323,8 +333,9 @@ fn is_established(managed: &Managed) -> bool {
 fn association_of(fd: std::os::fd::BorrowedFd<'_>, found: &Found) -> Option<(AssocId, Facts)> {
     sockopt::assoc_ids(fd).ok()?.into_iter().find_map(|assoc| {
         let peers = sockopt::peer_addrs(fd, assoc).ok()?;
-        let same = peers.iter().any(|peer| peer.port() == found.peer_port && found.peer.contains(&peer.ip()));
-        let facts = facts::read(fd, assoc).ok()?;
-        same.then_some((assoc, facts))
+        if !peers.iter().any(|peer| peer.port() == found.peer_port && found.peer.contains(&peer.ip())) {
+            return None;
+        }
+        Some((assoc, facts::read(fd, assoc).ok()?))
     })
 }

@@ -5,7 +5,9 @@
 //! |---|---|
 //! | `run` | start, the loop, stop |
 //! | `alone` | one daemon for a network namespace |
+//! | `arrivals` | associations whose setup was seen, until they are looked after |
 //! | `adopt` | taking associations and listeners under management, letting them go |
+//! | `pace` | how often all associations are looked at |
 //! | `clocks` | notices that the host slept |
 //! | `execute` | carrying out what planners want |
 //! | `host` | what is added to the host: held addresses, translation, routes; all of it in the journal |
@@ -26,6 +28,7 @@
 
 mod adopt;
 mod alone;
+mod arrivals;
 mod clocks;
 mod commands;
 mod execute;
@@ -33,6 +36,7 @@ mod explain;
 mod host;
 mod listeners;
 mod notify;
+mod pace;
 mod paths;
 mod peers;
 mod reload;
@@ -101,6 +105,8 @@ struct Daemon {
     tick: tick::Tick,
     /// When new associations are to be looked for, before it is time anyway.
     look_due: Option<Instant>,
+    pace: pace::Pace,
+    arrivals: arrivals::Arrivals,
     /// Where the peers of the configured pool handles are.
     located: HashMap<String, (Vec<IpAddr>, Option<u16>)>,
     story: Story,

@@ -1,5 +1,7 @@
 //! Own pool elements kept registered where they really are; peers found where the registrar says that they are.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::Daemon;
@@ -10,17 +12,13 @@ use crate::locate::{Located, Program};
 impl Daemon {
     /// Tells the registrar's client what has changed: where the host is, and which programs listen.
     pub(super) fn follow(&mut self) {
-        let mut programs: Vec<Program> = Vec::new();
         let listening = self.listeners.values().map(|listener| (listener.port, &listener.executable));
         // A program that only connects serves its peer, too, as long as it has an association.
         let connected = self.associations.values().map(|managed| (managed.local_port, &managed.executable));
-        for (port, executable) in listening.chain(connected) {
-            let program = Program { port, executable: executable.clone() };
-            if !programs.contains(&program) {
-                programs.push(program);
-            }
-        }
-        programs.sort_by(|a, b| (a.port, &a.executable).cmp(&(b.port, &b.executable)));
+        let programs: BTreeSet<_> = listening.chain(connected).collect();
+        let program =
+            |(port, executable): (u16, &Option<PathBuf>)| Program { port, executable: executable.clone() };
+        let programs: Vec<Program> = programs.into_iter().map(program).collect();
         let usable = self.narrow.look(Instant::now(), !self.locate.is_looking(), &self.offer.usable);
         let now = (usable, programs);
         if self.followed.as_ref() != Some(&now) {

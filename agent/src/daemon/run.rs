@@ -13,8 +13,10 @@ use tokio::sync::mpsc;
 
 use super::Daemon;
 use super::alone::Alone;
+use super::arrivals::Arrivals;
 use super::clocks::{Clocks, now_and_asleep};
 use super::host::Host;
+use super::pace::Pace;
 use super::rights::Rights;
 use super::story::Story;
 use super::table::Table;
@@ -140,6 +142,8 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
         window: None,
         tick: Tick::default(),
         look_due: None,
+        pace: Pace::default(),
+        arrivals: Arrivals::default(),
         located: HashMap::new(),
         story: Story(decisions),
         monitor,
@@ -206,8 +210,10 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
                     daemon.takes_udp_at(udp);
                     table = Table::watch(&daemon);
                 }
-                daemon.look_around();
-                daemon.follow();
+                if daemon.pace.is_due(Instant::now()) {
+                    daemon.look_around();
+                    daemon.follow();
+                }
             }
             // What comes of it is told to the log and to whoever monitors.
             _ = hangup.recv() => drop(daemon.reload(false)),
@@ -383,6 +389,7 @@ impl Daemon {
             .filter_map(|managed| managed.planner.poll_timeout())
             .chain(self.window)
             .chain(self.look_due)
+            .chain(self.arrivals.poll_timeout())
             .chain(self.tick_due())
             .chain(self.unseen.as_ref().and_then(Unseen::poll_timeout))
             .chain(self.preference.poll_timeout())
@@ -407,6 +414,7 @@ impl Daemon {
         self.paths_due(now);
         self.look_for_answers(now);
         self.keep_ticking(now);
+        self.receive_arrivals(now);
         if self.look_due.is_some_and(|due| due <= now) {
             self.look_around();
             self.follow();

@@ -1,7 +1,7 @@
 //! Which association a sighting on the wire belongs to, and what it means to its planner.
 
-use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use sctp_sys::watch::{AsconfParam, Seen, Sighting};
 
@@ -10,9 +10,6 @@ use crate::associations::Key;
 use crate::handover::{Change, Input};
 use crate::translate::Rule;
 
-/// How long new associations are gathered before they are looked for: a look reads what every process has open.
-const GATHER: Duration = Duration::from_millis(10);
-
 impl Daemon {
     /// Tells the association that the packet belongs to.
     pub(super) fn sighted(&mut self, sighting: &Sighting) {
@@ -20,8 +17,11 @@ impl Daemon {
             return;
         }
         if sighting.chunks.contains(&Seen::CookieAck) {
-            // An association is made here or there: no need to wait for the next look. Of many at once one look finds all.
-            self.look_due.get_or_insert_with(|| Instant::now() + GATHER);
+            // An association is made here or there: no need to wait for the next look.
+            let from = SocketAddr::new(sighting.source, sighting.source_port);
+            let to = SocketAddr::new(sighting.destination, sighting.destination_port);
+            let ends = if sighting.outgoing { (from, to) } else { (to, from) };
+            self.arrivals.seen(Instant::now(), ends);
         }
         let Some(key) = self.whose(sighting) else { return };
         for chunk in &sighting.chunks {

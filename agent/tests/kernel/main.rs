@@ -1,6 +1,7 @@
 //! The agent on a kernel with SCTP, each test in a network namespace of its own. Needs root.
 
 mod adoption;
+mod arrival;
 mod gaps;
 mod hand_over;
 mod operation;

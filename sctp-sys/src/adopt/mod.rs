@@ -20,7 +20,7 @@ pub use handover::{HandOverError, HandedOver, MAX_MESSAGE, MAX_SOCKETS, recv_soc
 #[cfg(feature = "tokio")]
 pub(crate) use handover::{Receiving, Sending, Step};
 pub(crate) use process::capable;
-pub use process::{Process, Right, holders_of, missing_right, socket_holders};
+pub use process::{Process, Right, find_holders, holders_of, missing_right, socket_holders};
 
 /// Why a socket could not be duplicated.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Who holds which socket, and what keeps us from it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -170,9 +170,37 @@ impl Process {
 /// Who holds which socket, by inode: process and descriptor, of all processes that may be looked into
 /// (others are left out).
 pub fn socket_holders() -> HashMap<u64, Vec<(i32, i32)>> {
-    let Ok(entries) = fs::read_dir("/proc") else { return HashMap::new() };
-    let pids: Vec<i32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-    holders_of(&pids)
+    holders_of(&processes())
+}
+
+/// The numbers of all processes.
+fn processes() -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// A holder of each of these sockets, by inode: process and descriptor. Looked into are the processes `first`, then the
+/// others, the lowest number first, until all are found: what a look costs is what has to be looked at for that. Those that
+/// nobody holds who may be looked into are left out.
+pub fn find_holders(inodes: &HashSet<u64>, first: &[i32]) -> HashMap<u64, (i32, i32)> {
+    let mut found = HashMap::new();
+    let look = |pid: i32, found: &mut HashMap<u64, (i32, i32)>| {
+        for (inode, fd) in (Process { pid }).sockets() {
+            if inodes.contains(&inode) {
+                found.entry(inode).or_insert((pid, fd));
+            }
+        }
+        found.len() == inodes.len()
+    };
+    if inodes.is_empty() || first.iter().any(|&pid| look(pid, &mut found)) {
+        return found;
+    }
+    let mut others = processes();
+    others.retain(|pid| !first.contains(pid));
+    others.sort_unstable();
+    // Whoever made a socket comes before those to which it was passed on, mostly.
+    others.iter().any(|&pid| look(pid, &mut found));
+    found
 }
 
 /// As [`socket_holders`], of these processes alone.
@@ -200,6 +228,20 @@ mod tests {
         let inode = fs::metadata(format!("/proc/{me}/fd/{}", socket.as_raw_fd())).unwrap().ino();
         assert!(holders_of(&[me])[&inode].contains(&(me, socket.as_raw_fd())));
         assert!(socket_holders()[&inode].contains(&(me, socket.as_raw_fd())));
+    }
+
+    #[test]
+    fn holders_are_looked_for_until_all_are_found_and_those_nobody_has_are_left_out() {
+        let (socket, _other) = UnixStream::pair().unwrap();
+        let me = std::process::id().cast_signed();
+        let inode = fs::metadata(format!("/proc/{me}/fd/{}", socket.as_raw_fd())).unwrap().ino();
+        let wanted: HashSet<u64> = [inode].into();
+        let expected = HashMap::from([(inode, (me, socket.as_raw_fd()))]);
+        assert_eq!(find_holders(&wanted, &[]), expected);
+        assert_eq!(find_holders(&wanted, &[me]), expected);
+        // No process has the number 0: nothing is found there, and the look goes on.
+        assert_eq!(find_holders(&[inode, u64::MAX].into(), &[0, me]), expected);
+        assert!(find_holders(&HashSet::new(), &[me]).is_empty());
     }
 
     #[test]

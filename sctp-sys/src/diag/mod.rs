@@ -10,7 +10,7 @@ mod proc;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::socket::Family;
 use crate::sockopt::{AssocId, AssocState, PathState};
@@ -202,6 +202,15 @@ pub fn snapshot() -> io::Result<Snapshot> {
 /// ENOENT: the kernel's module `sctp_diag` is missing.
 pub fn snapshot_by_sock_diag() -> io::Result<Snapshot> {
     netlink::snapshot()
+}
+
+/// The association between these two addresses, by sock_diag; none: there is no such one. It costs the same however many
+/// associations there are.
+///
+/// # Errors
+/// ENOENT: the kernel's module `sctp_diag` is missing. EINVAL: the kernel takes no such question.
+pub fn association(local: SocketAddr, peer: SocketAddr) -> io::Result<Option<AssociationEntry>> {
+    netlink::one(local, peer)
 }
 
 /// As [`snapshot`], from /proc alone.

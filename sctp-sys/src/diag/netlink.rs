@@ -4,7 +4,7 @@
 
 use std::io;
 use std::mem::offset_of;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
@@ -74,12 +74,58 @@ pub(super) fn snapshot() -> io::Result<Snapshot> {
     Ok(snapshot)
 }
 
+pub(super) fn one(local: SocketAddr, peer: SocketAddr) -> io::Result<Option<AssociationEntry>> {
+    let mut socket = netlink_sys::Socket::new(NETLINK_SOCK_DIAG)?;
+    socket.bind_auto()?;
+    socket.send_to(&request_one(local, peer), &netlink_sys::SocketAddr::new(0, 0), 0)?;
+    let mut buffer = Vec::with_capacity(DATAGRAM);
+    loop {
+        buffer.clear();
+        let (_, from) = match socket.recv_from(&mut buffer, 0) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            done => done?,
+        };
+        if from.port_number() != 0 {
+            continue;
+        }
+        let mut snapshot = Snapshot::default();
+        match parse_datagram(&buffer, ONE, &mut snapshot) {
+            Ok(_) => return Ok(snapshot.associations.pop()),
+            Err(DiagError::Refused(error)) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The sequence number of a request for one association: there is but one on its socket.
+const ONE: u32 = 1;
+
+/// A request for the association between two addresses.
+fn request_one(local: SocketAddr, peer: SocketAddr) -> [u8; HEADER + REQUEST] {
+    let family = if local.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let mut out = request_with(family as u8, ONE, NLM_F_REQUEST);
+    let body = &mut out[HEADER..];
+    // struct inet_diag_sockid: ports, then two addresses of 16 octets.
+    for (end, port, address) in [(local, 8, 12), (peer, 10, 28)] {
+        body[port..port + 2].copy_from_slice(&end.port().to_be_bytes());
+        match end.ip() {
+            IpAddr::V4(ip) => body[address..address + 4].copy_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => body[address..address + 16].copy_from_slice(&ip.octets()),
+        }
+    }
+    out
+}
+
 /// A dump of all states of one family with INFO.
 fn request(family: u8, sequence: u32) -> [u8; HEADER + REQUEST] {
+    request_with(family, sequence, NLM_F_REQUEST | NLM_F_DUMP)
+}
+
+fn request_with(family: u8, sequence: u32, flags: u16) -> [u8; HEADER + REQUEST] {
     let mut out = [0; HEADER + REQUEST];
     out[..4].copy_from_slice(&((HEADER + REQUEST) as u32).to_ne_bytes());
     out[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    out[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+    out[6..8].copy_from_slice(&flags.to_ne_bytes());
     out[8..12].copy_from_slice(&sequence.to_ne_bytes());
     let body = &mut out[HEADER..];
     body[0] = family;

@@ -2,7 +2,9 @@
 
 use std::os::fd::AsFd;
 
-use sctp_sys::diag::{Kind, Snapshot, Source, snapshot, snapshot_by_sock_diag, snapshot_from_proc};
+use sctp_sys::diag::{
+    Kind, Snapshot, Source, association, snapshot, snapshot_by_sock_diag, snapshot_from_proc,
+};
 use sctp_sys::sockopt::{self, AssocState};
 use sctp_sys::{Family, SendInfo, Style};
 
@@ -48,6 +50,35 @@ fn an_association_is_listed_with_its_addresses_and_inode() {
                     }
                 }
             }
+        }
+    });
+}
+
+#[test]
+fn one_association_is_asked_for_by_any_of_its_addresses() {
+    in_namespace(|| {
+        for family in [Family::V4, Family::V6] {
+            let (client, server) = pair(family);
+            let [own, peer, new] = addresses(family);
+            client.bindx_add(&[new]).unwrap();
+            until("the peer lists it", || server.peer_addrs(0).unwrap().contains(&new));
+            let whole = snapshot_by_sock_diag().unwrap();
+            for (local, remote, socket) in [(own, peer, &client), (peer, own, &server), (peer, new, &server)]
+            {
+                let inode = socket.inode().unwrap();
+                let expected = whole.associations.iter().find(|a| a.inode == inode).unwrap();
+                let found = association(local, remote).unwrap().unwrap();
+                // What only the socket's own entry tells is not asked for.
+                assert_eq!(found.local, expected.local);
+                assert_eq!(found.peer, expected.peer);
+                assert_eq!(
+                    (found.inode, found.my_tag, found.state),
+                    (inode, expected.my_tag, expected.state)
+                );
+                assert_eq!((found.local_port, found.peer_port), (local.port(), remote.port()));
+            }
+            let nobody = std::net::SocketAddr::new(peer.ip(), 9);
+            assert_eq!(association(own, nobody).unwrap(), None);
         }
     });
 }
