@@ -80,21 +80,26 @@ impl Host {
         routing: Option<Routing>,
         udp: Option<u16>,
     ) -> (Self, Option<TranslateError>) {
-        let inherited: HashMap<Key, (EntryId, Record)> = journal
+        let mut inherited: HashMap<Key, (EntryId, Record)> = HashMap::new();
+        for (id, entry) in journal.pending() {
+            let Entry::Other { what, data } = entry else { continue };
+            let Ok(record) = serde_json::from_value::<Record>(data) else { continue };
+            if what != Record::WHAT {
+                continue;
+            }
+            // The last word holds; whoever was killed right after it had not yet struck the one before.
+            if let Some((before, _)) = inherited.insert(record.key(), (id, record))
+                && let Err(error) = journal.forget(before)
+            {
+                tracing::warn!(%error, "the journal cannot be written");
+            }
+        }
+        let earlier = journal
             .pending()
             .into_iter()
-            .filter_map(|(id, entry)| match entry {
-                Entry::Other { what, data } if what == Record::WHAT => {
-                    serde_json::from_value::<Record>(data).ok().map(|record| (record.key(), (id, record)))
-                }
-                _ => None,
-            })
-            .collect();
-        let table = journal
-            .pending()
-            .into_iter()
-            .find_map(|(id, entry)| matches!(entry, Entry::Nftables { .. }).then_some(id))
-            .or_else(|| journal.record(Entry::Nftables { family: "inet".into(), name: "roam".into() }).ok());
+            .find_map(|(id, entry)| matches!(entry, Entry::Nftables { .. }).then_some(id));
+        let note = || journal.record(Entry::Nftables { family: "inet".into(), name: "roam".into() }).ok();
+        let mut table = earlier.or_else(note);
         let wants: BTreeMap<Key, Wants> = inherited
             .iter()
             .map(|(key, (_, record))| {
@@ -108,6 +113,13 @@ impl Host {
             Ok(translator) => (Some(translator), None),
             Err(error) => (None, Some(error)),
         };
+        if translator.is_none()
+            && earlier.is_none()
+            && let Some(id) = table.take()
+            && let Err(error) = journal.forget(id)
+        {
+            tracing::warn!(%error, "the journal cannot be written");
+        }
         let host = Self {
             journal,
             holder,

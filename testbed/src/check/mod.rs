@@ -206,10 +206,11 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
         let place = if here { "here".to_owned() } else { format!("in the guest, on kernel {series}") };
         let series = (!here).then_some(series);
         let plays = scenario::plays();
-        let (moves, others): (Vec<_>, Vec<_>) = plays
+        let (kills, plays): (Vec<_>, Vec<_>) = plays
             .iter()
             .filter(|play| if everything { play.is_quick() || arguments.all } else { play.is_of_main_six() })
-            .partition(|play| play.is_measured());
+            .partition(|play| play.is_by_instructions());
+        let (moves, others): (Vec<_>, Vec<_>) = plays.into_iter().partition(|play| play.is_measured());
         let names = |plays: Vec<&Play>| plays.iter().map(|play| play.name().to_owned()).collect();
         let tests = if everything { programs.clone() } else { Vec::new() };
         let on = |row: &mut Row<'_>, what: &str, plan: Plan| {
@@ -232,6 +233,11 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
             row,
             "other scenarios, of registrars and sessions",
             Plan { scenarios: names(others), ..Plan::default() },
+        );
+        on(
+            row,
+            "scenarios in which daemons are killed",
+            Plan { scenarios: names(kills), ..Plan::default() },
         );
     }
     let mut all = rows::run(vec![host, kernel, handovers], begin)?;
@@ -307,6 +313,7 @@ fn attempt(plan: &Plan, series: Option<&str>) -> Result<Attempt> {
                 kernel: series.parse::<Series>().map_err(anyhow::Error::msg)?,
                 share: Some(share.path().to_owned()),
                 limit: limit(plan),
+                by_instructions: !plan.scenarios.is_empty() && plays(plan).all(|it| it.is_by_instructions()),
                 beside_others: true,
                 // Tests are not measured; they leave the other processor to what is.
                 cpus: if plan.scenarios.is_empty() { 1 } else { guest::Options::default().cpus },
@@ -334,7 +341,11 @@ fn attempt(plan: &Plan, series: Option<&str>) -> Result<Attempt> {
 /// How long the guest may take: much longer than it does.
 fn limit(plan: &Plan) -> Duration {
     let programs = inside::PROGRAM_LIMIT * u32::try_from(plan.programs.len()).unwrap_or(u32::MAX);
-    Duration::from_secs(120 + 120 * plan.scenarios.len() as u64) + programs
+    Duration::from_secs(120) + plays(plan).map(|play| play.limit()).sum::<Duration>() + programs
+}
+
+fn plays(plan: &Plan) -> impl Iterator<Item = Play> {
+    plan.scenarios.iter().filter_map(|name| scenario::play(name))
 }
 
 /// What `check` has run in the guest.

@@ -237,7 +237,8 @@ impl<'a> Agents<'a> {
             .collect()
     }
 
-    fn runtime(&self, host: Host) -> PathBuf {
+    /// The runtime directory of a host's daemon.
+    pub(super) fn runtime(&self, host: Host) -> PathBuf {
         self.directory.join(format!("roamd-{}", host.name()))
     }
 
@@ -285,6 +286,43 @@ impl<'a> Agents<'a> {
         fs::create_dir_all(runtime)?;
         std::os::unix::fs::chown(runtime, Some(SERVICE), Some(SERVICE))?;
         Ok(unit::as_the_agent(&[unit::AGENT, unit::ADOPTION], SERVICE, SERVICE, &by_descriptor(program)?))
+    }
+
+    /// The process of a host's daemon.
+    pub(super) fn pid(&self, host: Host) -> Result<i32> {
+        let daemon = self.daemons[host as usize].as_ref();
+        Ok(daemon.with_context(|| format!("no roamd runs at {}", host.name()))?.pid())
+    }
+
+    /// Ends a host's daemon in good order, if one runs there.
+    pub(super) fn stop_one(&mut self, host: Host) -> Result<()> {
+        let Some(mut daemon) = self.daemons[host as usize].take() else { return Ok(()) };
+        daemon.signal(nix::sys::signal::Signal::SIGTERM);
+        daemon.wait(Duration::from_secs(10))?;
+        Ok(())
+    }
+
+    /// Removes what a killed daemon has left, as somebody does who does not start the next one.
+    pub(super) fn clean_up(&self, host: Host) -> Result<()> {
+        let file = self.directory.join(format!("roamd-{}.toml", host.name()));
+        let mut command = Command::new(beside("roamd")?);
+        command.arg("--cleanup").arg("--config").arg(&file);
+        let output = self.network.host(host).enter(|| command.output())?;
+        if !output.status.success() {
+            bail!("roamd --cleanup: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+
+    /// The last lines of what a host's daemons have said.
+    pub(super) fn print_log(&self, host: Host) {
+        let log = self.directory.join(format!("roamd-{}.log", host.name()));
+        let text = fs::read(log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<_> = text.lines().collect();
+        for line in &lines[lines.len().saturating_sub(40)..] {
+            println!("  {line}");
+        }
     }
 
     /// Kills a host's daemon with SIGKILL.

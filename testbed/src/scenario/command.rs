@@ -153,7 +153,9 @@ fn in_guest(arguments: &Arguments) -> Result<Vec<Outcome>> {
     if let Some(kernel) = &arguments.kernel {
         options.kernel = kernel.parse().map_err(|error| anyhow::anyhow!("--kernel {kernel}: {error}"))?;
     }
-    options.limit = Duration::from_secs(180 * (1 + arguments.plays()?.len() as u64));
+    let plays = arguments.plays()?;
+    options.by_instructions = plays.iter().all(Play::is_by_instructions);
+    options.limit = plays.iter().map(Play::limit).sum::<Duration>() * 3 / 2 + Duration::from_secs(180);
     let status = guest::run_self(&options, &arguments.inside(Path::new("/share/course.json")))?;
     let written = fs::read(share.path().join("course.json"));
     let outcomes: Vec<Outcome> = match written {

@@ -10,6 +10,7 @@
 //! | `engine` | one round: network, agents, programs, steps |
 //! | `leftovers` | what a daemon must not have left on its host |
 //! | `story` | what happens, noted and told |
+//! | `killed/` | daemons are killed at every step of a handover |
 //! | `run` | a whole scenario: its rounds, and what came of them |
 //! | `play` | everything that has a name: these, and the scenarios of registrars |
 //! | `command` | `roam-testbed run` and `list` |
@@ -17,6 +18,7 @@
 mod agents;
 pub mod command;
 mod engine;
+mod killed;
 pub(crate) mod leftovers;
 pub mod liar;
 mod play;

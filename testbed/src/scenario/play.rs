@@ -1,9 +1,11 @@
 //! Whatever can be played by its name: handovers, and scenarios of registrars, of sessions, of networks as
 //! they are and of sockets of every kind.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
-use super::{Options, Scenario, Stack, real, table, usrsctp};
+use super::{Options, Scenario, Stack, killed, real, table, usrsctp};
 use crate::result::{Agent, Outcome};
 use crate::{network, registrar, session, socket};
 
@@ -16,6 +18,8 @@ pub enum Play {
     Registrars(&'static registrar::Scenario),
     /// Networks as they are and sockets of every kind, and what the agent makes of them.
     Networks(&'static registrar::Scenario<network::Stage>),
+    /// A daemon is killed at each step of a handover.
+    Killed(&'static killed::Scenario),
 }
 
 /// All of them.
@@ -23,7 +27,8 @@ pub fn plays() -> Vec<Play> {
     let handovers = table::all().into_iter().map(|scenario| Play::Handover(Box::new(scenario)));
     let registrars = registrar::ALL.iter().chain(&session::ALL).map(Play::Registrars);
     let networks = network::ALL.iter().chain(&socket::ALL).map(Play::Networks);
-    handovers.chain(registrars).chain(networks).collect()
+    let kills = killed::ALL.iter().map(Play::Killed);
+    handovers.chain(registrars).chain(networks).chain(kills).collect()
 }
 
 /// The one of this name.
@@ -38,6 +43,7 @@ impl Play {
             Self::Handover(scenario) => &scenario.name,
             Self::Registrars(scenario) => scenario.name,
             Self::Networks(scenario) => scenario.name,
+            Self::Killed(scenario) => scenario.name,
         }
     }
 
@@ -47,6 +53,7 @@ impl Play {
             Self::Handover(scenario) => &scenario.shows,
             Self::Registrars(scenario) => scenario.shows,
             Self::Networks(scenario) => scenario.shows,
+            Self::Killed(scenario) => scenario.shows,
         }
     }
 
@@ -56,6 +63,7 @@ impl Play {
             Self::Handover(scenario) => scenario.quick,
             Self::Registrars(scenario) => scenario.quick,
             Self::Networks(scenario) => scenario.quick,
+            Self::Killed(scenario) => scenario.quick,
         }
     }
 
@@ -65,6 +73,21 @@ impl Play {
             Self::Handover(_) => true,
             Self::Registrars(scenario) => scenario.measured,
             Self::Networks(scenario) => scenario.measured,
+            Self::Killed(_) => false,
+        }
+    }
+
+    /// Whether it mostly waits, and is played where time passes at once while nothing is done, and only by what is done: see
+    /// [`by_instructions`](crate::guest::Options::by_instructions).
+    pub fn is_by_instructions(&self) -> bool {
+        matches!(self, Self::Killed(_))
+    }
+
+    /// The longest that it may take, much longer than it does.
+    pub fn limit(&self) -> Duration {
+        match self {
+            Self::Handover(_) | Self::Registrars(_) | Self::Networks(_) => Duration::from_secs(120),
+            Self::Killed(_) => Duration::from_secs(3000),
         }
     }
 
@@ -79,6 +102,7 @@ impl Play {
             Self::Handover(scenario) => real::needed(&scenario.name),
             Self::Registrars(scenario) => scenario.needed,
             Self::Networks(scenario) => scenario.needed,
+            Self::Killed(_) => &[("nft", "nftables")],
         }
     }
 
@@ -104,6 +128,7 @@ impl Play {
             // Nobody moves there.
             Self::Registrars(scenario) => registrar::run(scenario, Agent::None, options.tell),
             Self::Networks(scenario) => registrar::run(scenario, options.agent, options.tell),
+            Self::Killed(scenario) => killed::run(scenario, options),
         }
     }
 }

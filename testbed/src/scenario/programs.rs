@@ -235,6 +235,14 @@ impl Running {
         })
     }
 
+    /// The process of the program at a host.
+    pub(super) fn pid(&self, host: Host) -> i32 {
+        match host {
+            Host::A => self.client.pid(),
+            Host::B => self.server.pid(),
+        }
+    }
+
     pub(super) const fn associations(&self) -> usize {
         self.associations
     }

@@ -1,0 +1,347 @@
+//! Two hosts with their daemons, programs and a registrar: one handover after the other, in each of which a daemon may
+//! be killed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::super::agents::{Agents, Plan};
+use super::super::engine::patience;
+use super::super::programs::{self, Running};
+use super::super::story::Story;
+use super::super::table::round;
+use super::super::{Binding, Options, Programs, Round, leftovers};
+use super::tracer::{Side, Step, Tracer};
+use super::{Between, Kind, Move, clean};
+use crate::capture::Capture;
+use crate::clock::{self, Nanos, Waited, ms_between};
+use crate::link::Conditions;
+use crate::result::Agent;
+use crate::topology::{Host, Network, Place};
+
+/// How long a host has no address, and how long it has two.
+const OUTAGE: Duration = Duration::from_millis(300);
+/// For wildcard sockets: the kernel gathers address events for half a second.
+const LONG_OUTAGE: Duration = Duration::from_secs(1);
+const OVERLAP: Duration = Duration::from_millis(600);
+/// How long the next daemon and the association may take.
+const BACK: Duration = Duration::from_secs(40);
+/// For how long the last steps of a handover may come after it has settled: rules that are kept for a while.
+const AFTERWARDS: Duration = Duration::from_secs(7);
+
+type Sockets = BTreeMap<u64, (String, BTreeSet<IpAddr>)>;
+
+pub(super) struct World<'a> {
+    kind: &'a Kind,
+    network: &'a Network,
+    agents: Agents<'a>,
+    running: Running,
+    story: Story,
+    /// Before any daemon.
+    sockets: Sockets,
+    settings: Vec<String>,
+    /// In which of their networks the hosts are.
+    at: [u8; 2],
+}
+
+/// Builds a world, has it used, and takes it down. Nothing may be lost or left then.
+pub(super) fn with(
+    kind: &Kind,
+    options: &Options,
+    mut used: impl FnMut(&mut World<'_>) -> Result<()>,
+) -> Result<()> {
+    let directory = tempfile::Builder::new().prefix("roam-testbed-").tempdir()?;
+    let conditions = Conditions { rtt_ms: options.rtt_ms, ..Conditions::default() };
+    let network = Network::build(kind.family.family(), &conditions).context("building the network")?;
+    let programs = Programs::Traffic(1);
+    let round = Round {
+        without_nftables: kind.without_nftables.to_vec(),
+        ..round(kind.client, kind.server, Vec::new())
+    };
+    let plan = Plan {
+        sockets: programs::sockets(&programs)?,
+        registered: round.registered.clone(),
+        registrar: false,
+        without_nftables: round.without_nftables.clone(),
+        as_service: false,
+    };
+    let story = Story::new(false);
+    let capture = Capture::start(&network, &story).context("watching the wire")?;
+    let mut agents = Agents::new(&network, Agent::Roam, directory.path(), plan, story.clone());
+    // Add-IP, and the registrar; the daemons later.
+    agents.prepare(&[])?;
+    for host in Host::ALL {
+        network.up(host, &[place(host, 1)])?;
+    }
+    let running = Running::start(&network, &programs, &round, directory.path(), patience(Agent::Roam))?;
+    let sockets = clean::sockets(running.pid(kind.victim))?;
+    ensure!(!sockets.is_empty(), "the program has no socket");
+    let settings = settings(&network, kind.victim)?;
+    agents.start(other(kind.victim))?;
+    let mut world = World {
+        kind,
+        network: &network,
+        agents,
+        running,
+        story: story.clone(),
+        sockets,
+        settings,
+        at: [1, 1],
+    };
+    let used = used(&mut world);
+    if let Err(error) = &used
+        && error.downcast_ref() != Some(&Waited::Interrupted)
+    {
+        world.tell(&format!("{error:#}"));
+    }
+    let World { mut agents, running, .. } = world;
+    let given = running.finish(if used.is_ok() { BACK } else { Duration::from_secs(1) }, used.is_ok());
+    let left = agents.stop();
+    drop(capture);
+    used?;
+    let given = given?;
+    if let Some(wrong) = given.wrong {
+        bail!("{wrong}");
+    }
+    for it in given.client.context("the client left no account")?.associations {
+        ensure!(
+            !it.lost && it.complete(),
+            "{} of {} messages came back; lost: {}",
+            it.echoes(),
+            it.sent.len(),
+            it.lost
+        );
+        let faults = it.out_of_order + it.duplicates + it.foreign;
+        ensure!(faults == 0, "{faults} echoes were out of order, twice, or changed");
+    }
+    let left = left?;
+    ensure!(left.is_empty(), "left behind at the end: {}", left.join("; "));
+    Ok(())
+}
+
+const fn place(host: Host, network: u8) -> Place {
+    Place { host, network, number: 2 }
+}
+
+const fn other(host: Host) -> Host {
+    match host {
+        Host::A => Host::B,
+        Host::B => Host::A,
+    }
+}
+
+/// The settings of the host's kernel that a daemon changes.
+fn settings(network: &Network, host: Host) -> Result<Vec<String>> {
+    let read = |name: &str| {
+        let value = fs::read_to_string(format!("/proc/sys/net/sctp/{name}"))?;
+        Ok(format!("net.sctp.{name} = {}", value.trim()))
+    };
+    Ok(network.host(host).enter(|| ["addip_enable", "auth_enable"].into_iter().map(read).collect())?)
+}
+
+impl World<'_> {
+    /// One handover in which nobody is killed: its steps.
+    pub(super) fn count(&mut self) -> Result<Vec<Step>> {
+        self.ready()?;
+        let tracer = self.trace(None)?;
+        self.move_all(|_| Ok(()))?;
+        if self.kind.moves != Move::Stop {
+            self.back(&mut |_| Ok(()))?;
+            clock::pass(AFTERWARDS)?;
+        }
+        let steps = tracer.end()?;
+        self.is_clean()?;
+        Ok(steps)
+    }
+
+    /// One handover in which the daemon is killed there and the next one started at once. Gives how long it took from
+    /// the kill until everything was well again; none: it did not come to that step.
+    /// `stops`: that one is stopped in the end.
+    pub(super) fn kill(
+        &mut self,
+        step: Step,
+        side: Side,
+        between: Between,
+        stops: bool,
+    ) -> Result<Option<Duration>> {
+        self.ready()?;
+        let victim = self.kind.victim;
+        let tracer = self.trace(Some((step, side)))?;
+        let mut killed: Option<Nanos> = None;
+        let mut restart = |world: &mut Self| {
+            if killed.is_none() && tracer.killed() {
+                killed = Some(clock::now());
+                world.story.note(
+                    victim.name(),
+                    "testbed",
+                    "roamd is killed (SIGKILL), and another started".into(),
+                );
+                world.agents.kill(victim);
+                if between == Between::Cleanup {
+                    world.agents.clean_up(victim)?;
+                }
+                world.agents.start(victim)?;
+            }
+            Ok(())
+        };
+        self.move_all(&mut restart)?;
+        if self.kind.moves == Move::Stop {
+            restart(self)?;
+        }
+        if self.kind.moves != Move::Stop || tracer.killed() {
+            self.back(&mut restart)?;
+        }
+        let until = clock::now() + AFTERWARDS.as_nanos() as Nanos;
+        while self.kind.moves != Move::Stop && !tracer.killed() && clock::now() < until {
+            clock::pass(Duration::from_millis(20))?;
+        }
+        if tracer.killed() {
+            restart(self)?;
+            self.back(&mut restart)?;
+        }
+        tracer.end()?;
+        let took = killed.map(|at| Duration::from_nanos(clock::now().saturating_sub(at)));
+        if stops {
+            self.is_clean()?;
+        }
+        Ok(took)
+    }
+
+    /// The victim's daemon runs, and all is well.
+    fn ready(&mut self) -> Result<()> {
+        if self.agents.pid(self.kind.victim).is_err() {
+            self.agents.start(self.kind.victim)?;
+        }
+        self.back(&mut |_| Ok(()))
+    }
+
+    fn trace(&self, at: Option<(Step, Side)>) -> Result<Tracer> {
+        Tracer::begin(self.agents.pid(self.kind.victim)?, self.sockets.keys().copied().collect(), at)
+    }
+
+    /// Has the hosts move, and meanwhile does this again and again.
+    fn move_all(&mut self, mut meanwhile: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        if self.kind.moves == Move::Stop {
+            return self.agents.stop_one(self.kind.victim);
+        }
+        let (network, moves, at) = (self.network, self.kind.moves, self.at);
+        let outage = match self.kind.client {
+            Binding::Wildcard => LONG_OUTAGE,
+            Binding::Explicit | Binding::Several => OUTAGE,
+        };
+        let from = |host: Host| [place(host, at[host as usize])];
+        let to = |host: Host| [place(host, 3 - at[host as usize])];
+        let hosts: &[Host] = match moves {
+            Move::MakeBeforeBreak(Host::A) | Move::BreakBeforeMake(Host::A) => &[Host::A],
+            Move::MakeBeforeBreak(Host::B) | Move::BreakBeforeMake(Host::B) => &[Host::B],
+            Move::Simultaneous | Move::Stop => &Host::ALL,
+        };
+        let over = AtomicBool::new(false);
+        self.story.note("-", "testbed", format!("{hosts:?} move"));
+        std::thread::scope(|scope| {
+            let moving = scope.spawn(|| {
+                let moved = (|| -> Result<()> {
+                    if let Move::MakeBeforeBreak(host) = moves {
+                        network.up(host, &to(host))?;
+                        clock::pass(OVERLAP)?;
+                        network.down(host, &from(host))?;
+                        return Ok(());
+                    }
+                    for &host in hosts {
+                        network.down(host, &from(host))?;
+                    }
+                    clock::pass(outage)?;
+                    for &host in hosts {
+                        network.up(host, &to(host))?;
+                    }
+                    Ok(())
+                })();
+                over.store(true, Ordering::SeqCst);
+                moved
+            });
+            let mut done = Ok(());
+            while done.is_ok() && !over.load(Ordering::SeqCst) {
+                done = meanwhile(self);
+                self.running.look();
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            let moved = moving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            done.and(moved)
+        })?;
+        for &host in hosts {
+            self.at[host as usize] = 3 - self.at[host as usize];
+        }
+        Ok(())
+    }
+
+    /// Waits until a message that is sent from now on has come back, and the daemons are at rest; meanwhile does this
+    /// again and again.
+    fn back(&mut self, meanwhile: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        let since = clock::now();
+        let (mut reached, mut looked) = (false, 0);
+        let waited = clock::until("the association to be well", BACK, || {
+            if let Err(error) = meanwhile(self) {
+                return Some(Err(error));
+            }
+            reached = reached || self.running.reached(since);
+            if self.running.over() {
+                return Some(Err(anyhow::anyhow!("the association is lost")));
+            }
+            if !reached || ms_between(looked, clock::now()) < 40.0 {
+                return None;
+            }
+            let settled = self.agents.settled(self.running.at_hosts());
+            looked = clock::now();
+            settled.then_some(Ok(()))
+        });
+        match waited {
+            Ok(result) => result,
+            Err(Waited::Interrupted) => Err(Waited::Interrupted.into()),
+            Err(_) if reached => bail!("the daemons do not come to rest"),
+            Err(_) => bail!("nothing comes back for {} s", BACK.as_secs()),
+        }
+    }
+
+    /// Stops the victim's daemon; the host has to be as it was before any.
+    pub(super) fn is_clean(&mut self) -> Result<()> {
+        let victim = self.kind.victim;
+        self.agents.stop_one(victim)?;
+        let mut left = leftovers::of(self.network.host(victim))?;
+        left.extend(clean::journal(&self.agents.runtime(victim))?);
+        let now = settings(self.network, victim)?;
+        if now != self.settings {
+            left.push(format!("{now:?} in place of {:?}", self.settings));
+        }
+        let present = place(victim, self.at[victim as usize]).address(self.network.family());
+        for (inode, (options, bound)) in clean::sockets(self.running.pid(victim))? {
+            let Some((before, bound_before)) = self.sockets.get(&inode) else { continue };
+            if *before != options {
+                left.push(format!("a socket has {options} in place of {before}"));
+            }
+            // One that is bound to no address has all of the host's.
+            let wildcard = bound_before.iter().any(|it| it.is_loopback() || it.is_unspecified());
+            if !wildcard && bound.iter().any(|it| *it != present) {
+                left.push(format!("a socket is bound to {bound:?}, and the host is at {present}"));
+            }
+        }
+        ensure!(left.is_empty(), "left behind: {}", left.join("; "));
+        Ok(())
+    }
+
+    /// Everything that is known of a handover that went wrong.
+    fn tell(&self, why: &str) {
+        println!("  failed: {why}");
+        println!("{}", self.agents.describe());
+        let events = self.story.events();
+        let since = events.iter().rposition(|event| event.what.ends_with(" move")).unwrap_or(0);
+        for event in &events[since..] {
+            let at = ms_between(events[since].at, event.at) / 1000.0;
+            println!("  {at:8.3} s  {} {:7} {}", event.host, event.kind, event.what.trim_end());
+        }
+        self.agents.print_log(self.kind.victim);
+    }
+}
