@@ -174,6 +174,7 @@ fn acknowledgements(mut datagram: &[u8]) -> Vec<(u32, i32)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::element::Wrapped;
     use super::*;
     use crate::translate::{Pair, Rule};
 
@@ -182,7 +183,7 @@ mod tests {
         let pair = Pair { local_port: 7002, peer_port: 7000 };
         let rule = Rule::OutSource { pair, from: [10, 1, 0, 2].into(), to: [10, 2, 0, 2].into() };
         let mut batch = Batch::new();
-        batch.element(true, &Element::of(&rule));
+        batch.element(true, &Element::of(&rule, Wrapped::InIp).unwrap());
         let (bytes, last) = batch.finish();
         assert_eq!(last, 1);
         let list = &bytes[20 + 20 + 12 + 16..bytes.len() - 20];

@@ -234,11 +234,7 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
             "other scenarios, of registrars and sessions",
             Plan { scenarios: names(others), ..Plan::default() },
         );
-        on(
-            row,
-            "scenarios in which daemons are killed",
-            Plan { scenarios: names(kills), ..Plan::default() },
-        );
+        on(row, "scenarios in which daemons are killed", Plan { scenarios: names(kills), ..Plan::default() });
     }
     let mut all = rows::run(vec![host, kernel, handovers], begin)?;
     let building = Duration::from_secs_f64(clock::ms_between(begin, built).max(0.0) / 1000.0);

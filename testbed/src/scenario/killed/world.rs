@@ -23,6 +23,9 @@ use crate::link::Conditions;
 use crate::result::Agent;
 use crate::topology::{Host, Network, Place};
 
+/// From one look at the daemons to the next, while hosts move.
+const LOOK: Duration = Duration::from_millis(2);
+
 /// How long a host has no address, and how long it has two.
 const OUTAGE: Duration = Duration::from_millis(300);
 /// For wildcard sockets: the kernel gathers address events for half a second.
@@ -265,9 +268,8 @@ impl World<'_> {
             });
             let mut done = Ok(());
             while done.is_ok() && !over.load(Ordering::SeqCst) {
-                done = meanwhile(self);
+                done = meanwhile(self).and_then(|()| Ok(clock::pass(LOOK)?));
                 self.running.look();
-                std::thread::sleep(Duration::from_millis(2));
             }
             let moved = moving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             done.and(moved)
