@@ -363,6 +363,8 @@ impl Daemon {
         if !self.prefer(now) {
             return;
         }
+        // First, as there are few of them: else new associations would not find the host before the last old one has moved.
+        self.move_listeners();
         let usable = self.usable();
         // Whoever has nothing left is moved at once; the others are calm for a moment, so that a burst of events is
         // one change.
@@ -379,7 +381,6 @@ impl Daemon {
             self.offer_to(key);
         }
         self.window.get_or_insert_with(|| now + self.config.agent.settle_window);
-        self.move_listeners();
     }
 
     /// When something is to be looked at again.
