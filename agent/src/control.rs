@@ -23,7 +23,9 @@ pub use self::protocol::{
     FailureCode, Hello, NetworkReport, Reply, Request, Response, SCHEMA, StatusReport, StreamEvent,
 };
 pub use self::reports::{
-    ChangeReport, ConfigurationReport, ExplainReport, PeerReport, PoolsReport, ReloadReport, SettingReport,
+    AsconfReport, BucketReport, CauseReport, ChangeReport, ConfigurationReport, CountsReport, DecisionReport,
+    ExplainReport, HandoverReport, HistogramReport, PeerReport, PoolsReport, ProbeReport, RegistrationReport,
+    ReloadReport, SettingReport,
 };
 pub use self::server::{Command, Control, Order, Requester, serve};
 pub use self::target::{NoTarget, Target};

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
+use crate::control::DecisionReport;
+
 /// Decisions kept.
 pub const CAPACITY: usize = 10_000;
 /// How far a listener may fall behind before it misses some.
@@ -100,6 +102,7 @@ pub struct Decisions {
 struct Ring {
     decisions: VecDeque<Arc<Decision>>,
     sequence: u64,
+    counts: DecisionReport,
 }
 
 impl Default for Decisions {
@@ -126,6 +129,13 @@ impl Decisions {
         let time_ms = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
         let mut ring = self.ring();
         ring.sequence += 1;
+        let counts = &mut ring.counts;
+        *match &subject {
+            Subject::Daemon => &mut counts.daemon,
+            Subject::Address { .. } => &mut counts.address,
+            Subject::Association { .. } => &mut counts.association,
+            Subject::Handle { .. } => &mut counts.handle,
+        } += 1;
         let sequence = ring.sequence;
         let decision =
             Decision { sequence, time_ms, subject, text: text.into(), cause: cause.into(), fields };
@@ -137,6 +147,11 @@ impl Decisions {
         ring.decisions.push_back(Arc::clone(&decision));
         // Sent under the lock, so that `follow` neither misses one nor sees one twice. Nobody may listen.
         let _ = self.news.send(decision);
+    }
+
+    /// How many there were since the beginning.
+    pub fn counts(&self) -> DecisionReport {
+        self.ring().counts
     }
 
     /// The last `count` decisions, oldest first.
@@ -182,6 +197,9 @@ mod tests {
         let all = decisions.recent(usize::MAX);
         assert_eq!((all.len(), all[0].text.as_str(), all[0].sequence), (CAPACITY, "5", 6));
         assert_eq!(decisions.recent(1)[0].sequence, CAPACITY as u64 + 5);
+        decisions.note(Subject::Handle { handle: "robot".to_owned() }, "x", "");
+        let counts = DecisionReport { daemon: CAPACITY as u64 + 5, handle: 1, ..DecisionReport::default() };
+        assert_eq!(decisions.counts(), counts);
     }
 
     #[test]

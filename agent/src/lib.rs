@@ -17,5 +17,6 @@ pub mod paths;
 pub mod preference;
 pub mod routing;
 pub mod show;
+pub mod tally;
 pub mod translate;
 pub mod wait;

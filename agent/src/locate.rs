@@ -21,8 +21,8 @@ use asap_client::driver::{self, Events, RegistrarClient};
 use asap_client::wire::{self, Cause, Policy, PoolHandle};
 
 use crate::config::{Config, Element, ElementPolicy, Peer, Registrars, TransportUse};
-use crate::control::ElementReport;
 use crate::control::protocol::NOBODY_LISTENS;
+use crate::control::{ElementReport, RegistrationReport};
 use crate::journal::{Entry, EntryId, Journal};
 
 /// How long the registrar is waited for at the end.
@@ -62,6 +62,7 @@ pub struct Locate {
     news: Vec<Located>,
     home: Option<SocketAddr>,
     offline: bool,
+    counts: RegistrationReport,
 }
 
 /// A configured element of this host.
@@ -116,6 +117,7 @@ impl Locate {
             news: Vec::new(),
             home: None,
             offline: true,
+            counts: RegistrationReport::default(),
         })
     }
 
@@ -174,6 +176,11 @@ impl Locate {
         }
     }
 
+    /// What came of registrations since the beginning.
+    pub const fn counts(&self) -> RegistrationReport {
+        self.counts
+    }
+
     /// Whether a registrar is looked for.
     pub fn is_looking(&self) -> bool {
         self.client.is_some() && self.home.is_none()
@@ -230,17 +237,23 @@ impl Locate {
             Event::HomeLost | Event::Offline => self.home = None,
             Event::Registered { handle, id, addresses, warnings } => {
                 tracing::info!(%handle, id, ?addresses, "registered");
+                self.counts.confirmed += 1;
                 self.update(&handle, id, Some(addresses), causes("registered", &warnings));
             }
             Event::Rejected { handle, id, causes: why } => {
                 let why = causes("refused by the registrar", &why);
                 tracing::warn!(%handle, id, why, "not registered");
+                self.counts.refused += 1;
                 self.update(&handle, id, None, why);
             }
             Event::Unregistered { handle, id } => {
+                self.counts.unanswered += 1;
                 self.update(&handle, id, None, "the registrar does not answer".to_owned());
             }
-            Event::Expired { handle, id } => self.update(&handle, id, None, "being renewed".to_owned()),
+            Event::Expired { handle, id } => {
+                self.counts.expired += 1;
+                self.update(&handle, id, None, "being renewed".to_owned());
+            }
             Event::Withdrawn { handle, id } => {
                 tracing::info!(%handle, id, "registered no more");
             }

@@ -3,20 +3,28 @@
 
 use std::fmt::Write;
 
-use crate::control::{AssociationReport, NetworkReport, StatusReport};
+use crate::control::{
+    AsconfReport, AssociationReport, BucketReport, CountsReport, DecisionReport, HistogramReport,
+    NetworkReport, ProbeReport, RegistrationReport, StatusReport,
+};
 
-/// A metric family: its name, its kind, its unit, what it is, and its samples with their labels.
+/// A sample's labels and its value.
+type Sample<'a> = (Vec<(&'a str, String)>, String);
+
+/// A metric family: its name, its kind, its unit, what it is, and its samples.
 struct Family<'a> {
     name: &'a str,
     kind: &'a str,
     unit: Option<&'a str>,
     help: &'a str,
-    samples: Vec<(Vec<(&'a str, String)>, String)>,
+    samples: Vec<Sample<'a>>,
+    /// How long things took, in a family of that kind.
+    histogram: Option<&'a HistogramReport>,
 }
 
 impl Family<'_> {
     fn write(&self, text: &mut String) {
-        let Self { name, kind, unit, help, samples } = self;
+        let Self { name, kind, unit, help, samples, histogram } = self;
         let suffix = match *kind {
             "counter" => "_total",
             "info" => "_info",
@@ -31,7 +39,96 @@ impl Family<'_> {
             let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
             let _ = writeln!(text, "{name}{suffix}{labels} {value}");
         }
+        if let Some(HistogramReport { buckets, count, sum_ms }) = histogram {
+            for BucketReport { le_ms, count } in buckets {
+                let _ = writeln!(text, "{name}_bucket{{le=\"{}\"}} {count}", seconds(*le_ms));
+            }
+            let _ = writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {count}");
+            let _ = writeln!(text, "{name}_count {count}\n{name}_sum {}", seconds(*sum_ms));
+        }
     }
+}
+
+/// What has been counted since the daemon began.
+fn counted(counts: &CountsReport) -> Vec<Family<'_>> {
+    // Taken apart without `..`, so that none is forgotten here.
+    let CountsReport { handovers, gap, delay, asconf, registrations, probes, decisions } = counts;
+    let counter =
+        |name, help, samples| Family { name, kind: "counter", unit: None, help, samples, histogram: None };
+    let histogram = |name, help, report| Family {
+        name,
+        kind: "histogram",
+        unit: Some("seconds"),
+        help,
+        samples: Vec::new(),
+        histogram: Some(report),
+    };
+    let by = |key, values: &[(&str, u64)]| {
+        values.iter().map(|&(label, value)| (vec![(key, label.to_owned())], value.to_string())).collect()
+    };
+    let handovers = handovers.iter().map(|it| {
+        let labels = [("kind", it.kind.name()), ("outcome", it.outcome.name())];
+        (labels.map(|(key, value)| (key, value.to_owned())).to_vec(), it.count.to_string())
+    });
+    let AsconfReport { accepted, refused, unanswered } = asconf;
+    let refused = refused.iter().map(|it| {
+        let labels = vec![("outcome", "refused".to_owned()), ("cause", format!("{:#06x}", it.cause))];
+        (labels, it.count.to_string())
+    });
+    let others: Vec<Sample<'_>> = by("outcome", &[("accepted", *accepted), ("unanswered", *unanswered)]);
+    let RegistrationReport { confirmed, refused: rejected, unanswered, expired } = *registrations;
+    let ProbeReport { sent, lost } = *probes;
+    let DecisionReport { daemon, address, association, handle } = *decisions;
+    vec![
+        counter(
+            "roam_handovers",
+            "Handovers of associations by kind (the peer moved as well: simultaneous) and outcome (moved: the peer has \
+             accepted; returned: a lost address came back; lost: the association ended without a usable address)",
+            handovers.collect(),
+        ),
+        histogram(
+            "roam_handover_gap_seconds",
+            "From the loss of an association's last usable address until the peer had accepted another one",
+            gap,
+        ),
+        histogram(
+            "roam_handover_delay_seconds",
+            "The part of the gap after there was an address to move to: until the peer had accepted it",
+            delay,
+        ),
+        counter(
+            "roam_asconf",
+            "ASCONFs of this host by what came of them; refused ones by the peer's causes (RFC 5061)",
+            others.into_iter().chain(refused).collect(),
+        ),
+        counter(
+            "roam_registrations",
+            "Registrations of own pool elements, renewals included, by what came of them",
+            by(
+                "outcome",
+                &[
+                    ("confirmed", confirmed),
+                    ("refused", rejected),
+                    ("unanswered", unanswered),
+                    ("expired", expired),
+                ],
+            ),
+        ),
+        counter("roam_path_probes", "Probes of paths that were sent", vec![(Vec::new(), sent.to_string())]),
+        counter(
+            "roam_path_probes_lost",
+            "Probes of paths that nobody answered in time",
+            vec![(Vec::new(), lost.to_string())],
+        ),
+        counter(
+            "roam_decisions",
+            "Decisions by what they are about",
+            by(
+                "about",
+                &[("daemon", daemon), ("address", address), ("association", association), ("handle", handle)],
+            ),
+        ),
+    ]
 }
 
 /// As a label's value has to be.
@@ -46,7 +143,8 @@ fn seconds(milliseconds: u64) -> String {
 
 /// All metrics.
 pub fn text(status: &StatusReport, associations: &[AssociationReport]) -> String {
-    let gauge = |name, help, samples| Family { name, kind: "gauge", unit: None, help, samples };
+    let gauge =
+        |name, help, samples| Family { name, kind: "gauge", unit: None, help, samples, histogram: None };
     let plain = |value: String| vec![(Vec::new(), value)];
     let by = |key, values: &[(&str, usize)]| {
         values.iter().map(|(label, value)| (vec![(key, (*label).to_owned())], value.to_string())).collect()
@@ -74,6 +172,7 @@ pub fn text(status: &StatusReport, associations: &[AssociationReport]) -> String
             unit: None,
             help: "The daemon",
             samples: vec![(vec![("version", status.version.clone())], "1".to_owned())],
+            histogram: None,
         },
         Family {
             unit: Some("seconds"),
@@ -151,7 +250,9 @@ pub fn text(status: &StatusReport, associations: &[AssociationReport]) -> String
         unit: None,
         help,
         samples: plain(value.to_string()),
+        histogram: None,
     }));
+    families.extend(counted(&status.counts));
     let mut text = String::new();
     families.iter().for_each(|family| family.write(&mut text));
     text + "# EOF\n"

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::control::ProbeReport;
+
 /// How long an answer is waited for before the next question, while nothing is known.
 const IMPATIENT: Duration = Duration::from_millis(400);
 /// The same afterwards.
@@ -55,9 +57,16 @@ struct State {
 pub struct Paths {
     states: BTreeMap<Path, State>,
     questions: VecDeque<(Path, u16)>,
+    counts: ProbeReport,
 }
 
 impl Paths {
+    /// Questions asked, and those that nobody has answered, since the beginning.
+    #[must_use]
+    pub const fn counts(&self) -> ProbeReport {
+        self.counts
+    }
+
     /// From now on somebody wants to know of these paths, each with a port of the peer's, and of no other.
     pub fn want(&mut self, now: Instant, wanted: &BTreeMap<Path, u16>) {
         self.states.retain(|path, _| wanted.contains_key(path));
@@ -96,6 +105,7 @@ impl Paths {
         for (path, state) in self.states.iter_mut().filter(|(_, state)| state.due <= now) {
             if state.open {
                 (state.unanswered, state.answers) = (state.unanswered + 1, 0);
+                self.counts.lost += 1;
                 if state.unanswered >= SILENT && state.reach != Reach::Silent {
                     state.reach = Reach::Silent;
                     changed = true;
@@ -104,6 +114,7 @@ impl Paths {
             state.open = true;
             state.due = now + if state.reach == Reach::Silent { PATIENT } else { IMPATIENT };
             self.questions.push_back((*path, state.port));
+            self.counts.sent += 1;
         }
         changed
     }

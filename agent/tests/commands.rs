@@ -215,6 +215,16 @@ fn metrics_are_openmetrics_with_a_type_and_a_sentence_for_each_family() {
         "roam_network_events_total 120",
         "# UNIT roam_uptime_seconds seconds",
         "roam_uptime_seconds 3661.000",
+        "roam_handovers_total{kind=\"simultaneous\",outcome=\"moved\"} 2",
+        "roam_handover_gap_seconds_bucket{le=\"1.000\"} 0",
+        "roam_handover_gap_seconds_bucket{le=\"+Inf\"} 2",
+        "roam_handover_gap_seconds_sum 2.481",
+        "roam_handover_delay_seconds_count 2",
+        "roam_asconf_total{outcome=\"refused\",cause=\"0x00a4\"} 1",
+        "roam_registrations_total{outcome=\"confirmed\"} 5",
+        "roam_path_probes_lost_total 3",
+        "roam_network_overruns_total 0",
+        "roam_decisions_total{about=\"association\"} 61",
         "roam_association_moves{pid=\"1234\",local_port=\"7001\",peer_port=\"7000\"}",
     ] {
         assert!(text.lines().any(|it| it.starts_with(line)), "{line}: {text}");

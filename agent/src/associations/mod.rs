@@ -23,6 +23,7 @@ use sctp_sys::socket::Socket;
 use sctp_sys::sockopt::AssocId;
 
 use crate::handover::{Binding, Planner, State};
+use crate::tally::Course;
 
 /// A socket of a program, as it can be reached at any time: by duplicating it again.
 #[derive(Clone, Debug)]
@@ -103,6 +104,8 @@ pub struct Managed {
     pub moving_since: Option<Instant>,
     /// How long the last move took, in milliseconds.
     pub last_move_ms: Option<u64>,
+    /// What of it is still to be counted.
+    pub course: Course,
     /// Whether the kernel still sends its data.
     pub jam: Jam,
     /// Whether anything comes from the peer.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::reports::{ConfigurationReport, ExplainReport, PoolsReport, ReloadReport};
+use super::reports::{ConfigurationReport, CountsReport, ExplainReport, PoolsReport, ReloadReport};
 use super::target::Target;
 use crate::decisions::Decision;
 use crate::net::{LocalAddress, Unusable};
@@ -236,6 +236,9 @@ pub struct StatusReport {
     pub elements: Vec<ElementReport>,
     /// How the watch of the network fares.
     pub network: NetworkReport,
+    /// What has been counted since the daemon began.
+    #[serde(default)]
+    pub counts: CountsReport,
     /// What is wrong, each with what mends it.
     pub problems: Vec<String>,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::protocol::{AddressReport, AssociationReport, ElementReport};
 use crate::config::{Difference, Effective, Setting};
 use crate::decisions::Decision;
+use crate::tally::{Kind, Outcome};
 
 /// The host's pool elements, and where its peers are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,4 +118,109 @@ impl ConfigurationReport {
         });
         Self { files, settings: settings.collect() }
     }
+}
+
+/// What the daemon has counted since it began.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CountsReport {
+    /// Handovers of associations by kind and outcome.
+    pub handovers: Vec<HandoverReport>,
+    /// From the loss of an association's last usable address until its peer had accepted another one.
+    pub gap: HistogramReport,
+    /// The part of it in which the host had an address that could be used.
+    pub delay: HistogramReport,
+    /// ASCONFs of this host (RFC 5061).
+    pub asconf: AsconfReport,
+    /// Registrations of own pool elements.
+    pub registrations: RegistrationReport,
+    /// Probes of paths.
+    pub probes: ProbeReport,
+    /// Decisions, by what they are about.
+    pub decisions: DecisionReport,
+}
+
+/// Handovers of one kind with one outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandoverReport {
+    /// What kind.
+    pub kind: Kind,
+    /// What came of them.
+    pub outcome: Outcome,
+    /// How many.
+    pub count: u64,
+}
+
+/// How long things took.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HistogramReport {
+    /// How many took so long at most, for each bound.
+    pub buckets: Vec<BucketReport>,
+    /// How many there were.
+    pub count: u64,
+    /// All of them together, in milliseconds.
+    pub sum_ms: u64,
+}
+
+/// Those that took so long at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketReport {
+    /// How long, in milliseconds.
+    pub le_ms: u64,
+    /// How many.
+    pub count: u64,
+}
+
+/// What came of ASCONFs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AsconfReport {
+    /// Accepted whole.
+    pub accepted: u64,
+    /// Refused, or parts of them, by the peer's causes.
+    pub refused: Vec<CauseReport>,
+    /// Not answered before the next one left, or the association ended.
+    pub unanswered: u64,
+}
+
+/// Refusals with one cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CauseReport {
+    /// Its code (RFC 5061, 4.3; RFC 9260, 3.3.10).
+    pub cause: u16,
+    /// How many.
+    pub count: u64,
+}
+
+/// What came of registrations of own pool elements, renewals included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RegistrationReport {
+    /// Confirmed by the registrar.
+    pub confirmed: u64,
+    /// Refused by it.
+    pub refused: u64,
+    /// Not answered.
+    pub unanswered: u64,
+    /// Run out before they were renewed.
+    pub expired: u64,
+}
+
+/// Probes of paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProbeReport {
+    /// Sent.
+    pub sent: u64,
+    /// Not answered in time.
+    pub lost: u64,
+}
+
+/// Decisions, by what they are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DecisionReport {
+    /// The daemon itself.
+    pub daemon: u64,
+    /// Addresses of this host.
+    pub address: u64,
+    /// Associations and listening sockets.
+    pub association: u64,
+    /// Pool elements and pool handles.
+    pub handle: u64,
 }

@@ -15,6 +15,7 @@ use super::rights::TAKES_ADMIN;
 use crate::associations::{Found, Handle, Jam, Key, Managed, Quiet, act, facts};
 use crate::config::SocketFacts;
 use crate::handover::{Binding, Facts, Identity, Input, Planner, State, Tuning, may_mute};
+use crate::tally::Course;
 use crate::translate::Pair;
 
 /// From one search through all processes for a socket that nobody seems to have to the next.
@@ -233,6 +234,7 @@ impl Daemon {
             self.host.rules(key, saved.as_ref().map(|saved| saved.rules.clone()).unwrap_or_default())?;
         }
         let now = Instant::now();
+        let course = Course::new(&facts.local);
         let planner = match saved {
             Some(saved) => Planner::resume(now, identity, facts, tuning, saved),
             None => Planner::new(now, identity, facts, tuning),
@@ -259,6 +261,7 @@ impl Daemon {
                 moves: 0,
                 moving_since: None,
                 last_move_ms: None,
+                course,
                 jam: Jam::default(),
                 quiet: Quiet::default(),
                 offered: Vec::new(),
@@ -289,6 +292,9 @@ impl Daemon {
         }
         self.host.forget(key);
         self.story.let_go(&managed, why);
+        if !put_back {
+            managed.course.ended(&mut self.tally);
+        }
     }
 
     /// Where the registrar says that the association's peer is.

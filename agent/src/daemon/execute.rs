@@ -79,6 +79,9 @@ impl Daemon {
             let now = Instant::now();
             managed.since = now;
             managed.stood = managed.planner.state();
+            let facts = managed.planner.facts();
+            let peers = facts.peers.iter().map(|&(peer, _)| peer);
+            managed.course.stands(&mut self.tally, now, &managed.stood, &facts.local, peers);
             match managed.stood {
                 State::Moving => {
                     managed.moving_since.get_or_insert(now);

@@ -61,6 +61,7 @@ use crate::locate::{Locate, Narrow, Program};
 use crate::net::{Monitor, Prober, View};
 use crate::paths::Paths;
 use crate::preference::{Offer, Preference};
+use crate::tally::Tally;
 
 use host::Host;
 use listeners::Listener;
@@ -110,6 +111,7 @@ struct Daemon {
     /// Where the peers of the configured pool handles are.
     located: HashMap<String, (Vec<IpAddr>, Option<u16>)>,
     story: Story,
+    tally: Tally,
     monitor: Monitor,
     locate: Locate,
     /// Pool handles that somebody waits for.

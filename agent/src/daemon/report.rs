@@ -7,16 +7,16 @@ use super::story::{CAME_TOO_EARLY, JAMMED};
 use crate::associations::{Key, Managed};
 use crate::config::Peer;
 use crate::control::{
-    AddressReport, AssociationReport, AssociationState, Binding, NetworkReport, PeerReport, PoolsReport,
-    SCHEMA, StatusReport,
+    AddressReport, AssociationReport, AssociationState, Binding, CountsReport, NetworkReport, PeerReport,
+    PoolsReport, SCHEMA, StatusReport,
 };
 use crate::handover::{self, State};
 
 impl Daemon {
     /// How the daemon is.
     pub(super) fn status(&self) -> StatusReport {
-        let associations = self.association_reports();
-        let count = |state| associations.iter().filter(|report| report.state == state).count();
+        let states: Vec<_> = self.associations.values().map(|managed| state(managed).0).collect();
+        let count = |wanted| states.iter().filter(|state| **state == wanted).count();
         StatusReport {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -25,13 +25,22 @@ impl Daemon {
             settled: count(AssociationState::Settled),
             stranded: count(AssociationState::Stranded),
             moving: count(AssociationState::Moving),
-            unmanageable: count(AssociationState::Unmanageable),
+            unmanageable: count(AssociationState::Unmanageable) + self.unmanageable.len(),
             usable_addresses: self.view.usable().count(),
             addresses: self.view.addresses.len(),
             held: self.host.held(),
             registrar: self.locate.registrar().map(|address| address.to_string()),
             elements: self.locate.elements(),
             network: NetworkReport::new(self.monitor.counters(), self.changes),
+            counts: CountsReport {
+                handovers: self.tally.handovers(),
+                gap: self.tally.gap(),
+                delay: self.tally.delay(),
+                asconf: self.tally.asconf(),
+                registrations: self.locate.counts(),
+                probes: self.paths.counts(),
+                decisions: self.story.0.counts(),
+            },
             problems: self.problems.iter().chain(&self.mistake).cloned().collect(),
         }
     }
@@ -92,17 +101,22 @@ impl Daemon {
     }
 }
 
-/// How an association stands.
-pub(super) fn report(managed: &Managed) -> AssociationReport {
-    let facts = managed.planner.facts();
-    let (state, why) = match managed.planner.state() {
+/// How an association stands, and why.
+fn state(managed: &Managed) -> (AssociationState, &'static str) {
+    match managed.planner.state() {
         _ if !managed.add_ip => (AssociationState::Unmanageable, CAME_TOO_EARLY),
         _ if managed.jam.is_certain() => (AssociationState::Unmanageable, JAMMED),
         State::Settled => (AssociationState::Settled, ""),
         State::Changing => (AssociationState::Moving, "a usable path remains and a change is under way"),
         State::Stranded => (AssociationState::Stranded, "none of its addresses is usable"),
         State::Moving => (AssociationState::Moving, "the peer has to accept the new address"),
-    };
+    }
+}
+
+/// What is shown of an association.
+pub(super) fn report(managed: &Managed) -> AssociationReport {
+    let facts = managed.planner.facts();
+    let (state, why) = state(managed);
     AssociationReport {
         pid: managed.handle.pid,
         executable: managed.executable.clone(),

@@ -32,6 +32,7 @@ use crate::net::{Monitor, NetlinkError, Prober, View};
 use crate::paths::Paths;
 use crate::preference::{Offer, Preference};
 use crate::routing::{Holder, Routing};
+use crate::tally::Tally;
 
 /// Why the daemon did not start. Each says what mends it.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +147,7 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
         arrivals: Arrivals::default(),
         located: HashMap::new(),
         story: Story(decisions),
+        tally: Tally::default(),
         monitor,
         locate,
         followed: None,

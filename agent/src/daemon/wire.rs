@@ -27,10 +27,17 @@ impl Daemon {
         for chunk in &sighting.chunks {
             match chunk {
                 Seen::Asconf { serial, params, .. } if sighting.outgoing => {
+                    if let Some(managed) = self.associations.get_mut(&key) {
+                        managed.course.asked(&mut self.tally, *serial);
+                    }
                     let changes = params.iter().filter_map(change).collect();
                     self.tell(key, Input::OwnAsconf { serial: *serial, changes });
                 }
                 Seen::AsconfAck { serial, errors, authenticated: true, .. } if !sighting.outgoing => {
+                    if let Some(managed) = self.associations.get_mut(&key) {
+                        let causes = errors.iter().map(|&(_, code)| code);
+                        managed.course.answered(&mut self.tally, *serial, causes);
+                    }
                     self.refresh(key);
                     let answer = Input::OwnAnswer {
                         serial: *serial,

@@ -9,12 +9,15 @@ use std::process::{Command as Process, Output};
 use std::time::Duration;
 
 use roam_agent::control::{
-    AddressReport, AdoptReport, AssociationReport, AssociationState, Binding, ChangeReport, Client, Command,
-    ConfigurationReport, ElementReport, ExplainReport, Failure, FailureCode, NetworkReport, Order,
-    PeerReport, PoolsReport, ReloadReport, Reply, SCHEMA, SettingReport, StatusReport, Target, serve,
+    AddressReport, AdoptReport, AsconfReport, AssociationReport, AssociationState, Binding, BucketReport,
+    CauseReport, ChangeReport, Client, Command, ConfigurationReport, CountsReport, DecisionReport,
+    ElementReport, ExplainReport, Failure, FailureCode, HandoverReport, HistogramReport, NetworkReport,
+    Order, PeerReport, PoolsReport, ProbeReport, RegistrationReport, ReloadReport, Reply, SCHEMA,
+    SettingReport, StatusReport, Target, serve,
 };
 use roam_agent::decisions::{Decision, Decisions, Subject};
 use roam_agent::net::Unusable;
+use roam_agent::tally::{Kind, Outcome};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
@@ -141,9 +144,35 @@ pub(crate) fn status() -> StatusReport {
             life_ms: 300_000,
             why: String::new(),
         }],
+        counts: counts(),
         problems: vec!["rp_filter is strict on u1; `sysctl -w net.ipv4.conf.u1.rp_filter=2`".into()],
         network: NetworkReport { events: 120, ignored: 80, overruns: 0, resyncs: 1, changes: 4, listed: 3 },
         ..StatusReport::default()
+    }
+}
+
+fn counts() -> CountsReport {
+    let handover = |kind, outcome, count| HandoverReport { kind, outcome, count };
+    let histogram = |buckets: &[(u64, u64)], count, sum_ms| HistogramReport {
+        buckets: buckets.iter().map(|&(le_ms, count)| BucketReport { le_ms, count }).collect(),
+        count,
+        sum_ms,
+    };
+    CountsReport {
+        handovers: vec![
+            handover(Kind::MakeBeforeBreak, Outcome::Moved, 7),
+            handover(Kind::Simultaneous, Outcome::Moved, 2),
+        ],
+        gap: histogram(&[(1_000, 0), (2_500, 2)], 2, 2_481),
+        delay: histogram(&[(1_000, 2), (2_500, 2)], 2, 481),
+        asconf: AsconfReport {
+            accepted: 18,
+            refused: vec![CauseReport { cause: 0xa4, count: 1 }],
+            unanswered: 0,
+        },
+        registrations: RegistrationReport { confirmed: 5, refused: 0, unanswered: 1, expired: 0 },
+        probes: ProbeReport { sent: 40, lost: 3 },
+        decisions: DecisionReport { daemon: 1, address: 12, association: 61, handle: 4 },
     }
 }
 

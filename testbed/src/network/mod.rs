@@ -12,11 +12,13 @@
 //! | `backup` | links that are not alike |
 //! | `absence` | the agent does not hear of everything |
 //! | `families` | IPv4 and IPv6 by turns |
+//! | `counts` | what is counted is true |
 //! | `registered` | pool elements whose host changes networks |
 
 mod absence;
 mod arrival;
 mod backup;
+mod counts;
 mod crowd;
 mod families;
 mod loss;
@@ -41,7 +43,7 @@ const fn scenario(
 }
 
 /// All of them.
-pub static ALL: [Scenario<Stage>; 19] = [
+pub static ALL: [Scenario<Stage>; 20] = [
     scenario(
         "network-late-route",
         "An address comes two seconds before its route: nothing is tried before, and the move follows the route.",
@@ -131,6 +133,11 @@ pub static ALL: [Scenario<Stage>; 19] = [
         "network-families",
         "An association that knows both families goes from IPv6 to IPv4 and back.",
         &[("", families::both_known)],
+    ),
+    scenario(
+        "network-counts",
+        "Handovers, their gaps and ASCONFs are counted as they were seen on the wire and by the program.",
+        &[("", counts::handovers)],
     ),
     scenario(
         "network-registration",

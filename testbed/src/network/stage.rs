@@ -392,6 +392,21 @@ impl Stage {
         self.told("wire", since).into_iter().filter(|what| what.starts_with("ASCONF ")).collect()
     }
 
+    /// The answers to A's ASCONFs that B has sent since then.
+    pub(super) fn answers(&self, since: Nanos) -> Vec<String> {
+        let events = self.story.events().into_iter();
+        let answers = events.filter(|it| it.at >= since && it.kind == "wire" && it.host == "B");
+        answers.map(|it| it.what).filter(|what| what.starts_with("ASCONF-ACK ")).collect()
+    }
+
+    /// What `roam metrics` prints.
+    pub(super) fn metrics(&self) -> Result<String> {
+        let mut command = Command::new(beside("roam")?);
+        let output = command.arg("--runtime-dir").arg(self.runtime()).arg("metrics").output()?;
+        ensure!(output.status.success(), "roam metrics: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Has the client end; all that it sent has come back, once and in order.
     pub(crate) fn finish(&mut self) -> Result<AssociationRecord> {
         let mut client = self.client.take().context("no client runs")?;
