@@ -88,6 +88,16 @@ pub enum RoamCommand {
         #[arg(long, value_name = "COUNT", default_value_t = 0)]
         recent: usize,
     },
+    /// Associations, addresses and decisions, drawn again and again until it is interrupted; once, if the output is no
+    /// terminal. `--json` changes nothing.
+    Top {
+        /// From one picture to the next: a number with its unit, as 500ms, 2s.
+        #[arg(long, short, value_name = "TIME", default_value = "1s", value_parser = duration)]
+        interval: Duration,
+        /// Draw it once, whole.
+        #[arg(long)]
+        once: bool,
+    },
     /// Wait until the daemon answers and all that is asked for holds; exit with 3 when the time is over.
     Wait {
         /// At least this many of the host's addresses are usable.

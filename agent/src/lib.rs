@@ -18,5 +18,6 @@ pub mod preference;
 pub mod routing;
 pub mod show;
 pub mod tally;
+pub mod top;
 pub mod translate;
 pub mod wait;

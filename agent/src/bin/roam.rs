@@ -4,7 +4,7 @@
 //! not found.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +17,7 @@ use roam_agent::control::{Client, ClientError, Failure, FailureCode};
 use roam_agent::debug_report;
 use roam_agent::doctor::{diagnose, look};
 use roam_agent::show;
+use roam_agent::top::{Answers, Size, View};
 use roam_agent::wait::{Conditions, Waited, wait};
 
 const FAILED: u8 = 1;
@@ -25,6 +26,9 @@ const TIMED_OUT: u8 = 3;
 const UNHEALTHY: u8 = 4;
 const NOT_RUNNING: u8 = 8;
 const NOT_FOUND: u8 = 10;
+
+/// Decisions that `roam top` looks through for those of associations, and shows as far as there is room.
+const DECISIONS: usize = 500;
 
 fn main() -> ExitCode {
     let arguments = RoamArguments::parse();
@@ -108,6 +112,7 @@ fn run(arguments: &RoamArguments) -> Result<(), Trouble> {
         RoamCommand::Associations => Request::Associations,
         RoamCommand::Addresses => Request::Addresses,
         RoamCommand::Pools => Request::Pools,
+        RoamCommand::Top { interval, once } => return top(arguments, *interval, *once),
         RoamCommand::Metrics => return metrics(connect(arguments)?),
         RoamCommand::Explain { target, last } => Request::Explain { target: *target, last: *last },
         RoamCommand::Adopt { pid } => Request::Adopt { pid: *pid },
@@ -172,11 +177,70 @@ fn monitor(client: Client, recent: usize, as_json: bool) -> Result<(), Trouble> 
     Ok(written?)
 }
 
+/// Draws again and again; who has had enough interrupts it.
+#[expect(clippy::disallowed_methods, reason = "the time from one picture to the next")]
+fn top(arguments: &RoamArguments, interval: Duration, once: bool) -> Result<(), Trouble> {
+    let out = io::stdout();
+    let once = once || !out.is_terminal();
+    // A daemon that is asked without pause does nothing else.
+    let interval = interval.max(Duration::from_millis(100));
+    loop {
+        let text = picture(connect(arguments)?, once)?;
+        let mut out = out.lock();
+        if !once {
+            // The upper left corner, and nothing else on the screen.
+            out.write_all(b"\x1b[H\x1b[2J")?;
+        }
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+        drop(out);
+        if once {
+            return Ok(());
+        }
+        std::thread::sleep(interval);
+    }
+}
+
+fn picture(mut client: Client, whole: bool) -> Result<String, Trouble> {
+    let answers = (
+        client.ask(Request::Status)?,
+        client.ask(Request::Associations)?,
+        client.ask(Request::Addresses)?,
+        client.ask(Request::Decisions { last: DECISIONS })?,
+    );
+    let (
+        Reply::Status(status),
+        Reply::Associations(associations),
+        Reply::Addresses(addresses),
+        Reply::Decisions(decisions),
+    ) = answers
+    else {
+        return Err(unexpected());
+    };
+    let answers = Answers {
+        status: &status,
+        associations: &associations,
+        addresses: &addresses,
+        decisions: &decisions,
+    };
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|_| !whole).map(|it| Size {
+        columns: it.ws_col.into(),
+        // The cursor is in the last one.
+        rows: usize::from(it.ws_row).saturating_sub(1),
+    });
+    let colours = !whole && std::env::var_os("NO_COLOR").is_none();
+    Ok(View::of(answers).draw(size, colours))
+}
+
+fn unexpected() -> Trouble {
+    let what = "roamd has answered something else than what it was asked";
+    io::Error::new(io::ErrorKind::InvalidData, what).into()
+}
+
 fn metrics(mut client: Client) -> Result<(), Trouble> {
     let (status, associations) = (client.ask(Request::Status)?, client.ask(Request::Associations)?);
     let (Reply::Status(status), Reply::Associations(associations)) = (status, associations) else {
-        let what = "roamd has answered something else than what it was asked";
-        return Err(io::Error::new(io::ErrorKind::InvalidData, what).into());
+        return Err(unexpected());
     };
     Ok(io::stdout().write_all(roam_agent::metrics::text(&status, &associations).as_bytes())?)
 }
