@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod handover;
 pub mod journal;
 pub mod locate;
+pub mod log;
 pub mod metrics;
 pub mod net;
 pub mod paths;

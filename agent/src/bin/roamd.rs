@@ -19,7 +19,7 @@ fn main() -> ExitCode {
             .map_err(|e| e.to_string()),
     };
     match filter {
-        Ok(filter) => tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init(),
+        Ok(filter) => roam_agent::log::start(filter),
         Err(error) => {
             eprintln!("roamd: {error}");
             return ExitCode::from(2);

@@ -14,26 +14,32 @@ impl Story {
     /// A planner's action.
     pub(super) fn about(&self, managed: &Managed, action: &Action, reason: &str) {
         let text = describe(action);
-        tracing::info!(target: "plan", association = %name(managed), "{text}: {reason}");
+        let (pid, association) = (managed.handle.pid, name(managed));
+        tracing::info!(target: "plan", %association, pid, decision = text, cause = reason, "{text}: {reason}");
         self.0.note(subject(managed), text, reason);
     }
 
     /// An association stands otherwise than before.
     pub(super) fn stands(&self, managed: &Managed, state: &str, why: &str) {
-        tracing::info!(target: "assoc", association = %name(managed), "{state}: {why}");
+        let (pid, association) = (managed.handle.pid, name(managed));
+        tracing::info!(target: "assoc", %association, pid, decision = state, cause = why, "{state}: {why}");
         self.0.note(subject(managed), state, why);
     }
 
     /// An association was taken under management.
     pub(super) fn adopted(&self, managed: &Managed) {
         let text = if managed.add_ip { "adopted" } else { CAME_TOO_EARLY };
-        tracing::info!(target: "assoc", association = %name(managed), pid = managed.handle.pid, "{text}");
+        let (pid, association) = (managed.handle.pid, name(managed));
+        tracing::info!(target: "assoc", %association, pid, decision = text, "{text}");
         self.0.note(subject(managed), text, "");
     }
 
     /// An association cannot be managed.
     pub(super) fn unmanageable(&self, found: &Found, why: &str) {
-        tracing::warn!(target: "assoc", pid = found.handle.pid, port = found.local_port, "cannot be managed: {why}");
+        let (pid, port) = (found.handle.pid, found.local_port);
+        let association = format!("{port} -> {}", found.peer_port);
+        let decision = "cannot be managed";
+        tracing::warn!(target: "assoc", %association, pid, decision, cause = why, "{decision}: {why}");
         let subject = Subject::Association {
             pid: found.handle.pid,
             local_port: found.local_port,
@@ -44,7 +50,8 @@ impl Story {
 
     /// The kernel sends no data of an association any more.
     pub(super) fn jammed(&self, managed: &Managed) {
-        tracing::warn!(target: "assoc", association = %name(managed), pid = managed.handle.pid, "{JAMMED}");
+        let (pid, association) = (managed.handle.pid, name(managed));
+        tracing::warn!(target: "assoc", %association, pid, decision = JAMMED, "{JAMMED}");
         self.0.note(subject(managed), JAMMED, "");
     }
 
@@ -55,7 +62,8 @@ impl Story {
         } else {
             (format!("{address} is not used"), "the peer does not answer there")
         };
-        tracing::info!(target: "path", association = %name(managed), "{text}: {why}");
+        let (pid, association) = (managed.handle.pid, name(managed));
+        tracing::info!(target: "path", %association, pid, %address, decision = text, cause = why, "{text}: {why}");
         self.0.note(subject(managed), text, why);
     }
 
@@ -68,7 +76,8 @@ impl Story {
 
     /// An association is no longer managed.
     pub(super) fn let_go(&self, managed: &Managed, why: &str) {
-        tracing::info!(target: "assoc", association = %name(managed), "let go: {why}");
+        let (pid, association) = (managed.handle.pid, name(managed));
+        tracing::info!(target: "assoc", %association, pid, decision = "let go", cause = why, "let go: {why}");
         self.0.note(subject(managed), "let go", why);
     }
 
@@ -83,31 +92,32 @@ impl Story {
     }
 
     fn listens(&self, handle: &Handle, port: u16, text: &str, why: &str) {
-        tracing::info!(target: "assoc", pid = handle.pid, port, "listener: {text}: {why}");
+        let pid = handle.pid;
+        tracing::info!(target: "assoc", pid, port, decision = text, cause = why, "listener: {text}: {why}");
         self.0.note(Subject::Association { pid: handle.pid, local_port: port, peer_port: None }, text, why);
     }
 
     /// An address became usable, or stopped being so.
     pub(super) fn address(&self, address: IpAddr, text: &str) {
-        tracing::info!(target: "net", %address, "{text}");
+        tracing::info!(target: "net", %address, decision = text, "{text}");
         self.0.note(Subject::Address { address }, text, "");
     }
 
     /// Something about a pool handle.
     pub(super) fn handle(&self, handle: &str, text: &str) {
-        tracing::info!(target: "pool", handle, "{text}");
+        tracing::info!(target: "pool", handle, decision = text, "{text}");
         self.0.note(Subject::Handle { handle: handle.to_owned() }, text, "");
     }
 
     /// A key of the configuration has changed.
     pub(super) fn configured(&self, text: &str, why: &str) {
-        tracing::info!(target: "daemon", "{text} ({why})");
+        tracing::info!(target: "daemon", decision = text, cause = why, "{text} ({why})");
         self.0.note(Subject::Daemon, text, why);
     }
 
     /// Something that a person should know.
     pub(super) fn warn(&self, text: &str) {
-        tracing::warn!(target: "daemon", "{text}");
+        tracing::warn!(target: "daemon", decision = text, "{text}");
         self.0.note(Subject::Daemon, text, "");
     }
 }
