@@ -92,10 +92,12 @@ impl View {
         let columns = size.map_or(usize::MAX, |size| size.columns);
         let mut text = String::new();
         let above = self.summary.len() + 1;
-        // Decisions have a third of what is left, and what associations do not need.
+        // Decisions have a third of what is left besides a blank line and one for those that are hidden, and what associations
+        // do not need. The first association goes before all of them.
         let left = rows.saturating_sub(above);
-        let shown =
-            self.associations.len().min((left - left / 3).max(left.saturating_sub(self.decisions.len() + 1)));
+        let both = left.saturating_sub(2);
+        let shown = (both - both / 3).max(left.saturating_sub(self.decisions.len() + 1)).max(left.min(1));
+        let shown = shown.min(self.associations.len());
         let hidden = self.associations.len() - shown;
         let more = line(format!("({hidden} more, which need no attention as much)"));
         let room = left.saturating_sub(shown + usize::from(hidden > 0) + 1);
