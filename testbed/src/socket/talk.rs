@@ -22,9 +22,10 @@ use crate::topology::Host;
 use crate::traffic::{ClientRecord, Progress};
 
 /// Longer than anything here takes on a slow emulated machine.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// Until an association is taken for lost, where there is no agent: ten times as long as a move takes with one.
-const SILENCE: Duration = Duration::from_secs(12);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// Until an association is taken for lost that nobody moves. With an agent a move takes a second, but on a machine that
+/// others keep busy many times as long.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Two programs that talk.
 #[derive(Debug, Clone)]
@@ -146,7 +147,7 @@ impl Pair {
         command.args(["--local", &list(&self.client), "--port", &(self.port + self.first).to_string()]);
         command.args(["--peer", &self.to.to_string(), "--peer-port", &self.port.to_string()]);
         command.args(["--count", &self.count.to_string(), "--interval", &self.interval.to_string()]);
-        command.args(["--patience", "20"]).args(&self.client_with).arg("--json").arg(&json);
+        command.args(["--patience", "50"]).args(&self.client_with).arg("--json").arg(&json);
         let client = self.run(stage, host, at_a, "client", &mut command)?;
         Ok(Talk { pair: self, client, server: None, json })
     }
