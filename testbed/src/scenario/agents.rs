@@ -302,18 +302,6 @@ impl<'a> Agents<'a> {
         Ok(())
     }
 
-    /// Removes what a killed daemon has left, as somebody does who does not start the next one.
-    pub(super) fn clean_up(&self, host: Host) -> Result<()> {
-        let file = self.directory.join(format!("roamd-{}.toml", host.name()));
-        let mut command = Command::new(beside("roamd")?);
-        command.arg("--cleanup").arg("--config").arg(&file);
-        let output = self.network.host(host).enter(|| command.output())?;
-        if !output.status.success() {
-            bail!("roamd --cleanup: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-        Ok(())
-    }
-
     /// The last lines of what a host's daemons have said.
     pub(super) fn print_log(&self, host: Host) {
         let log = self.directory.join(format!("roamd-{}.log", host.name()));

@@ -37,8 +37,6 @@ enum Move {
     BreakBeforeMake(Host),
     /// Both hosts do that at the same moment.
     Simultaneous,
-    /// Nobody moves; the daemon is asked to stop.
-    Stop,
 }
 
 /// A kind of handover, and whose daemon is killed in it.
@@ -53,14 +51,6 @@ struct Kind {
     victim: Host,
 }
 
-/// What is done right after a kill, before the next daemon starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Between {
-    Nothing,
-    /// `roamd --cleanup`, as somebody may do by hand.
-    Cleanup,
-}
-
 /// Kinds of handovers, and how many of the possible kills are played.
 #[derive(Debug)]
 pub struct Scenario {
@@ -72,7 +62,6 @@ pub struct Scenario {
     pub quick: bool,
     kinds: &'static [Kind],
     sides: &'static [Side],
-    between: Between,
     /// Each daemon that was started after a kill is stopped, and the host looked at; else the last one alone.
     stops: bool,
 }
@@ -86,7 +75,7 @@ const BREAK_BEFORE_MAKE: Kind = kind("break-before-make", Explicit, Move::BreakB
 const BOTH: &[Side] = &[Side::Before, Side::After];
 
 /// All of them.
-pub(super) static ALL: [Scenario; 8] = [
+pub(super) static ALL: [Scenario; 6] = [
     Scenario {
         name: "killed-at-every-step",
         shows: "The daemon is killed right after each step of a move from network to network: the next one carries on, \
@@ -94,7 +83,6 @@ pub(super) static ALL: [Scenario; 8] = [
         quick: true,
         kinds: &[BREAK_BEFORE_MAKE],
         sides: &[Side::After],
-        between: Between::Nothing,
         stops: false,
     },
     Scenario {
@@ -107,7 +95,6 @@ pub(super) static ALL: [Scenario; 8] = [
             Kind { label: "break-before-make, IPv6", family: Ip::V6, ..BREAK_BEFORE_MAKE },
         ],
         sides: BOTH,
-        between: Between::Nothing,
         stops: true,
     },
     Scenario {
@@ -119,7 +106,6 @@ pub(super) static ALL: [Scenario; 8] = [
             kind("make-before-break, wildcard", Wildcard, Move::MakeBeforeBreak(Host::A), Host::A),
         ],
         sides: BOTH,
-        between: Between::Nothing,
         stops: true,
     },
     Scenario {
@@ -128,7 +114,6 @@ pub(super) static ALL: [Scenario; 8] = [
         quick: false,
         kinds: &[kind("break-before-make, wildcard", Wildcard, Move::BreakBeforeMake(Host::A), Host::A)],
         sides: BOTH,
-        between: Between::Nothing,
         stops: true,
     },
     Scenario {
@@ -141,7 +126,6 @@ pub(super) static ALL: [Scenario; 8] = [
             ..kind("", Explicit, Move::BreakBeforeMake(Host::A), Host::A)
         }],
         sides: BOTH,
-        between: Between::Nothing,
         stops: true,
     },
     Scenario {
@@ -154,28 +138,6 @@ pub(super) static ALL: [Scenario; 8] = [
             kind("simultaneous, wildcard", Wildcard, Move::Simultaneous, Host::A),
         ],
         sides: BOTH,
-        between: Between::Nothing,
-        stops: true,
-    },
-    Scenario {
-        name: "killed-at-every-step-of-stopping",
-        shows: "The daemon is killed at each step of its own end: the next one leaves nothing.",
-        quick: false,
-        kinds: &[
-            kind("stop", Explicit, Move::Stop, Host::A),
-            kind("stop, wildcard", Wildcard, Move::Stop, Host::A),
-        ],
-        sides: BOTH,
-        between: Between::Nothing,
-        stops: true,
-    },
-    Scenario {
-        name: "killed-at-every-step-and-cleaned-up",
-        shows: "After each kill somebody cleans up by hand before the next daemon starts.",
-        quick: false,
-        kinds: &[BREAK_BEFORE_MAKE, MAKE_BEFORE_BREAK],
-        sides: &[Side::After],
-        between: Between::Cleanup,
         stops: true,
     },
 ];
@@ -280,7 +242,7 @@ fn kills(
             while !is_over() {
                 let Some((step, side)) = account().todo.pop_front() else { break };
                 let at = format!("killed {} {step}", side.name());
-                let took = world.kill(step, side, scenario.between, scenario.stops);
+                let took = world.kill(step, side, scenario.stops);
                 match took.map_err(|error| error.context(at.clone()))? {
                     Some(took) => {
                         let mut account = account();

@@ -16,7 +16,7 @@ use super::super::story::Story;
 use super::super::table::round;
 use super::super::{Binding, Options, Programs, Round, leftovers};
 use super::tracer::{Side, Step, Tracer};
-use super::{Between, Kind, Move, clean};
+use super::{Kind, Move, clean};
 use crate::capture::Capture;
 use crate::clock::{self, Nanos, Waited, ms_between};
 use crate::link::Conditions;
@@ -152,10 +152,8 @@ impl World<'_> {
         self.ready()?;
         let tracer = self.trace(None)?;
         self.move_all(|_| Ok(()))?;
-        if self.kind.moves != Move::Stop {
-            self.back(&mut |_| Ok(()))?;
-            clock::pass(AFTERWARDS)?;
-        }
+        self.back(&mut |_| Ok(()))?;
+        clock::pass(AFTERWARDS)?;
         let steps = tracer.end()?;
         self.is_clean()?;
         Ok(steps)
@@ -164,13 +162,7 @@ impl World<'_> {
     /// One handover in which the daemon is killed there and the next one started at once. Gives how long it took from
     /// the kill until everything was well again; none: it did not come to that step.
     /// `stops`: that one is stopped in the end.
-    pub(super) fn kill(
-        &mut self,
-        step: Step,
-        side: Side,
-        between: Between,
-        stops: bool,
-    ) -> Result<Option<Duration>> {
+    pub(super) fn kill(&mut self, step: Step, side: Side, stops: bool) -> Result<Option<Duration>> {
         self.ready()?;
         let victim = self.kind.victim;
         let tracer = self.trace(Some((step, side)))?;
@@ -184,22 +176,14 @@ impl World<'_> {
                     "roamd is killed (SIGKILL), and another started".into(),
                 );
                 world.agents.kill(victim);
-                if between == Between::Cleanup {
-                    world.agents.clean_up(victim)?;
-                }
                 world.agents.start(victim)?;
             }
             Ok(())
         };
         self.move_all(&mut restart)?;
-        if self.kind.moves == Move::Stop {
-            restart(self)?;
-        }
-        if self.kind.moves != Move::Stop || tracer.killed() {
-            self.back(&mut restart)?;
-        }
+        self.back(&mut restart)?;
         let until = clock::now() + AFTERWARDS.as_nanos() as Nanos;
-        while self.kind.moves != Move::Stop && !tracer.killed() && clock::now() < until {
+        while !tracer.killed() && clock::now() < until {
             clock::pass(Duration::from_millis(20))?;
         }
         if tracer.killed() {
@@ -228,9 +212,6 @@ impl World<'_> {
 
     /// Has the hosts move, and meanwhile does this again and again.
     fn move_all(&mut self, mut meanwhile: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        if self.kind.moves == Move::Stop {
-            return self.agents.stop_one(self.kind.victim);
-        }
         let (network, moves, at) = (self.network, self.kind.moves, self.at);
         let outage = match self.kind.client {
             Binding::Wildcard => LONG_OUTAGE,
@@ -241,7 +222,7 @@ impl World<'_> {
         let hosts: &[Host] = match moves {
             Move::MakeBeforeBreak(Host::A) | Move::BreakBeforeMake(Host::A) => &[Host::A],
             Move::MakeBeforeBreak(Host::B) | Move::BreakBeforeMake(Host::B) => &[Host::B],
-            Move::Simultaneous | Move::Stop => &Host::ALL,
+            Move::Simultaneous => &Host::ALL,
         };
         let over = AtomicBool::new(false);
         self.story.note("-", "testbed", format!("{hosts:?} move"));
