@@ -86,7 +86,13 @@ pub fn add(fd: BorrowedFd<'_>, address: IpAddr, port: u16) -> io::Result<()> {
 /// EBUSY: it is the only one.
 pub fn remove(fd: BorrowedFd<'_>, address: IpAddr, port: u16) -> io::Result<()> {
     match sockopt::bindx_remove(fd, &[SocketAddr::new(address, port)]) {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) && !is_bound(fd, address)? => Ok(()),
+        // EBUSY: whichever it is, the kernel looks first whether another would be left.
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EBUSY))
+                && !is_bound(fd, address)? =>
+        {
+            Ok(())
+        }
         result => result,
     }
 }
@@ -146,6 +152,28 @@ pub fn swap(fd: BorrowedFd<'_>, assoc: AssocId, old: IpAddr, new: IpAddr, port: 
     added?;
     back?;
     remove(fd, old, port)
+}
+
+/// Puts an endpoint in order whose last change was broken off, as when the process died that made it: Add-IP is on again,
+/// and the endpoint has no address that its association lacks, such as the spare one of a [swap](swap()). For a socket
+/// with one association.
+///
+/// # Errors
+/// The kernel's.
+pub fn mend(fd: BorrowedFd<'_>, assoc: AssocId, port: u16) -> io::Result<()> {
+    for bound in sockopt::local_addrs(fd, FUTURE_ASSOC)? {
+        if !has(fd, assoc, bound.ip())? {
+            match silently(fd, || remove(fd, bound.ip(), port)) {
+                // It has no other: the change goes on from here.
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
+                result => result?,
+            }
+        }
+    }
+    if sockopt::asconf_supported(fd, FUTURE_ASSOC)? {
+        return Ok(());
+    }
+    sockopt::set_asconf_supported(fd, FUTURE_ASSOC, true)
 }
 
 /// Changes the endpoint without a word to its associations' peers.

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 
-pub use sctp_sys::readdress::{add, ask_to_add, ask_to_remove, remove, swap};
+pub use sctp_sys::readdress::{add, ask_to_add, ask_to_remove, mend, remove, swap};
 use sctp_sys::sockopt::{self, AssocId, AssocParams, PeerAddrParams, RtoInfo};
 
 use crate::handover::Timers;
@@ -31,6 +31,9 @@ pub struct Found {
     pub path_retransmissions: u16,
     /// The program had auto-ASCONF on.
     pub auto_asconf: bool,
+    /// The program may bind addresses that the host does not have, of its socket's family.
+    #[serde(default)]
+    pub free_binding: bool,
 }
 
 /// Reads what adoption is going to change.
@@ -44,6 +47,7 @@ pub fn found(fd: BorrowedFd<'_>, assoc: AssocId) -> io::Result<Found> {
         retransmissions: sockopt::assoc_params(fd, assoc)?.max_retransmissions,
         path_retransmissions: sockopt::peer_addr_params(fd, assoc, None)?.path_max_retransmissions,
         auto_asconf: sockopt::auto_asconf(fd)?,
+        free_binding: sockopt::freebind(fd, sockopt::domain(fd)?)?,
     })
 }
 
@@ -74,6 +78,10 @@ pub fn restore(fd: BorrowedFd<'_>, assoc: AssocId, found: &Found) -> io::Result<
     sockopt::set_peer_addr_params(fd, assoc, &path)?;
     if sockopt::auto_asconf(fd)? != found.auto_asconf {
         sockopt::set_auto_asconf(fd, found.auto_asconf)?;
+    }
+    let family = sockopt::domain(fd)?;
+    if sockopt::freebind(fd, family)? != found.free_binding {
+        sockopt::set_freebind(fd, family, found.free_binding)?;
     }
     Ok(())
 }

@@ -203,6 +203,9 @@ impl Daemon {
         let known = self.host.found_before(key);
         // An earlier daemon may have ended between switching it on and writing that down.
         let left_on = known.is_some() && binding == Binding::Wildcard;
+        if known.is_some() && add_ip && binding == Binding::Explicit && !one_to_many {
+            act::mend(fd, assoc, found.local_port).map_err(text)?;
+        }
         let before = match known {
             Some(before) => before,
             None => act::found(fd, assoc).map_err(text)?,
