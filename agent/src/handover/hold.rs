@@ -201,7 +201,7 @@ impl Planner {
     }
 
     /// How long to wait for what ought to have happened at once.
-    fn long(&self) -> Duration {
+    pub(super) fn long(&self) -> Duration {
         5 * self.tuning.retry
     }
 

@@ -27,6 +27,7 @@ impl Planner {
         if arrived {
             self.arrive(now, alive);
         }
+        self.forget_what_nobody_asks_for(now);
         // First of all: the first answer to a heartbeat that the peer's kernel gets after the deletion makes it send
         // again at once what it had sent to the old address.
         let gone = self.delete_what_is_gone(now, alive);
@@ -47,6 +48,9 @@ impl Planner {
             }
         } else {
             self.probe_what_was_given_up(now);
+        }
+        if gone {
+            self.learn_of_others(now);
         }
         let _ = gone && self.gain(now, alive) && self.leave(now, alive);
         self.stop_looking(now);
@@ -342,6 +346,44 @@ impl Planner {
                 self.gain_backup(now)
             }
             Some(_) => self.gain_backup(now),
+        }
+    }
+
+    /// An addition that the kernel never took up, of an address that is not to be gone to any more: nothing comes of it, and
+    /// a wildcard socket would be waiting for it for ever.
+    fn forget_what_nobody_asks_for(&mut self, now: Instant) {
+        let wanted = |address: IpAddr| self.usable.first() == Some(&address) || self.warm.contains(&address);
+        let unlisted = self.own.all().filter(|&(address, state)| {
+            state == Own::Adding && !self.own.listed(address) && !wanted(address)
+        });
+        for address in unlisted.map(|(address, _)| address).collect::<Vec<_>>() {
+            match self.asked.filter(|&(asked, _)| asked == address).map(|(_, at)| at + self.tuning.tick) {
+                Some(due) if now < due => self.wake_at(due),
+                _ => self.own.forget(address),
+            }
+        }
+    }
+
+    /// Of an address of which a daemon before this one did not see whether the peer has taken it, and that is not the
+    /// one to go to, nobody else would ask.
+    fn learn_of_others(&mut self, now: Instant) {
+        let unfinished = |state: Own| matches!(state, Own::Adding | Own::Answered);
+        let others = self.own.all().filter(|&(address, state)| {
+            unfinished(state)
+                && self.own.listed(address)
+                && self.usable.iter().skip(1).any(|it| *it == address)
+        });
+        let others: Vec<IpAddr> = others.map(|(address, _)| address).collect();
+        let Some(&other) = others.first() else { return };
+        // What the kernel has just begun to add by itself is answered in a moment.
+        if let Some(due) = self.asked.map(|(_, at)| at + self.long()).filter(|&due| now < due) {
+            return self.wake_at(due);
+        }
+        let before = self.probed;
+        self.learn(now, other);
+        if self.probed != before {
+            // To ask means to ask the peer to prefer it.
+            self.preferred = None;
         }
     }
 

@@ -49,6 +49,10 @@ pub(super) struct OwnAddresses {
     listed: BTreeSet<IpAddr>,
     outstanding: Option<Outstanding>,
     answered: Option<Answered>,
+    /// Addresses whose deletion has been asked of the peer since they are there.
+    asked_to_go: BTreeSet<IpAddr>,
+    /// The kernel asks for deletions later than it is told to, or not at all: at its tick.
+    lazy: bool,
     /// Where the last answer came from that is known to be authentic, or may be taken for it.
     accepted_from: Option<IpAddr>,
 }
@@ -61,6 +65,16 @@ impl OwnAddresses {
             listed: local.clone(),
             ..Self::default()
         }
+    }
+
+    /// The kernel itself asks for deletions, at its tick, if it then still looks.
+    pub(super) fn deletes_at_ticks(&mut self) {
+        self.lazy = true;
+    }
+
+    /// The deletion of this address may have been asked of the peer.
+    pub(super) fn may_have_been_asked_to_go(&mut self, address: IpAddr) {
+        self.asked_to_go.insert(address);
     }
 
     /// The state of an address.
@@ -112,6 +126,7 @@ impl OwnAddresses {
         self.states.retain(|address, state| {
             local.contains(address) || *state == Own::Adding && !listed.contains(address)
         });
+        self.asked_to_go.retain(|address| local.contains(address));
         self.listed.clone_from(local);
     }
 
@@ -144,6 +159,9 @@ impl OwnAddresses {
             None => self.prove(),
         }
         for &(_, change) in &changes {
+            if let Change::Delete(address) = change {
+                self.asked_to_go.insert(address);
+            }
             if let Change::Delete(address) = change
                 && let Some(state) = self.states.get_mut(&address)
                 && !matches!(state, Own::Deleting(_) | Own::Refused)
@@ -174,11 +192,16 @@ impl OwnAddresses {
             let error = errors.iter().find(|&&(refused, _)| refused == correlation).map(|&(_, cause)| cause);
             let (Change::Add(address) | Change::Delete(address) | Change::SetPrimary(address)) = change;
             let Some(state) = self.states.get_mut(&address) else { continue };
+            // The kernel sends one ASCONF after the other: a deletion would have been seen before this one.
+            let never_asked = trusted && self.lazy && !self.asked_to_go.contains(&address);
             let next =
                 match (change, error, *state) {
                     // Only an address that the peer has can become its primary one.
                     (Change::Add(_) | Change::SetPrimary(_), None, Own::Adding | Own::Answered) => {
                         if trusted { Own::Confirmed } else { Own::Answered }
+                    }
+                    (Change::SetPrimary(_), None, Own::Deleting(_) | Own::Kept) if never_asked => {
+                        Own::Confirmed
                     }
                     (Change::SetPrimary(_), None, Own::Deleting(_)) => Own::Kept,
                     (Change::Add(_), Some(_), Own::Adding | Own::Answered) => Own::Refused,

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::backlog::Backlog;
+use super::make_before_break::ABORTS_LINGER;
 use super::own::{Own, OwnAddresses};
 use super::rendezvous::Rendezvous;
 use super::types::{Action, Binding, Facts, Identity, Input, PathState, Planned, State, Timers, Tuning};
@@ -90,7 +91,10 @@ impl Planner {
     /// A planner for an association that was found with these lists and is taken to be settled.
     #[must_use]
     pub fn new(_now: Instant, identity: Identity, facts: Facts, tuning: Tuning) -> Self {
-        let own = OwnAddresses::settled(&facts.local);
+        let mut own = OwnAddresses::settled(&facts.local);
+        if identity.binding == Binding::Wildcard {
+            own.deletes_at_ticks();
+        }
         Self {
             identity,
             tuning,
@@ -218,6 +222,17 @@ impl Planner {
         &self.rules
     }
 
+    /// How many things it remembers of addresses, its own and the peer's: what grows with an association that lives
+    /// for long.
+    #[must_use]
+    pub fn remembers(&self) -> usize {
+        let of_own =
+            self.vanished.len() + self.deleted.len() + self.postponed.len() + self.refused_to_go.len();
+        let now =
+            self.held.len() + self.via.len() + self.leaving.len() + self.rules.len() + self.outputs.len();
+        of_own + now + self.own.all().count() + self.peers_when_stranded.len() + self.rendezvous.remembers()
+    }
+
     /// The kernel's lists as last told.
     #[must_use]
     pub fn facts(&self) -> &Facts {
@@ -292,9 +307,21 @@ impl Planner {
             }
         }
         self.facts = facts;
+        self.forget_the_gone(now);
         if let Some(peer) = moved {
             self.hasten(now, peer);
         }
+    }
+
+    /// Of addresses that the association no longer has nothing is remembered, except for a while that they were deleted:
+    /// one that lives for months has had very many.
+    fn forget_the_gone(&mut self, now: Instant) {
+        let own = &self.own;
+        let has = |address: &IpAddr| own.get(*address).is_some();
+        self.vanished.retain(|address, _| has(address));
+        self.postponed.retain(|address, _| has(address));
+        self.refused_to_go.retain(|address, _| has(address));
+        self.deleted.retain(|address, at| has(address) || now < *at + ABORTS_LINGER);
     }
 
     /// The peer was heard at an address of its that the kernel has given up, and would not look at for long.

@@ -65,6 +65,11 @@ impl Rendezvous {
         self.was_located
     }
 
+    /// How many addresses of the peer are remembered.
+    pub(super) fn remembers(&self) -> usize {
+        self.located.len()
+    }
+
     /// An ASCONF of the peer came from here.
     pub(super) fn sighted(&mut self, now: Instant, from: IpAddr) {
         let news = self.sighted.is_none_or(|(address, at)| address != from || now >= at + SIGHTED);

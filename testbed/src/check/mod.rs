@@ -29,7 +29,7 @@ use crate::package;
 use crate::result::{Outcome, RunResult};
 use crate::scenario::command::{stop_on_signals, write_json};
 use crate::scenario::{self, Play};
-use crate::sim::pools;
+use crate::sim::{life, pools};
 use crashes::Attempt;
 use inside::{Plan, Results};
 use rows::{Row, Yield};
@@ -86,6 +86,9 @@ pub struct Inside {
     /// What came of it.
     results: PathBuf,
 }
+
+/// How many times 72 hours of two hosts are simulated, and in `check --all`.
+const LIVES: (u64, u64) = (2, 20);
 
 /// The nice values of what gives way to the handovers.
 const TESTS_IN_THE_GUEST: i32 = 5;
@@ -242,10 +245,11 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
     Ok(all)
 }
 
-/// The simulation of registrars, elements and users; `large`: also the clusters that take minutes.
+/// The simulation of registrars, elements and users, and of two hosts for days; `large`: also what takes minutes.
 fn simulated(large: bool) -> Count {
     let mut count = Count::default();
-    for shown in pools::command::all(pools::command::SEEDS, large) {
+    let lives = life::all(0..if large { LIVES.1 } else { LIVES.0 }, life::HOURS);
+    for shown in pools::command::all(pools::command::SEEDS, large).into_iter().chain(lives) {
         match shown.failed {
             None => count.passed += 1,
             Some(why) => count.fail(format!("simulation of {}", shown.name), &why),

@@ -107,6 +107,63 @@ impl Host {
         self.actions.clear();
     }
 
+    /// The daemon stops in good order: nothing of it stays.
+    pub fn stop(&mut self, now: Time) {
+        self.let_go(now);
+        self.planner = None;
+        self.known = false;
+    }
+
+    /// The association ends, and another begins.
+    pub fn renew(&mut self, now: Time, identity: Identity, begin: Begin) {
+        self.let_go(now);
+        let addresses = (self.kernel.interfaces.clone(), self.kernel.lo.clone());
+        self.kernel = Kernel::new(begin);
+        (self.kernel.interfaces, self.kernel.lo) = addresses;
+        self.identity = identity;
+        self.known = false;
+        if self.planner.take().is_some() {
+            self.start(now);
+        }
+    }
+
+    /// The association is let go of (`Daemon::let_go`): what was added for it goes.
+    fn let_go(&mut self, now: Time) {
+        self.actions.clear();
+        if let Some(planner) = self.planner.as_mut() {
+            planner.release();
+            self.take();
+            while self.act(now).is_some() {}
+        }
+        self.rules.clear();
+        self.written = None;
+        self.drop_orphans(now, &BTreeSet::new());
+    }
+
+    /// What never changes in the life of the association.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What is on the host, or in the kernel's socket, for the agent's sake alone; none: nothing is.
+    #[must_use]
+    pub fn left(&self) -> Option<String> {
+        let kernel = &self.kernel;
+        let lists = [("on lo", &kernel.lo), ("copied", &self.copies)];
+        if let Some((what, list)) = lists.into_iter().find(|(_, list)| !list.is_empty()) {
+            return Some(format!("{list:?} is {what}"));
+        }
+        let facts: [(bool, &dyn std::fmt::Debug); 5] = [
+            (!self.held.is_empty(), &self.held),
+            (!self.rules.is_empty(), &self.rules),
+            (self.written.is_some(), &self.written),
+            (!self.actions.is_empty(), &self.actions),
+            (kernel.reacts_to_events(), &"auto-ASCONF is on"),
+        ];
+        facts.into_iter().find(|(left, _)| *left).map(|(_, what)| format!("{what:?} is left"))
+    }
+
     /// Tells the planner, and takes what it wants.
     pub fn tell(&mut self, now: Time, input: Input) {
         if let Some(planner) = self.planner.as_mut() {

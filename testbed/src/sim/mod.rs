@@ -7,7 +7,8 @@
 //! | `edge` | the nftables rules of the agent |
 //! | `host` | the daemon: carries out the planner's actions, tells it what it sees |
 //! | `world` | networks, registrar, clock |
-//! | `scenario` | what happens, drawn from a seed |
+//! | `scenario` | what happens in half a minute, drawn from a seed |
+//! | `life` | what happens in days |
 //!
 //! Beside it stand two others: `pools/`, clusters of registrars, and `computing/`, pools that compute.
 //!
@@ -20,6 +21,7 @@ pub mod computing;
 pub mod edge;
 pub mod host;
 pub mod kernel;
+pub mod life;
 pub mod packet;
 pub mod pools;
 pub mod scenario;

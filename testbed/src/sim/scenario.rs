@@ -49,27 +49,32 @@ pub struct Kind {
 /// Hold and translate at both ends, anything may happen.
 pub const ANYTHING: Kind = Kind { abilities: [Ability::Translate; 2], moves: Moves::Any };
 
-struct Dice(ChaCha8Rng);
+/// Random numbers of a seed.
+pub(super) struct Dice(ChaCha8Rng);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0.next_u64() % bound.max(1)
     }
 
-    fn one_of<T: Clone>(&mut self, choices: &[T]) -> T {
+    pub(super) fn one_of<T: Clone>(&mut self, choices: &[T]) -> T {
         let at = self.below(choices.len() as u64);
         choices[usize::try_from(at).unwrap_or(0)].clone()
     }
 
-    fn number(&mut self, bound: u8) -> u8 {
+    pub(super) fn number(&mut self, bound: u8) -> u8 {
         u8::try_from(self.below(u64::from(bound))).unwrap_or(0)
     }
 
-    fn end(&mut self) -> End {
+    pub(super) fn end(&mut self) -> End {
         usize::from(self.percent(50))
     }
 
-    fn percent(&mut self, percent: u64) -> bool {
+    pub(super) fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 }
@@ -140,7 +145,7 @@ impl Mover {
 /// The world that a seed stands for, and the time at which everything comes to rest.
 #[must_use]
 pub fn world(seed: u64, kind: Kind, trace: bool) -> (World, Time) {
-    let mut dice = Dice(ChaCha8Rng::seed_from_u64(seed));
+    let mut dice = Dice::new(seed);
     let swaps = |end: End| kind.abilities[end] != Ability::Translate;
     // Of ends that swap, the first one may.
     let ports = if kind == ANYTHING && dice.percent(20) { [7000, 7000] } else { [7001, 7000] };
@@ -190,7 +195,7 @@ pub fn world(seed: u64, kind: Kind, trace: bool) -> (World, Time) {
             script.push(((at + 20 * MS + dice.below(2 * SECOND)).min(rest), Step::Start(end)));
         }
     }
-    script.extend([(rest, Step::Start(0)), (rest, Step::Start(1)), (rest, Step::NoLoss)]);
+    script.extend([(rest, Step::Start(0)), (rest, Step::Start(1)), (rest, Step::Loss(0))]);
     script.push((rest + CALM - GRACE, Step::Enough));
     script.sort_by_key(|&(at, _)| at);
     (World::new(seed, network, hosts, script, trace), rest)

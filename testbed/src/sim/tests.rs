@@ -74,3 +74,19 @@ fn one_end_that_swaps_by_the_rule_and_one_that_translates_follow_each_other() {
     let kind = Kind { abilities: [Ability::SwapByRule, Ability::Translate], moves: Moves::OneByOne };
     assert_all_live(0..2_000, kind);
 }
+
+#[test]
+fn hours_of_moves_flaps_renewals_and_restarts_leave_every_association_alive_and_nothing_behind() {
+    let lives = [
+        (0, 3),
+        // An address that was not the one to go to stayed half added; then a wildcard socket looked for ever.
+        (3, 11),
+        // An address came back before the kernel had asked for its deletion, and the association counted as moving for ever.
+        (6, 11),
+    ];
+    for (seed, hours) in lives {
+        if let Err((what, _)) = life::live(seed, hours, false) {
+            panic!("cargo testbed simulate --hours {hours} --seed {seed}: {what}");
+        }
+    }
+}

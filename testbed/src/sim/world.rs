@@ -6,10 +6,11 @@ use std::net::IpAddr;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use roam_agent::handover::{Change, Input, State};
+use roam_agent::handover::{Change, Identity, Input, State};
 
 use super::edge;
 use super::host::{Host, time};
+use super::kernel::Begin;
 use super::packet::{Chunk, MS, Packet, SECOND, Time};
 
 /// One of the two ends.
@@ -24,14 +25,16 @@ pub enum Step {
     Down(End, IpAddr),
     /// The daemon of an end is killed.
     Kill(End),
+    /// The daemon of an end stops in good order.
+    Leave(End),
     /// The daemon of an end starts again.
     Start(End),
     /// The registrar can be reached, or not.
     Registrar(bool),
     /// From now on the registrar says this of an end, or the truth.
     Lie(End, Option<Vec<IpAddr>>),
-    /// From now on no packet is lost.
-    NoLoss,
+    /// From now on so many packets per thousand are lost.
+    Loss(u64),
     /// From now on no more messages are sent.
     Enough,
 }
@@ -96,6 +99,8 @@ pub struct World {
     acting: [bool; 2],
     last_sight: [Time; 2],
     enough: bool,
+    /// At most one end may be mute: that is so by the rules that hold between two ends with agents.
+    never_both_mute: bool,
     /// Until when an end's changes of addresses are put off.
     postponed: [Time; 2],
     dice: ChaCha8Rng,
@@ -111,6 +116,8 @@ impl World {
         script: Vec<(Time, Step)>,
         trace: bool,
     ) -> Self {
+        let never_both_mute =
+            !hosts.iter().all(|host| host.identity().may_mute && !host.identity().translate);
         let entries = [hosts[0].kernel.interfaces.clone(), hosts[1].kernel.interfaces.clone()];
         let mut world = Self {
             hosts,
@@ -129,6 +136,7 @@ impl World {
             acting: [false; 2],
             last_sight: [0; 2],
             enough: false,
+            never_both_mute,
             postponed: [0; 2],
             dice: ChaCha8Rng::seed_from_u64(seed ^ 0x005e_ed0f_d1ce),
         };
@@ -146,11 +154,47 @@ impl World {
         world
     }
 
-    /// Runs until then, or until an association is dead.
+    /// Something that is to happen.
+    pub fn schedule(&mut self, at: Time, step: Step) {
+        self.at(at, Event::Script(step));
+    }
+
+    /// The programs end their association and set up another one. What was under way for the old one is lost.
+    pub fn renew(&mut self, ends: [(Identity, Begin); 2]) {
+        for event in &mut self.events {
+            if matches!(event, Some(Event::Arrive(_) | Event::Sight(..))) {
+                *event = None;
+            }
+        }
+        let now = self.now;
+        for (end, (identity, begin)) in ends.into_iter().enumerate() {
+            self.hosts[end].renew(now, identity, begin);
+            self.sent[end] = 0;
+            self.after(end);
+            self.push(end);
+        }
+    }
+
+    /// What must never be: the association is dead, a message came twice or out of order, or both ends are mute.
+    #[must_use]
+    pub fn wrong(&self) -> Option<String> {
+        let kernels = || self.hosts.iter().map(|host| &host.kernel).enumerate();
+        let dead = kernels().find_map(|(end, kernel)| Some((end, kernel.dead.as_ref()?)));
+        if let Some((end, why)) = dead {
+            return Some(format!("the association of end {end} died: {why}"));
+        }
+        if let Some((end, wrong)) = kernels().find_map(|(end, kernel)| Some((end, kernel.wrong.as_ref()?))) {
+            return Some(format!("end {end}: {wrong}"));
+        }
+        (self.never_both_mute && kernels().all(|(_, kernel)| kernel.is_mute()))
+            .then(|| "both ends are mute".to_owned())
+    }
+
+    /// Runs until then, or until something is [wrong](Self::wrong).
     pub fn run(&mut self, until: Time) {
         while let Some(&Reverse((at, _, slot))) = self.queue.peek()
             && at <= until
-            && self.hosts.iter().all(|host| host.kernel.dead.is_none())
+            && self.wrong().is_none()
         {
             self.queue.pop();
             self.now = at;
@@ -159,7 +203,9 @@ impl World {
                 self.happen(event);
             }
         }
-        self.now = until;
+        if self.wrong().is_none() {
+            self.now = until;
+        }
     }
 
     fn roll(&mut self, bound: u64) -> u64 {
@@ -281,6 +327,10 @@ impl World {
                     self.at(now + 100 * MS, Event::Script(Step::Start(end)));
                 }
             }
+            Step::Leave(end) => {
+                self.hosts[end].stop(now);
+                self.after(end);
+            }
             Step::Start(end) => {
                 if self.hosts[end].planner.is_none() {
                     self.hosts[end].start(now);
@@ -289,7 +339,7 @@ impl World {
             }
             Step::Registrar(up) => self.registrar_up = up,
             Step::Lie(end, lie) => self.lies[end] = lie,
-            Step::NoLoss => self.network.loss = 0,
+            Step::Loss(loss) => self.network.loss = loss,
             Step::Enough => self.enough = true,
         }
     }

@@ -51,6 +51,9 @@ impl Planner {
                 planner.own.set(address, state);
             }
         }
+        for &address in saved.deleting.iter().chain(&saved.kept) {
+            planner.own.may_have_been_asked_to_go(address);
+        }
         // What was sent on its way before, from wherever, may still be answered.
         planner.deaf_to_aborts = Some(now + ABORTS_LINGER);
         planner.held = saved.held;

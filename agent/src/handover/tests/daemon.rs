@@ -23,6 +23,40 @@ fn the_next_daemon_carries_on_in_the_middle_of_a_move() {
 }
 
 #[test]
+fn the_next_daemon_asks_for_an_address_that_is_being_added_though_another_is_preferred() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.usable(&[third(), old()]);
+    let saved = Saved { confirmed: BTreeSet::from([old(), new()]), ..Saved::default() };
+    let facts = Facts { local: BTreeSet::from([old(), new(), third()]), ..host.planner.facts().clone() };
+    let identity = host.planner.identity().clone();
+    host.planner = Planner::resume(host.now, identity, facts, Tuning::default(), saved);
+    host.actions.clear();
+    host.usable(&[new(), third(), old()]);
+    host.settle();
+    host.drain();
+    assert!(host.did(&Action::SetPeerPrimary(third())), "{:?}", host.actions);
+}
+
+#[test]
+fn of_addresses_that_are_gone_nothing_is_remembered() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    let (mut at, mut after_few) = (old(), 0);
+    for number in 2..100 {
+        let next = ip(&format!("10.2.0.{number}"));
+        host.usable(&[next]);
+        let serial = host.add(next);
+        host.answered(serial, peer());
+        host.delete(std::mem::replace(&mut at, next), peer());
+        host.settle();
+        if number == 10 {
+            after_few = host.planner.remembers();
+        }
+    }
+    let after_many = host.planner.remembers();
+    assert!(after_many <= after_few, "{after_few} things after few moves, {after_many} after many");
+}
+
+#[test]
 fn release_takes_back_everything_that_was_added_to_the_host() {
     let mut host = Host::at(&[old()], Binding::Wildcard);
     host.usable(&[new()]);

@@ -1,4 +1,5 @@
-//! `roam-testbed simulate`: many runs, large ones, and a single one told in full.
+//! `roam-testbed simulate`: many runs, large ones, and a single one told in full; and with `--hours` two hosts in place of
+//! clusters.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +13,7 @@ use super::crowd::{Crowd, serve};
 use super::mischief::{TRICKS, Trick};
 use super::{Seen, Shape, replay, run};
 use crate::clock;
+use crate::sim::life;
 
 /// How many small runs there are.
 pub const SEEDS: u64 = 2_000;
@@ -44,6 +46,10 @@ pub struct Arguments {
     /// Play a crowd of so many subscribers alone.
     #[arg(long, value_name = "SUBSCRIBERS", conflicts_with_all = ["seed", "large", "size"])]
     crowd: Option<usize>,
+    /// In place of clusters, two hosts that move, flap, restart their daemons and programs, for so many hours: with a seed
+    /// its life alone, and what happened before anything went wrong; else lives of as many seeds as there are to be.
+    #[arg(long, value_name = "HOURS", conflicts_with_all = ["large", "size", "crowd", "some_listed"])]
+    hours: Option<u64>,
 }
 
 fn size(text: &str) -> Result<(usize, usize)> {
@@ -61,7 +67,7 @@ pub struct Shown {
 }
 
 /// Plays a run; a panic in a machine is a failure like any other.
-fn guarded<T>(play: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(in crate::sim) fn guarded<T>(play: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -173,6 +179,10 @@ pub fn all(seeds: u64, with_large: bool) -> Vec<Shown> {
 /// None: what is wrong is told.
 pub fn execute(arguments: &Arguments) -> Result<ExitCode> {
     let shown = match (arguments.seed, arguments.size) {
+        (seed, None) if arguments.hours.is_some() => {
+            let hours = arguments.hours.unwrap_or_default();
+            seed.map_or_else(|| life::all(0..arguments.seeds, hours), |seed| vec![life::one(seed, hours)])
+        }
         (None, None) if arguments.crowd.is_some() => {
             let subscribers = arguments.crowd.unwrap_or_default();
             vec![crowd(&Crowd { subscribers, ..Crowd::default() })]
