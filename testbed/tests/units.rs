@@ -58,11 +58,18 @@ fn the_agent_is_a_user_of_its_own_and_has_the_right_to_borrow_sockets_only_by_a_
             ("User", "roam"),
             ("AmbientCapabilities", network),
             ("CapabilityBoundingSet", network),
-            ("ExecStopPost", "-/usr/sbin/roamd --cleanup"),
+            // Not after a kill: the next one carries on.
+            (
+                "ExecStopPost",
+                "-/bin/sh -c 'case \"$$SERVICE_RESULT\" in success|timeout) exec /usr/sbin/roamd --cleanup;; esac'",
+            ),
+            ("RestartSec", "100ms"),
+            ("RestartPreventExitStatus", "2 4"),
             // A journal that went with a daemon that was killed could not be cleaned up by the next.
-            ("RuntimeDirectoryPreserve", "restart"),
+            ("RuntimeDirectoryPreserve", "yes"),
         ],
     );
+    assert_eq!(section(&[AGENT], "Unit")["StartLimitIntervalSec"], ["0"]);
     let adoption = section(&[ADOPTION], "Service");
     assert_eq!(adoption["AmbientCapabilities"], adoption["CapabilityBoundingSet"]);
     assert_eq!(adoption["AmbientCapabilities"], ["CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"]);
