@@ -94,6 +94,17 @@ impl Program {
         Ok(kib.unwrap_or(0u64) * 1024)
     }
 
+    /// How often its first thread has gone to sleep, and so was woken.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn sleeps(&self) -> io::Result<u64> {
+        let text = fs::read_to_string(self.proc("status"))?;
+        let count =
+            text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse().ok());
+        Ok(count.unwrap_or(0))
+    }
+
     /// Sends a signal, unless it has ended.
     pub fn signal(&mut self, signal: Signal) {
         if self.ended().is_none() {

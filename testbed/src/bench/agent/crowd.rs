@@ -269,9 +269,14 @@ pub(super) fn measure(tell: Tell<'_>) -> Result<()> {
 /// What the agent takes while nothing happens: parts of a hundred of a processor, and MiB.
 fn idle(site: &Site) -> Result<(f64, f64)> {
     clock::pass(BEFORE_IDLE)?;
-    let before = site.roamd()?.cpu()?;
+    let (before, woken) = (site.roamd()?.cpu()?, site.roamd()?.sleeps()?);
     clock::pass(IDLE)?;
-    let used = site.roamd()?.cpu()? - before;
+    let (used, woken) = (site.roamd()?.cpu()? - before, site.roamd()?.sleeps()? - woken);
+    println!(
+        "  nothing happens for {} s: roamd was woken {woken} times and took {:.0} ms of the processor",
+        IDLE.as_secs(),
+        used.as_secs_f64() * 1e3
+    );
     let percent = used.as_secs_f64() / IDLE.as_secs_f64() * 100.0;
     Ok((percent, site.roamd()?.resident()? as f64 / f64::from(1 << 20)))
 }
