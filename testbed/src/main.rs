@@ -53,6 +53,9 @@ enum What {
     /// What `check` runs on a kernel with SCTP.
     #[command(hide = true)]
     Inside(check::Inside),
+    /// What `check --soak` runs on a kernel with SCTP.
+    #[command(hide = true)]
+    Soak(scenario::soak::Arguments),
     /// A server that sends back what it gets, for `bench`.
     #[command(hide = true)]
     Echo {
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
             .map_err(anyhow::Error::from),
         What::TryPackages { directory } => package::trial::run(&directory),
         What::Inside(arguments) => check::inside(&arguments),
+        What::Soak(arguments) => scenario::soak::run(&arguments),
         What::Echo { address } => bench::registrar::echo(address).map(|()| ExitCode::SUCCESS),
         What::Hold { local, server, count } => {
             bench::agent::hold(local, server, count).map(|()| ExitCode::SUCCESS)

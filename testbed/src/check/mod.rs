@@ -67,6 +67,18 @@ pub struct Arguments {
     /// Everything on both kernels
     #[arg(long)]
     all: bool,
+    /// In place of all else: fifty associations live through half an hour of everything that happens to hosts
+    #[arg(long, conflicts_with_all = ["all", "course"])]
+    soak: bool,
+    /// How long that takes, in minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 30, requires = "soak")]
+    soak_minutes: u64,
+    /// What happens there
+    #[arg(long, value_name = "SEED", default_value_t = 1, requires = "soak")]
+    soak_seed: u64,
+    /// The kernel of the guest where that happens, such as 6.12 or 6.1
+    #[arg(long, value_name = "SERIES", default_value = MAIN_KERNEL, requires = "soak")]
+    soak_kernel: String,
     /// Write the figures of all scenarios with the course of events here
     #[arg(long, value_name = "FILE")]
     course: Option<PathBuf>,
@@ -180,7 +192,39 @@ fn tell(what: &str, since: Nanos) {
     println!("check: {what} ({:.1} min since the start)", clock::ms_between(since, clock::now()) / 60_000.0);
 }
 
+/// Half an hour of everything, on one kernel.
+fn soaked(arguments: &Arguments, checkout: &Checkout) -> Result<Yield> {
+    guest::require(&NEEDED)?;
+    checkout.programs()?;
+    let (minutes, seed) = (arguments.soak_minutes, arguments.soak_seed);
+    let words = ["--minutes".to_owned(), minutes.to_string(), "--seed".to_owned(), seed.to_string()];
+    let mut all = Yield::default();
+    let name = format!("{minutes} minutes of everything, seed {seed}");
+    let passed = if arguments.native || (!arguments.guest && guest::native()) {
+        scenario::soak::run(&scenario::soak::Arguments { minutes, seed }).map(|_| 0)
+    } else {
+        let options = guest::Options {
+            kernel: arguments.soak_kernel.parse::<Series>().map_err(anyhow::Error::msg)?,
+            limit: Duration::from_secs(4 * 60 * minutes + 900),
+            by_instructions: true,
+            ..guest::Options::default()
+        };
+        let words: Vec<_> = ["soak".to_owned()].into_iter().chain(words).map(Into::into).collect();
+        guest::run_self(&options, &words)
+    };
+    match passed {
+        Ok(0) => all.count.passed += 1,
+        Ok(status) => all.count.fail(name, &format!("exit status {status}; what was wrong is said above")),
+        Err(error) if error.downcast_ref() == Some(&clock::Waited::Interrupted) => return Err(error),
+        Err(error) => all.count.fail(name, &format!("{error:#}")),
+    }
+    Ok(all)
+}
+
 fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yield> {
+    if arguments.soak {
+        return soaked(arguments, checkout);
+    }
     let needed: Vec<_> = scenario::plays().iter().flat_map(Play::needed).copied().collect();
     guest::require(&[&NEEDED[..], &package::NEEDED, &needed].concat())?;
     tell("building the tests for the kernel and the programs", begin);

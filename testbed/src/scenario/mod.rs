@@ -11,6 +11,7 @@
 //! | `leftovers` | what a daemon must not have left on its host |
 //! | `story` | what happens, noted and told |
 //! | `killed/` | daemons are killed at every step of a handover |
+//! | `soak` | fifty associations, and half an hour of everything |
 //! | `run` | a whole scenario: its rounds, and what came of them |
 //! | `play` | everything that has a name: these, and the scenarios of registrars |
 //! | `command` | `roam-testbed run` and `list` |
@@ -26,6 +27,7 @@ mod programs;
 mod real;
 mod run;
 mod sessions;
+pub mod soak;
 mod story;
 mod table;
 mod usrsctp;

@@ -50,7 +50,11 @@ fn listed(addresses: &[IpAddr]) -> String {
 
 /// Milliseconds from message to message. An emulated processor that is busy with messages would be measured, not the handover.
 const fn interval(associations: u16) -> u64 {
-    if associations > 1 { 100 } else { 20 }
+    match associations {
+        0 | 1 => 20,
+        2..=20 => 100,
+        _ => 500,
+    }
 }
 
 /// The two programs of a round, running.
