@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use sctp_sys::diag;
 
 use super::agents::{Agents, Plan, Sockets};
 use super::command::stop_on_signals;
@@ -305,6 +306,19 @@ impl Soak<'_> {
         for log in ["client.log", "server.log"] {
             let _ = fs::remove_file(self.directory.join(log));
         }
+        // The next ones find their port free once the kernel has ended the last association.
+        let network = self.network;
+        let is_over = |host: &Host| {
+            let snapshot = network.host(*host).enter(diag::snapshot_by_sock_diag);
+            snapshot.is_ok_and(|snapshot| {
+                snapshot.endpoints.iter().all(|it| it.local_port != SERVER_PORT)
+                    && snapshot
+                        .associations
+                        .iter()
+                        .all(|it| ![it.local_port, it.peer_port].contains(&SERVER_PORT))
+            })
+        };
+        clock::until("the end of all associations", BACK, || Host::ALL.iter().all(is_over).then_some(()))?;
         if let Some(wrong) = given.wrong {
             bail!("{wrong}");
         }
