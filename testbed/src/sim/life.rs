@@ -4,9 +4,6 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use roam_agent::handover::{Binding, Identity, State, may_mute};
 use roam_agent::translate::Pair;
@@ -14,8 +11,9 @@ use roam_agent::translate::Pair;
 use super::host::Host;
 use super::kernel::Begin;
 use super::packet::{MS, SECOND, Time};
-use super::pools::command::{Shown, guarded};
+use super::pools::command::Shown;
 use super::scenario::Dice;
+use super::seeds::{guarded, side_by_side};
 use super::world::{End, Network, Step, World};
 use crate::clock;
 
@@ -77,27 +75,13 @@ pub const HOURS: u64 = 72;
 #[must_use]
 pub fn all(seeds: Range<u64>, hours: u64) -> Vec<Shown> {
     let begin = clock::now();
-    let workers = thread::available_parallelism().map_or(2, usize::from);
-    let (next, shown) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    let lived = guarded(|| live(seed, hours, false).map_err(|(what, _)| what));
-                    let (name, took) = (format!("{hours} hours of two hosts, seed {seed}"), clock::now());
-                    println!("simulate: {name}: {lived:?}, {:.1} s", clock::ms_between(begin, took) / 1000.0);
-                    let again = format!("again: cargo testbed simulate --hours {hours} --seed {seed}");
-                    let failed = lived.err().map(|what| format!("{what}; {again}"));
-                    shown.lock().unwrap_or_else(PoisonError::into_inner).push(Shown { name, failed });
-                }
-            });
-        }
-    });
-    shown.into_inner().unwrap_or_else(PoisonError::into_inner)
+    side_by_side(seeds, |seed| {
+        let lived = guarded(|| live(seed, hours, false).map_err(|(what, _)| what));
+        let (name, took) = (format!("{hours} hours of two hosts, seed {seed}"), clock::now());
+        println!("simulate: {name}: {lived:?}, {:.1} s", clock::ms_between(begin, took) / 1000.0);
+        let again = format!("again: cargo testbed simulate --hours {hours} --seed {seed}");
+        Shown { name, failed: lived.err().map(|what| format!("{what}; {again}")) }
+    })
 }
 
 /// Plays one life and tells what happened from the last rest on before anything went wrong.

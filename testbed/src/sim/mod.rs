@@ -9,6 +9,7 @@
 //! | `world` | networks, registrar, clock |
 //! | `scenario` | what happens in half a minute, drawn from a seed |
 //! | `life` | what happens in days |
+//! | `seeds` | many seeds side by side |
 //!
 //! Beside it stand two others: `pools/`, clusters of registrars, and `computing/`, pools that compute.
 //!
@@ -25,6 +26,7 @@ pub mod life;
 pub mod packet;
 pub mod pools;
 pub mod scenario;
+mod seeds;
 pub mod world;
 
 #[cfg(test)]

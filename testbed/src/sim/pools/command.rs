@@ -2,10 +2,7 @@
 //! clusters.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 
@@ -14,6 +11,7 @@ use super::mischief::{TRICKS, Trick};
 use super::{Seen, Shape, replay, run};
 use crate::clock;
 use crate::sim::life;
+use crate::sim::seeds::{guarded, side_by_side};
 
 /// How many small runs there are.
 pub const SEEDS: u64 = 2_000;
@@ -66,43 +64,21 @@ pub struct Shown {
     pub failed: Option<String>,
 }
 
-/// Plays a run; a panic in a machine is a failure like any other.
-pub(in crate::sim) fn guarded<T>(play: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(format!("a machine panics: {}", text.unwrap_or_default()))
-    })
-}
-
 /// Plays small clusters on all processors; what they came to, and those that failed, in order.
 #[must_use]
 pub fn small(seeds: Range<u64>, some_listed: bool) -> (Seen, Vec<(u64, String)>) {
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    let next = AtomicU64::new(seeds.start);
-    let all = Mutex::new((Seen::default(), Vec::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    let shape = Shape { some_listed, ..Shape::small(seed) };
-                    let result = guarded(|| run(seed, &shape));
-                    let mut all = all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    match result {
-                        Ok(seen) => all.0.add(&seen),
-                        Err(what) => all.1.push((seed, what)),
-                    }
-                }
-            });
+    let play = |seed| {
+        let shape = Shape { some_listed, ..Shape::small(seed) };
+        (seed, guarded(|| run(seed, &shape)))
+    };
+    let (mut all, mut failed) = (Seen::default(), Vec::new());
+    for (seed, result) in side_by_side(seeds, play) {
+        match result {
+            Ok(seen) => all.add(&seen),
+            Err(what) => failed.push((seed, what)),
         }
-    });
-    let (seen, mut failed) = all.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    failed.sort_unstable();
-    (seen, failed)
+    }
+    (all, failed)
 }
 
 /// The first run in which a trick is noticed for this reason.
