@@ -10,6 +10,7 @@
 //! | `engine` | one round: network, agents, programs, steps |
 //! | `leftovers` | what a daemon must not have left on its host |
 //! | `story` | what happens, noted and told |
+//! | `recovery` | whether associations are well again |
 //! | `killed/` | daemons are killed at every step of a handover |
 //! | `soak` | fifty associations, and half an hour of everything |
 //! | `run` | a whole scenario: its rounds, and what came of them |
@@ -25,6 +26,7 @@ pub mod liar;
 mod play;
 mod programs;
 mod real;
+mod recovery;
 mod run;
 mod sessions;
 pub mod soak;

@@ -18,6 +18,7 @@ use super::agents::{Agents, Plan, Sockets};
 use super::command::stop_on_signals;
 use super::engine::patience;
 use super::programs::{Running, SERVER_PORT};
+use super::recovery::Recovery;
 use super::story::Story;
 use super::table::round;
 use super::{Binding, Programs};
@@ -343,27 +344,10 @@ impl Soak<'_> {
     /// Waits until a message that is sent from now on has come back in every association, and the daemons are at rest.
     fn back(&mut self) -> Result<()> {
         let Some(running) = self.running.as_mut() else { return Ok(()) };
-        let agents = &self.agents;
-        let since = clock::now();
-        let (mut reached, mut looked) = (false, 0);
-        let waited = clock::until("the associations to be well", BACK, || {
-            reached = reached || running.reached(since);
-            if running.look().is_some_and(|progress| progress.lost > 0) || running.over() {
-                return Some(Err(anyhow::anyhow!("an association is lost")));
-            }
-            if !reached || ms_between(looked, clock::now()) < 100.0 {
-                return None;
-            }
-            let settled = agents.settled(running.at_hosts());
-            looked = clock::now();
-            settled.then_some(Ok(()))
-        });
-        match waited {
-            Ok(result) => result,
-            Err(Waited::Interrupted) => Err(Waited::Interrupted.into()),
-            Err(_) if reached => bail!("the daemons do not come to rest"),
-            Err(_) => bail!("an association is silent for {} s", BACK.as_secs()),
-        }
+        let mut recovery = Recovery::new();
+        let waited =
+            clock::until("the associations to be well", BACK, || recovery.look(running, &self.agents));
+        recovery.outcome(waited, BACK)
     }
 
     /// The memory, in KiB, and the descriptors of the daemon that is never restarted.

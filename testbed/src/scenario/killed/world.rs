@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::super::agents::{Agents, Plan};
 use super::super::engine::patience;
 use super::super::programs::{self, Running};
+use super::super::recovery::Recovery;
 use super::super::story::Story;
 use super::super::table::round;
 use super::super::{Binding, Options, Programs, Round, leftovers};
@@ -264,29 +265,14 @@ impl World<'_> {
     /// Waits until a message that is sent from now on has come back, and the daemons are at rest; meanwhile does this
     /// again and again.
     fn back(&mut self, meanwhile: &mut dyn FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        let since = clock::now();
-        let (mut reached, mut looked) = (false, 0);
+        let mut recovery = Recovery::new();
         let waited = clock::until("the association to be well", BACK, || {
             if let Err(error) = meanwhile(self) {
                 return Some(Err(error));
             }
-            reached = reached || self.running.reached(since);
-            if self.running.over() {
-                return Some(Err(anyhow::anyhow!("the association is lost")));
-            }
-            if !reached || ms_between(looked, clock::now()) < 40.0 {
-                return None;
-            }
-            let settled = self.agents.settled(self.running.at_hosts());
-            looked = clock::now();
-            settled.then_some(Ok(()))
+            recovery.look(&mut self.running, &self.agents)
         });
-        match waited {
-            Ok(result) => result,
-            Err(Waited::Interrupted) => Err(Waited::Interrupted.into()),
-            Err(_) if reached => bail!("the daemons do not come to rest"),
-            Err(_) => bail!("nothing comes back for {} s", BACK.as_secs()),
-        }
+        recovery.outcome(waited, BACK)
     }
 
     /// Stops the victim's daemon; the host has to be as it was before any.
