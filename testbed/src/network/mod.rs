@@ -31,10 +31,10 @@ use crate::registrar::{Round, Scenario};
 
 pub use stage::Stage;
 
-const NFT: (&str, &str) = ("nft", "nftables");
+pub(crate) const NFT: (&str, &str) = ("nft", "nftables");
 
 /// A scenario that every `check` plays.
-const fn scenario(
+pub(crate) const fn scenario(
     name: &'static str,
     shows: &'static str,
     rounds: &'static [Round<Stage>],

@@ -18,19 +18,8 @@ mod rights;
 mod talk;
 mod udp;
 
-use crate::network::Stage;
-use crate::registrar::{Round, Scenario};
-
-const NFT: (&str, &str) = ("nft", "nftables");
-
-/// A scenario that every `check` plays.
-const fn scenario(
-    name: &'static str,
-    shows: &'static str,
-    rounds: &'static [Round<Stage>],
-) -> Scenario<Stage> {
-    Scenario { name, shows, needed: &[NFT], quick: true, measured: false, rounds }
-}
+use crate::network::{NFT, Stage, scenario};
+use crate::registrar::Scenario;
 
 /// All of them.
 pub static ALL: [Scenario<Stage>; 7] = [
