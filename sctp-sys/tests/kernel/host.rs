@@ -1,23 +1,30 @@
 //! The host's associations and sockets, by sock_diag and by /proc.
 
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use sctp_sys::diag::{
     Kind, Snapshot, Source, association, snapshot, snapshot_by_sock_diag, snapshot_from_proc,
 };
 use sctp_sys::sockopt::{self, AssocState};
-use sctp_sys::{Family, SendInfo, Style};
+use sctp_sys::{Family, SendInfo, Socket, Style};
 
 use crate::common::*;
+
+/// A pair whose client has one more address, which the server knows; the client's, the server's and the new one.
+fn widened(family: Family) -> (Socket, Socket, [SocketAddr; 3]) {
+    let (client, server) = pair(family);
+    let addresses = addresses(family);
+    client.bindx_add(&[addresses[2]]).unwrap();
+    until("the peer lists it", || server.peer_addrs(0).unwrap().contains(&addresses[2]));
+    (client, server, addresses)
+}
 
 #[test]
 fn an_association_is_listed_with_its_addresses_and_inode() {
     in_namespace(|| {
         for family in [Family::V4, Family::V6] {
-            let (client, server) = pair(family);
-            let [own, peer, new] = addresses(family);
-            client.bindx_add(&[new]).unwrap();
-            until("the peer lists it", || server.peer_addrs(0).unwrap().contains(&new));
+            let (client, server, [own, peer, new]) = widened(family);
             client.send(&SendInfo::default(), b"x").unwrap();
             message(&server);
             let sources: [(Source, Snapshot); 2] = [
@@ -58,10 +65,7 @@ fn an_association_is_listed_with_its_addresses_and_inode() {
 fn one_association_is_asked_for_by_any_of_its_addresses() {
     in_namespace(|| {
         for family in [Family::V4, Family::V6] {
-            let (client, server) = pair(family);
-            let [own, peer, new] = addresses(family);
-            client.bindx_add(&[new]).unwrap();
-            until("the peer lists it", || server.peer_addrs(0).unwrap().contains(&new));
+            let (client, server, [own, peer, new]) = widened(family);
             let whole = snapshot_by_sock_diag().unwrap();
             for (local, remote, socket) in [(own, peer, &client), (peer, own, &server), (peer, new, &server)]
             {
