@@ -41,8 +41,8 @@ impl Daemon {
             }
             let Some(managed) = self.associations.get_mut(&key) else { return };
             if let Err(error) = result {
-                tracing::debug!(?key, ?action, %error, "failed");
-                managed.planner.handle(Instant::now(), Input::Failed { action, error });
+                self.story.failed(managed, &action, &error);
+                managed.planner.handle(Instant::now(), Input::Failed(action));
             } else if changes_lists {
                 self.refresh(key);
             }

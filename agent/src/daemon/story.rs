@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use sctp_sys::watch::{Seen, Sighting};
+
 use crate::associations::{Endpoint, Found, Handle, Managed};
 use crate::decisions::{Decisions, Subject};
 use crate::handover::Action;
@@ -65,6 +67,17 @@ impl Story {
         let (pid, association) = (managed.handle.pid, name(managed));
         tracing::info!(target: "path", %association, pid, %address, decision = text, cause = why, "{text}: {why}");
         self.0.note(subject(managed), text, why);
+    }
+
+    /// An ASCONF or its answer passed by: what is decided next is decided by that.
+    pub(super) fn passed_by(&self, managed: &Managed, sighting: &Sighting, chunk: &Seen) {
+        let (source, destination) = (sighting.source, sighting.destination);
+        tracing::debug!(target: "wire", association = %name(managed), pid = managed.handle.pid, %source, %destination, "{chunk:?}");
+    }
+
+    /// An action of a planner was not possible.
+    pub(super) fn failed(&self, managed: &Managed, action: &Action, error: &str) {
+        tracing::debug!(target: "plan", association = %name(managed), pid = managed.handle.pid, ?action, error, "failed");
     }
 
     /// The socket of an association is now another process's than this one's.

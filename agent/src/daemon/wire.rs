@@ -25,6 +25,11 @@ impl Daemon {
         }
         let Some(key) = self.whose(sighting) else { return };
         for chunk in &sighting.chunks {
+            if let Some(managed) = self.associations.get(&key)
+                && matches!(chunk, Seen::Asconf { .. } | Seen::AsconfAck { .. })
+            {
+                self.story.passed_by(managed, sighting, chunk);
+            }
             match chunk {
                 Seen::Asconf { serial, params, .. } if sighting.outgoing => {
                     if let Some(managed) = self.associations.get_mut(&key) {

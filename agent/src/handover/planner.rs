@@ -175,7 +175,7 @@ impl Planner {
             Input::Located(addresses) => self.rendezvous.located(addresses),
             Input::Postponed(address) => self.postponed(now, address),
             Input::Vanishes(address) => self.vanishes(now, address),
-            Input::Failed { action, error } => self.failed(now, &action, &error),
+            Input::Failed(action) => self.failed(now, &action),
         }
         self.evaluate(now);
     }
@@ -361,7 +361,7 @@ impl Planner {
         self.wake_at(due.max(now + self.tuning.retry));
     }
 
-    fn failed(&mut self, now: Instant, action: &Action, error: &str) {
+    fn failed(&mut self, now: Instant, action: &Action) {
         match action {
             Action::Add(address) => {
                 self.own.forget(*address);
@@ -381,7 +381,6 @@ impl Planner {
             }
             _ => {}
         }
-        tracing::debug!(?action, error, "an action failed");
         self.wake_at(now + self.tuning.retry);
     }
 

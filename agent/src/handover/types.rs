@@ -137,13 +137,8 @@ pub enum Input {
     /// The copy of an address that several associations hold vanishes now, since each of them has asked for it: their
     /// sockets look.
     Vanishes(IpAddr),
-    /// An action could not be carried out.
-    Failed {
-        /// The action.
-        action: Action,
-        /// Why.
-        error: String,
-    },
+    /// This action could not be carried out.
+    Failed(Action),
 }
 
 /// Retransmission timers of the association.

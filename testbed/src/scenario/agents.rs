@@ -304,13 +304,28 @@ impl<'a> Agents<'a> {
 
     /// The last lines of what a host's daemons have said.
     pub(super) fn print_log(&self, host: Host) {
-        let log = self.directory.join(format!("roamd-{}.log", host.name()));
-        let text = fs::read(log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<_> = text.lines().collect();
-        for line in &lines[lines.len().saturating_sub(40)..] {
-            println!("  {line}");
-        }
+        print_last(40, self.log(host).lines().collect());
+    }
+
+    /// The last of what a host's daemons have said of the association that is not at rest in the rarest way: the others may
+    /// be waiting for it.
+    pub(super) fn print_log_of_the_odd_one(&self, host: Host) {
+        let mut reports = self.associations(host);
+        reports.retain(|report| report.state != AssociationState::Settled);
+        let alike = |why: &str| reports.iter().filter(|other| other.why == why).count();
+        let Some(odd) = reports.iter().min_by_key(|report| alike(&report.why)) else { return };
+        println!("\n  association {}-{}: {}", odd.local_port, odd.peer_port, odd.why);
+        let from = format!("association={} -> ", odd.local_port);
+        let to = format!(":{} ", odd.peer_port);
+        print_last(
+            120,
+            self.log(host).lines().filter(|line| line.contains(&from) && line.contains(&to)).collect(),
+        );
+    }
+
+    fn log(&self, host: Host) -> String {
+        let log = fs::read(self.directory.join(format!("roamd-{}.log", host.name())));
+        String::from_utf8_lossy(&log.unwrap_or_default()).into_owned()
     }
 
     /// Kills a host's daemon with SIGKILL.
@@ -402,6 +417,12 @@ impl<'a> Agents<'a> {
             }
         }
         Ok(left)
+    }
+}
+
+fn print_last(most: usize, lines: Vec<&str>) {
+    for line in &lines[lines.len().saturating_sub(most)..] {
+        println!("  {line}");
     }
 }
 

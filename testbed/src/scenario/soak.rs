@@ -103,7 +103,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         if let Err(error) = soak.episode() {
             if error.downcast_ref() != Some(&Waited::Interrupted) {
                 println!("{}", soak.agents.describe());
-                Host::ALL.into_iter().for_each(|host| soak.agents.print_log(host));
+                for host in Host::ALL {
+                    soak.agents.print_log(host);
+                    soak.agents.print_log_of_the_odd_one(host);
+                }
             }
             return Err(error.context(format!("seed {}, {:?}", arguments.seed, soak.seen)));
         }

@@ -202,10 +202,7 @@ impl Host {
         let action = self.actions.pop_front()?;
         match self.carry_out(now, &action) {
             Ok(()) => self.refresh(now),
-            Err(refusal) => {
-                let error = format!("{refusal:?}");
-                self.tell(now, Input::Failed { action: action.clone(), error });
-            }
+            Err(_) => self.tell(now, Input::Failed(action.clone())),
         }
         Some(action)
     }

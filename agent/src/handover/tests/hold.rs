@@ -28,7 +28,7 @@ fn rules_that_the_host_did_not_take_are_given_to_it_again_and_not_at_once() {
     host.usable(&[]);
     let rules = Action::Rules(host.rules.clone());
     host.take();
-    host.tell(Input::Failed { action: rules.clone(), error: "no memory".into() });
+    host.tell(Input::Failed(rules.clone()));
     host.usable(&[]);
     assert!(!host.did(&rules));
     host.wait(Tuning::default().retry);
@@ -162,7 +162,7 @@ fn an_action_that_failed_is_asked_for_again() {
     let mut host = Host::at(&[old()], Binding::Explicit);
     host.usable(&[new(), old()]);
     host.take();
-    host.tell(Input::Failed { action: Action::Add(new()), error: "no".into() });
+    host.tell(Input::Failed(Action::Add(new())));
     assert_eq!(host.take(), [], "not at once");
     host.settle();
     assert!(host.did(&Action::Add(new())));
