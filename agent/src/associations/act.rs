@@ -135,6 +135,26 @@ fn mark_down(fd: BorrowedFd<'_>, assoc: AssocId, peer: SocketAddr) -> io::Result
     sockopt::set_peer_addr_params(fd, assoc, &limit(before.max(1)))
 }
 
+/// Asks the peer to send to this own address (set primary, RFC 5061, section 4.2.4), without crashing the kernel.
+///
+/// When it looks at address events (Linux up to 6.12 at least, `sctp_addr_wq_timeout_handler`), it does not ask whether
+/// a process is in the middle of a call on the socket: the ASCONF that it makes then goes into the packet in which the
+/// one made here has not quite left, whose AUTH chunk is freed already. The two together are a use of freed memory, with
+/// fifty associations every few hundred moves. So the socket does not look meanwhile; an event that it misses is asked for
+/// again.
+///
+/// # Errors
+/// The kernel's.
+pub fn ask_to_prefer(fd: BorrowedFd<'_>, assoc: AssocId, own: SocketAddr) -> io::Result<()> {
+    if !sockopt::auto_asconf(fd)? {
+        return sockopt::set_peer_primary(fd, assoc, own);
+    }
+    sockopt::set_auto_asconf(fd, false)?;
+    let asked = sockopt::set_peer_primary(fd, assoc, own);
+    sockopt::set_auto_asconf(fd, true)?;
+    asked
+}
+
 /// Makes the kernel send what waits for a distant timer to `peer`, where the peer is now.
 ///
 /// If that is its only path, the path counts as down until the next heartbeat is answered, and then everything is

@@ -157,7 +157,7 @@ impl Daemon {
             Action::SetPeerPrimary(address) => {
                 let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };
                 let own = SocketAddr::new(*address, managed.local_port);
-                on_socket(managed, |fd, assoc| sockopt::set_peer_primary(fd, assoc, own))
+                on_socket(managed, |fd, assoc| act::ask_to_prefer(fd, assoc, own))
             }
             Action::Heartbeat(address) => {
                 let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };

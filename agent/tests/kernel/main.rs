@@ -5,6 +5,7 @@ mod arrival;
 mod gaps;
 mod hand_over;
 mod operation;
+mod preference;
 mod service;
 mod tick;
 mod translation;
