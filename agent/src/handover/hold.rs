@@ -90,6 +90,7 @@ impl Planner {
             self.stop_looking(now);
         }
         if self.own.get(target) == Some(Own::Kept) && self.preferred != Some(target) {
+            self.probed = Some((now, 0));
             self.prefer(target, "the peer has it and may have given it up");
         }
     }
@@ -224,6 +225,10 @@ impl Planner {
                 at.max(self.own.repeated(now).unwrap_or(at)) + self.long(),
                 "it is usable again: was it deleted?",
             ),
+            // The peer has it; only the answer to this was not trusted.
+            Some(Own::Kept) if self.own.was_never_told_to_go(address) => {
+                (now, "it is usable again, and nobody has asked for its deletion")
+            }
             _ => return,
         };
         let (due, tries) = self

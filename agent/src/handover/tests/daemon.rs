@@ -22,6 +22,45 @@ fn the_next_daemon_carries_on_in_the_middle_of_a_move() {
     assert!(host.did(&Action::Remove(old())));
 }
 
+/// A daemon ends when it has just decided that the peer shall forget the address that it came from; the next one finds
+/// the host back there, asks the peer to prefer that address, and hears that it does. `since`: how many more ASCONFs have
+/// left meanwhile.
+fn back_before_the_deletion(binding: Binding, since: u32) -> Host {
+    let mut host = Host::at(&[old()], binding);
+    host.usable(&[new()]);
+    host.tell(Input::Located(vec![peer()]));
+    let serial = host.add(new());
+    host.answered(serial, peer());
+    let saved = host.planner.saved();
+    assert!(saved.deleting.contains(&old()) && saved.confirmed.contains(&new()), "{saved:?}");
+    let (facts, identity) = (host.planner.facts().clone(), host.planner.identity().clone());
+    host.planner = Planner::resume(host.now, identity, facts, Tuning::default(), saved);
+    host.take();
+    host.usable(&[old()]);
+    host.wait(Duration::from_secs(3));
+    assert!(host.did(&Action::SetPeerPrimary(old())), "{:?}", host.actions);
+    host.serial += since;
+    let serial = host.sent(Change::SetPrimary(old()));
+    host.answered(serial, peer());
+    host
+}
+
+#[test]
+fn a_deletion_that_a_daemon_only_wanted_has_not_happened_if_no_asconf_left_meanwhile() {
+    for binding in [Binding::Explicit, Binding::Wildcard] {
+        let host = back_before_the_deletion(binding, 0);
+        assert!(!matches!(host.planner.state(), State::Moving), "{binding:?}: {:?}", host.planner.state());
+    }
+}
+
+#[test]
+fn a_deletion_that_a_daemon_wanted_may_have_happened_if_nobody_saw_what_left_meanwhile() {
+    for binding in [Binding::Explicit, Binding::Wildcard] {
+        let host = back_before_the_deletion(binding, 1);
+        assert_eq!(host.planner.state(), State::Moving, "{binding:?}");
+    }
+}
+
 #[test]
 fn the_next_daemon_asks_for_an_address_that_is_being_added_though_another_is_preferred() {
     let mut host = Host::at(&[old()], Binding::Explicit);
