@@ -251,9 +251,11 @@ impl Host {
         self.translator.as_ref().map(Translator::port)
     }
 
-    /// Puts the translation back that somebody has deleted.
-    pub(super) fn restore_translation(&mut self) -> Result<(), TranslateError> {
-        self.translator.as_mut().map_or(Ok(()), Translator::restore)
+    /// Puts the translation back that somebody has deleted. Returns whether that may have been this daemon.
+    pub(super) fn restore_translation(&mut self) -> Result<bool, TranslateError> {
+        let Some(translator) = self.translator.as_mut() else { return Ok(false) };
+        translator.restore()?;
+        Ok(translator.take_remade())
     }
 
     /// From now on the host takes SCTP in UDP at this port.

@@ -18,7 +18,7 @@ use std::io::{self, Write};
 use std::process::{Command, Stdio};
 
 pub use rule::{Pair, Rule};
-pub use watch::TableWatch;
+pub use watch::{Loss, TableWatch};
 
 use element::Wrapped;
 use netlink::Batch;
@@ -54,6 +54,8 @@ pub struct Translator {
     udp: Option<u16>,
     /// The rules in force, and how many want each.
     wanted: BTreeMap<Rule, usize>,
+    /// The table was made anew, which looks to whoever watches as if somebody had deleted it.
+    remade: bool,
 }
 
 impl Translator {
@@ -69,7 +71,7 @@ impl Translator {
             *wanted.entry(rule).or_default() += 1;
         }
         make_table(&wanted, udp)?;
-        Ok(Self { netlink: netlink::Socket::open()?, udp, wanted })
+        Ok(Self { netlink: netlink::Socket::open()?, udp, wanted, remade: false })
     }
 
     /// Makes the table anew with all that is wanted in it, in one step: somebody has deleted it, or some of it.
@@ -88,8 +90,14 @@ impl Translator {
         if self.udp != udp {
             make_table(&self.wanted, udp)?;
             self.udp = udp;
+            self.remade = true;
         }
         Ok(())
+    }
+
+    /// Whether the table was made anew here since this was last asked.
+    pub fn take_remade(&mut self) -> bool {
+        std::mem::take(&mut self.remade)
     }
 
     /// The number by which the kernel knows who changes the table's elements here.

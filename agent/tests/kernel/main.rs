@@ -7,5 +7,6 @@ mod hand_over;
 mod operation;
 mod preference;
 mod service;
+mod table;
 mod tick;
 mod translation;

@@ -88,13 +88,7 @@ impl Watch {
             }
             _ => e,
         })?;
-        let program = filter(udp_port);
-        let program = libc::sock_fprog {
-            len: program.len() as u16,
-            // The kernel's sock_filter is what an `Instruction` is, field for field.
-            filter: program.as_ptr().cast_mut().cast(),
-        };
-        attach(fd.as_fd(), &program)?;
+        attach_filter(fd.as_fd(), &filter(udp_port))?;
         sockopt::set(fd.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1i32)?;
         // Beyond the system's limit only with CAP_NET_ADMIN.
         let force = sockopt::set(fd.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &ROOM);
@@ -215,15 +209,24 @@ fn timestamp(data: &[u8]) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))
 }
 
-fn attach(fd: BorrowedFd<'_>, program: &libc::sock_fprog) -> io::Result<()> {
-    let len = size_of_val(program) as libc::socklen_t;
-    // SAFETY: `program` points to `len` instructions that outlive the call; the kernel copies them.
+/// Lets a socket receive only what `program` (classic BPF) accepts, from now on.
+///
+/// # Errors
+/// EINVAL: the kernel does not take the program, or it is longer than 4096 instructions.
+pub fn attach_filter(fd: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?,
+        // The kernel's sock_filter is what an `Instruction` is, field for field.
+        filter: program.as_ptr().cast_mut().cast(),
+    };
+    let len = size_of_val(&program) as libc::socklen_t;
+    // SAFETY: `program` points to as many instructions as it says, which outlive the call; the kernel copies them.
     check(unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),
             libc::SOL_SOCKET,
             libc::SO_ATTACH_FILTER,
-            std::ptr::from_ref(program).cast(),
+            (&raw const program).cast(),
             len,
         )
     })
