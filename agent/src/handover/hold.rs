@@ -34,6 +34,7 @@ impl Planner {
         if target != self.target {
             self.target = target;
             self.probed = None;
+            self.trial = None;
             self.carried = false;
             self.own.take_accepted_from();
             self.rendezvous.moved();
@@ -74,6 +75,7 @@ impl Planner {
             self.wake_at(at);
         }
         let known = self.own.listed(target);
+        let tries = self.try_source(now, target);
         let rules = self.moving_rules(now, target);
         if self.own.get(target).is_none() {
             // The way out is laid before the address is asked for, the way in opens after it: a packet for an address
@@ -90,8 +92,10 @@ impl Planner {
             self.stop_looking(now);
         }
         if self.own.get(target) == Some(Own::Kept) && self.preferred != Some(target) {
-            self.probed = Some((now, 0));
             self.prefer(target, "the peer has it and may have given it up");
+        }
+        if tries {
+            self.ask_in_trial(target);
         }
     }
 
@@ -225,10 +229,6 @@ impl Planner {
                 at.max(self.own.repeated(now).unwrap_or(at)) + self.long(),
                 "it is usable again: was it deleted?",
             ),
-            // The peer has it; only the answer to this was not trusted.
-            Some(Own::Kept) if self.own.was_never_told_to_go(address) => {
-                (now, "it is usable again, and nobody has asked for its deletion")
-            }
             _ => return,
         };
         let (due, tries) = self
@@ -285,6 +285,9 @@ impl Planner {
         let open = self.rendezvous.has_met() || self.own.get(target) == Some(Own::Kept);
         for source in self.old_sources().into_iter().filter(|source| source.is_ipv6() == v6) {
             rules.insert(Rule::OutSource { pair, from: source, to: target });
+            if self.is_trying() {
+                rules.insert(Rule::Block { pair, source });
+            }
             let peers = self.facts.peers.iter().map(|&(peer, _)| peer).filter(|peer| peer.is_ipv6() == v6);
             if !open {
                 rules.extend(peers.map(|destination| Rule::Restrict { pair, source, destination }));

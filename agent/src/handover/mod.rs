@@ -12,6 +12,7 @@
 //! | `make_before_break` | a usable path remains: one ASCONF step at a time, the last confirmed address is never deleted |
 //! | `hold` | no usable path: hold an old address, translate ASCONF alone, add, delete (never mute) |
 //! | `swap` | the same by socket options alone, where nftables is missing; mutes this end, so only one end may |
+//! | `trial` | whether the kernel sends from an address whose deletion was wanted |
 //! | `backlog` | what was sent before a move is sent again at once, and watched until it has arrived |
 //! | `rendezvous` | where the peer is: registrar's word (unproven) and the peer's own ASCONF (proof) |
 //!
@@ -24,6 +25,7 @@ mod own;
 mod planner;
 mod rendezvous;
 mod swap;
+mod trial;
 mod types;
 
 pub use planner::{Planner, Saved};

@@ -42,15 +42,6 @@ struct Answered {
     before: Vec<(IpAddr, Own)>,
 }
 
-/// What an earlier daemon was about to ask when it ended.
-#[derive(Clone, Debug)]
-struct Gap {
-    /// The last ASCONF that was seen to leave before.
-    serial: u32,
-    /// The addresses whose deletion was wanted and not seen to leave.
-    wanted: BTreeSet<IpAddr>,
-}
-
 /// The own addresses with their states, and the ASCONF that waits for its answer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OwnAddresses {
@@ -60,11 +51,6 @@ pub(super) struct OwnAddresses {
     answered: Option<Answered>,
     /// Addresses whose deletion has been asked of the peer since they are there.
     asked_to_go: BTreeSet<IpAddr>,
-    gap: Option<Gap>,
-    /// Addresses whose deletion an earlier daemon wanted and did not come to ask for.
-    spared: BTreeSet<IpAddr>,
-    /// The last ASCONF that was seen to leave.
-    serial: Option<u32>,
     /// The kernel asks for deletions later than it is told to, or not at all: at its tick.
     lazy: bool,
     /// Where the last answer came from that is known to be authentic, or may be taken for it.
@@ -86,34 +72,9 @@ impl OwnAddresses {
         self.lazy = true;
     }
 
-    /// An earlier daemon wanted the deletion of these addresses. Of those that are `unasked` it did not see that it was
-    /// asked of the peer, nor anything else after the ASCONF with this serial number.
-    pub(super) fn wanted_to_go(
-        &mut self,
-        addresses: impl Iterator<Item = IpAddr>,
-        serial: Option<u32>,
-        unasked: BTreeSet<IpAddr>,
-    ) {
-        self.asked_to_go.extend(addresses);
-        self.serial = serial;
-        self.gap = serial.map(|serial| Gap { serial, wanted: unasked });
-    }
-
-    /// The addresses that are to go and whose deletion was not seen to leave, and the last ASCONF that was, if there are
-    /// any: for the next daemon.
-    pub(super) fn unasked(&self) -> (BTreeSet<IpAddr>, Option<u32>) {
-        let goes = |state: &Own| matches!(state, Own::Deleting(_) | Own::Kept);
-        let addresses = self.states.iter().filter(|&(address, state)| {
-            goes(state) && (!self.asked_to_go.contains(address) || self.spared.contains(address))
-        });
-        let addresses: BTreeSet<_> = addresses.map(|(&address, _)| address).collect();
-        let serial = self.serial.filter(|_| !addresses.is_empty());
-        (addresses, serial)
-    }
-
-    /// Whether the kernel has certainly not been told to delete this address: it may still send from it.
-    pub(super) fn was_never_told_to_go(&self, address: IpAddr) -> bool {
-        self.lazy && !self.asked_to_go.contains(&address) || self.spared.contains(&address)
+    /// The deletion of this address may have been asked of the peer.
+    pub(super) fn may_have_been_asked_to_go(&mut self, address: IpAddr) {
+        self.asked_to_go.insert(address);
     }
 
     /// The state of an address.
@@ -121,15 +82,8 @@ impl OwnAddresses {
         self.states.get(&address).copied()
     }
 
-    /// Sets the state of an address. One that is being deleted has been told to go.
+    /// Sets the state of an address.
     pub(super) fn set(&mut self, address: IpAddr, state: Own) {
-        if let Own::Deleting(_) = state {
-            self.spared.remove(&address);
-            self.gap = self.gap.take().map(|mut gap| {
-                gap.wanted.remove(&address);
-                gap
-            });
-        }
         self.states.insert(address, state);
     }
 
@@ -153,6 +107,11 @@ impl OwnAddresses {
         self.outstanding.as_ref().map(|outstanding| outstanding.seen).filter(|&seen| now < seen + REPEATED)
     }
 
+    /// The last ASCONF, if it has been answered and none has left since.
+    pub(super) fn last_answered(&self) -> Option<u32> {
+        self.answered.as_ref().filter(|_| self.outstanding.is_none()).map(|answered| answered.serial)
+    }
+
     /// Whether a change waits for the peer.
     pub(super) fn busy(&self, now: Instant) -> bool {
         self.repeated(now).is_some()
@@ -173,7 +132,6 @@ impl OwnAddresses {
             local.contains(address) || *state == Own::Adding && !listed.contains(address)
         });
         self.asked_to_go.retain(|address| local.contains(address));
-        self.spared.retain(|address| local.contains(address));
         self.listed.clone_from(local);
     }
 
@@ -205,12 +163,9 @@ impl OwnAddresses {
             }
             None => self.prove(),
         }
-        self.close_gap(serial);
-        self.serial = Some(serial);
         for &(_, change) in &changes {
             if let Change::Delete(address) = change {
                 self.asked_to_go.insert(address);
-                self.spared.remove(&address);
             }
             if let Change::Delete(address) = change
                 && let Some(state) = self.states.get_mut(&address)
@@ -222,19 +177,6 @@ impl OwnAddresses {
             }
         }
         self.outstanding = Some(Outstanding { serial, changes, seen: now });
-    }
-
-    /// The first ASCONF since an earlier daemon ended, if its number follows the last one that was seen: had a deletion been
-    /// asked of the kernel, this would be it.
-    fn close_gap(&mut self, serial: u32) {
-        if let Some(gap) = self.gap.take_if(|gap| serial != gap.serial)
-            && serial == gap.serial.wrapping_add(1)
-        {
-            for address in gap.wanted {
-                self.asked_to_go.remove(&address);
-                self.spared.insert(address);
-            }
-        }
     }
 
     /// An answer to `serial` arrived from this address. `trusted`: it needs no further proof.
@@ -254,10 +196,9 @@ impl OwnAddresses {
         for (correlation, change) in outstanding.changes {
             let error = errors.iter().find(|&&(refused, _)| refused == correlation).map(|&(_, cause)| cause);
             let (Change::Add(address) | Change::Delete(address) | Change::SetPrimary(address)) = change;
-            let never_told = self.was_never_told_to_go(address);
             let Some(state) = self.states.get_mut(&address) else { continue };
             // The kernel sends one ASCONF after the other: a deletion would have been seen before this one.
-            let never_asked = trusted && never_told;
+            let never_asked = trusted && self.lazy && !self.asked_to_go.contains(&address);
             let next =
                 match (change, error, *state) {
                     // Only an address that the peer has can become its primary one.

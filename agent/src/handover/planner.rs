@@ -10,6 +10,7 @@ use super::backlog::Backlog;
 use super::make_before_break::ABORTS_LINGER;
 use super::own::{Own, OwnAddresses};
 use super::rendezvous::Rendezvous;
+use super::trial::Trial;
 use super::types::{Action, Binding, Facts, Identity, Input, PathState, Planned, State, Timers, Tuning};
 use crate::translate::Rule;
 
@@ -57,6 +58,8 @@ pub struct Planner {
     pub(super) events: bool,
     /// Until when the kernel has an event that asks for the deletion of an address that is still needed.
     pub(super) rest: Option<Instant>,
+    /// Whether the kernel sends from the target is being tried.
+    pub(super) trial: Option<Trial>,
     /// When deletions were last asked for.
     pub(super) deleted: BTreeMap<IpAddr, Instant>,
     /// Until when deletions wait for other associations.
@@ -119,6 +122,7 @@ impl Planner {
             probed: None,
             events: false,
             rest: None,
+            trial: None,
             deleted: BTreeMap::new(),
             postponed: BTreeMap::new(),
             refused_to_go: BTreeMap::new(),
@@ -154,6 +158,7 @@ impl Planner {
             }
             Input::Facts(facts) => self.take_facts(now, facts),
             Input::OwnAsconf { serial, changes } => {
+                self.left_in_trial(serial, &changes);
                 self.own.sent(now, serial, changes);
                 self.probed = self.probed.map(|(at, _)| (at, 0));
             }
@@ -375,6 +380,7 @@ impl Planner {
             Action::Rules(_) => {
                 self.rules_shown = false;
                 self.rules_due = Some(now + self.tuning.retry);
+                self.break_off_trial();
             }
             Action::Hold { address, .. } | Action::Prepare(address) => {
                 self.held.remove(address);

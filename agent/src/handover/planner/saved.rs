@@ -24,10 +24,6 @@ pub struct Saved {
     pub deleting: BTreeSet<IpAddr>,
     /// Own addresses whose deletion was refused.
     pub kept: BTreeSet<IpAddr>,
-    /// Of those two the ones whose deletion nobody has seen leave; it may have left nevertheless.
-    pub unasked: BTreeSet<IpAddr>,
-    /// The serial number of the last ASCONF that was seen to leave, if there are such addresses.
-    pub serial: Option<u32>,
     /// Own addresses whose addition was refused.
     pub refused: BTreeSet<IpAddr>,
     /// A wildcard socket reacts to address events.
@@ -55,8 +51,9 @@ impl Planner {
                 planner.own.set(address, state);
             }
         }
-        let to_go = saved.deleting.iter().chain(&saved.kept).copied();
-        planner.own.wanted_to_go(to_go, saved.serial, saved.unasked);
+        for &address in saved.deleting.iter().chain(&saved.kept) {
+            planner.own.may_have_been_asked_to_go(address);
+        }
         // What was sent on its way before, from wherever, may still be answered.
         planner.deaf_to_aborts = Some(now + ABORTS_LINGER);
         planner.held = saved.held;
@@ -79,15 +76,12 @@ impl Planner {
         let those = |wanted: fn(Own) -> bool| {
             self.own.all().filter(|&(_, state)| wanted(state)).map(|(address, _)| address).collect()
         };
-        let (unasked, serial) = self.own.unasked();
         let saved = Saved {
             held: self.held.clone(),
             rules: self.rules.clone(),
             confirmed: those(|state| state == Own::Confirmed),
             deleting: those(|state| matches!(state, Own::Deleting(_))),
             kept: those(|state| state == Own::Kept),
-            unasked,
-            serial,
             refused: those(|state| state == Own::Refused),
             events: self.events,
             peer_at: self.rendezvous.proven(),

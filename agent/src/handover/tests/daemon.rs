@@ -22,10 +22,10 @@ fn the_next_daemon_carries_on_in_the_middle_of_a_move() {
     assert!(host.did(&Action::Remove(old())));
 }
 
-/// A daemon ends when it has just decided that the peer shall forget the address that it came from; the next one finds
-/// the host back there, asks the peer to prefer that address, and hears that it does. `since`: how many more ASCONFs have
-/// left meanwhile.
-fn back_before_the_deletion(binding: Binding, since: u32) -> Host {
+/// A daemon ends when it has just decided that the peer shall forget the address that it came from. The next one finds
+/// the host back there, asks the peer to prefer that address, hears that it does, and tries whether the kernel sends from
+/// there.
+fn back_before_the_deletion(binding: Binding) -> Host {
     let mut host = Host::at(&[old()], binding);
     host.usable(&[new()]);
     host.tell(Input::Located(vec![peer()]));
@@ -39,25 +39,55 @@ fn back_before_the_deletion(binding: Binding, since: u32) -> Host {
     host.usable(&[old()]);
     host.wait(Duration::from_secs(3));
     assert!(host.did(&Action::SetPeerPrimary(old())), "{:?}", host.actions);
-    host.serial += since;
+    assert!(!host.rules.contains(&stopped()), "its answer may still come");
     let serial = host.sent(Change::SetPrimary(old()));
     host.answered(serial, peer());
+    assert_eq!(host.planner.state(), State::Moving, "{binding:?}");
+    host.take();
+    until_tried(&mut host);
     host
 }
 
+fn stopped() -> Rule {
+    Rule::Block { pair: PAIR, source: new() }
+}
+
+fn until_tried(host: &mut Host) {
+    let begin = host.now;
+    while !host.rules.contains(&stopped()) {
+        host.wait(Duration::from_millis(10));
+        assert!(host.now < begin + Duration::from_secs(60), "no trial");
+    }
+    let asks = position(&host.actions, |it| *it == Action::SetPeerPrimary(old()));
+    let stops =
+        position(&host.actions, |it| matches!(it, Action::Rules(rules) if rules.contains(&stopped())));
+    assert!(stops < asks, "it would prove nothing: {:?}", host.actions);
+}
+
 #[test]
-fn a_deletion_that_a_daemon_only_wanted_has_not_happened_if_no_asconf_left_meanwhile() {
+fn an_address_from_which_the_kernel_sends_was_never_deleted_whatever_the_last_daemon_was_about_to_do() {
     for binding in [Binding::Explicit, Binding::Wildcard] {
-        let host = back_before_the_deletion(binding, 0);
-        assert!(!matches!(host.planner.state(), State::Moving), "{binding:?}: {:?}", host.planner.state());
+        let mut host = back_before_the_deletion(binding);
+        host.sent(Change::SetPrimary(old()));
+        assert_ne!(host.planner.state(), State::Moving, "{binding:?}");
+        assert!(!host.rules.contains(&stopped()));
     }
 }
 
 #[test]
-fn a_deletion_that_a_daemon_wanted_may_have_happened_if_nobody_saw_what_left_meanwhile() {
+fn an_address_from_which_nothing_leaves_is_not_relied_upon_and_tried_ever_more_rarely() {
     for binding in [Binding::Explicit, Binding::Wildcard] {
-        let host = back_before_the_deletion(binding, 1);
+        let mut host = back_before_the_deletion(binding);
+        host.wait(Duration::from_millis(200));
+        assert!(!host.rules.contains(&stopped()), "what the peer is sent waits no longer than that");
+        // What was asked leaves now, translated.
+        let serial = host.sent(Change::SetPrimary(old()));
+        host.answered(serial, peer());
         assert_eq!(host.planner.state(), State::Moving, "{binding:?}");
+        host.take();
+        host.wait(Duration::from_secs(3600));
+        let tries = host.actions.iter().filter(|it| **it == Action::SetPeerPrimary(old())).count();
+        assert!((60..200).contains(&tries), "{binding:?}: {tries} trials in an hour");
     }
 }
 
