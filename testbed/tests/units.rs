@@ -3,10 +3,9 @@
 use roam_testbed::unit::{ADOPTION, AGENT, REGISTRAR, capabilities_of_the_agent, section};
 
 /// What both have in common: rights that neither needs.
-const CONFINED: [(&str, &str); 9] = [
+const CONFINED: [(&str, &str); 8] = [
     ("Type", "notify"),
     ("Restart", "on-failure"),
-    ("ExecReload", "kill -HUP $MAINPID"),
     ("NoNewPrivileges", "yes"),
     ("ProtectSystem", "strict"),
     ("ProtectHome", "yes"),
@@ -30,6 +29,9 @@ fn the_registrar_runs_as_nobody_in_particular_and_without_privileges() {
         REGISTRAR,
         &[
             ("DynamicUser", "yes"),
+            // A mistake is told by whoever looks for it, before the daemon does.
+            ("ExecReload", "/usr/sbin/roam-registrar --check-config\nkill -HUP $MAINPID"),
+            ("RestartPreventExitStatus", "2"),
             ("RuntimeDirectory", "roam-registrar"),
             ("CapabilityBoundingSet", ""),
             ("AmbientCapabilities", ""),
@@ -56,6 +58,9 @@ fn the_agent_is_a_user_of_its_own_and_has_the_right_to_borrow_sockets_only_by_a_
         AGENT,
         &[
             ("User", "roam"),
+            ("ExecReload", "/usr/bin/roam --runtime-dir ${RUNTIME_DIRECTORY} reload"),
+            // What the daemon starts in order to clean up is not told to stop.
+            ("KillMode", "mixed"),
             ("AmbientCapabilities", network),
             ("CapabilityBoundingSet", network),
             // Not after a kill: the next one carries on.
