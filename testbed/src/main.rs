@@ -50,6 +50,18 @@ enum What {
         /// Where they are.
         directory: std::path::PathBuf,
     },
+    /// The same under a systemd of its own.
+    #[command(hide = true)]
+    TryUnits {
+        /// Where they are.
+        directory: std::path::PathBuf,
+    },
+    /// What is done beside that systemd.
+    #[command(hide = true)]
+    TryUnitsInside {
+        /// Where they are.
+        directory: std::path::PathBuf,
+    },
     /// What `check` runs on a kernel with SCTP.
     #[command(hide = true)]
     Inside(check::Inside),
@@ -99,6 +111,8 @@ fn main() -> ExitCode {
             .map(|()| ExitCode::SUCCESS)
             .map_err(anyhow::Error::from),
         What::TryPackages { directory } => package::trial::run(&directory),
+        What::TryUnits { directory } => package::systemd::run(&directory),
+        What::TryUnitsInside { directory } => package::systemd::inside(&directory),
         What::Inside(arguments) => check::inside(&arguments),
         What::Soak(arguments) => scenario::soak::run(&arguments),
         What::Echo { address } => bench::registrar::echo(address).map(|()| ExitCode::SUCCESS),

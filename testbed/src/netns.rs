@@ -23,6 +23,19 @@ impl Namespace {
     /// # Errors
     /// Not root, or the system's.
     pub fn create(label: &str) -> io::Result<Self> {
+        Self::named(label, || unshare(CloneFlags::CLONE_NEWNET))
+    }
+
+    /// Gives the one in which this process is a name, such as [`create`](Self::create) gives.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn own(label: &str) -> io::Result<Self> {
+        Self::named(label, || Ok(()))
+    }
+
+    /// The one in which a thread is that has done this.
+    fn named(label: &str, enter: impl FnOnce() -> nix::Result<()> + Send) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("roam-{}-{count}-{label}", std::process::id());
@@ -30,7 +43,7 @@ impl Namespace {
         let path = PathBuf::from(DIRECTORY).join(&name);
         File::create_new(&path)?;
         let made = in_thread(|| {
-            unshare(CloneFlags::CLONE_NEWNET)?;
+            enter()?;
             mount(Some("/proc/thread-self/ns/net"), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
             File::open(&path)
         });

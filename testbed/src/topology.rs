@@ -137,8 +137,16 @@ impl Network {
     /// # Errors
     /// Not root, no iproute2, no netem in the kernel, or the system's.
     pub fn build(family: Family, conditions: &Conditions) -> io::Result<Self> {
-        let [router, a, b, registrar] = ["R", "A", "B", "G"].map(Namespace::create);
-        let (router, a, b, registrar) = (router?, a?, b?, registrar?);
+        Self::around(Namespace::create("A")?, family, conditions)
+    }
+
+    /// Builds it around a host A that is there.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn around(a: Namespace, family: Family, conditions: &Conditions) -> io::Result<Self> {
+        let [router, b, registrar] = ["R", "B", "G"].map(Namespace::create);
+        let (router, b, registrar) = (router?, b?, registrar?);
         for namespace in [&router, &a, &b, &registrar] {
             namespace.enter(|| {
                 let set = |name: &str, value: &str| fs::write(format!("/proc/sys/net/{name}"), value);

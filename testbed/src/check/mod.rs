@@ -245,9 +245,10 @@ fn check(arguments: &Arguments, checkout: &Checkout, begin: Nanos) -> Result<Yie
     host.then("the tests that run on any kernel (cargo test --workspace)", || {
         Ok((host_tests(checkout)?, Vec::new()))
     });
-    kernel.then("the packages: built, and in the guest installed, used and removed", || {
-        Ok((packaged(checkout)?, Vec::new()))
-    });
+    kernel.then(
+        "the packages: built, and in the guest installed, used and removed, without and with systemd",
+        || Ok((packaged(checkout)?, Vec::new())),
+    );
     for (series, everything) in [(MAIN_KERNEL, true), (OTHER_KERNEL, arguments.all)] {
         let here = native && series == MAIN_KERNEL;
         let place = if here { "here".to_owned() } else { format!("in the guest, on kernel {series}") };
@@ -308,9 +309,14 @@ fn packaged(checkout: &Checkout) -> Result<Count> {
     let directory = out.path().join("debian");
     package::build(checkout, &directory)?;
     let mut count = Count::default();
-    match package::try_in_guest(&directory)? {
-        0 => count.passed += 1,
-        status => count.fail("the packages", &format!("exit status {status}; what was wrong is said above")),
+    for trial in package::Trial::ALL {
+        match trial.in_guest(&directory)? {
+            0 => count.passed += 1,
+            status => {
+                let name = format!("the packages, {}", trial.words());
+                count.fail(name, &format!("exit status {status}; what was wrong is said above"));
+            }
+        }
     }
     Ok(count)
 }

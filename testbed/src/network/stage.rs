@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub struct Stage {
     /// Who looks after the associations: where it is not ours, none of ours is started.
     pub(crate) agent: Agent,
     directory: tempfile::TempDir,
+    /// The runtime directory of the agent at A.
+    runtime: PathBuf,
     logs: Vec<PathBuf>,
     story: Story,
     _capture: Capture,
@@ -50,33 +52,17 @@ pub struct Stage {
 
 impl Scenery for Stage {
     fn build(agent: Agent, tell: bool) -> Result<Self> {
-        let conditions = Conditions { rtt_ms: 20.0, ..Conditions::default() };
-        let network = Network::build(Family::V4, &conditions).context("building the network")?;
-        let story = Story::new(tell);
-        let capture = Capture::start(&network, &story).context("watching the wire")?;
+        let stage = Self::around(Namespace::create("A")?, agent, tell)?;
         let settings: &[&str] = match agent {
             Agent::AutoAsconf => &["addip_enable", "auth_enable", "default_auto_asconf"],
             Agent::Roam | Agent::None => &["addip_enable", "auth_enable"],
         };
         for host in Host::ALL {
-            network.host(host).enter(|| {
+            stage.network.host(host).enter(|| {
                 settings.iter().try_for_each(|name| fs::write(format!("/proc/sys/net/sctp/{name}"), "1"))
             })?;
         }
-        network.up(Host::B, &[B1])?;
-        let directory = tempfile::Builder::new().prefix("roam-testbed-").tempdir()?;
-        Ok(Self {
-            network,
-            agent,
-            directory,
-            logs: Vec::new(),
-            story,
-            _capture: capture,
-            daemon: None,
-            client: None,
-            server: None,
-            others: Vec::new(),
-        })
+        Ok(stage)
     }
 
     fn story(&self) -> &Story {
@@ -97,6 +83,35 @@ impl Scenery for Stage {
 }
 
 impl Stage {
+    /// Builds it around a host A that is there; whether programs' sockets have Add-IP is not decided yet.
+    pub(crate) fn around(a: Namespace, agent: Agent, tell: bool) -> Result<Self> {
+        let conditions = Conditions { rtt_ms: 20.0, ..Conditions::default() };
+        let network = Network::around(a, Family::V4, &conditions).context("building the network")?;
+        let story = Story::new(tell);
+        let capture = Capture::start(&network, &story).context("watching the wire")?;
+        network.up(Host::B, &[B1])?;
+        let directory = tempfile::Builder::new().prefix("roam-testbed-").tempdir()?;
+        Ok(Self {
+            network,
+            agent,
+            runtime: directory.path().join("roamd"),
+            directory,
+            logs: Vec::new(),
+            story,
+            _capture: capture,
+            daemon: None,
+            client: None,
+            server: None,
+            others: Vec::new(),
+        })
+    }
+
+    /// The agent at A is one that was started by somebody else, with this runtime directory.
+    pub(crate) fn has_daemon_of(&mut self, runtime: &Path) {
+        self.runtime = runtime.to_owned();
+        capture::follow(self.runtime(), Host::A, &self.story);
+    }
+
     /// Notes what happens.
     pub(crate) fn note(&self, what: impl Into<String>) {
         self.story.note("-", "testbed", what.into());
@@ -166,7 +181,7 @@ impl Stage {
 
     /// The agent's runtime directory.
     pub(crate) fn runtime(&self) -> PathBuf {
-        self.path("roamd")
+        self.runtime.clone()
     }
 
     /// A file or directory of the round.
@@ -222,6 +237,11 @@ impl Stage {
 
     /// As [`talk`](Self::talk), with sockets bound to these addresses.
     pub(crate) fn talk_between(&mut self, local: &[IpAddr], peer: &[IpAddr]) -> Result<()> {
+        self.talk_with(local, peer, &[])
+    }
+
+    /// As [`talk_between`](Self::talk_between), with a client that is told more.
+    pub(crate) fn talk_with(&mut self, local: &[IpAddr], peer: &[IpAddr], more: &[&str]) -> Result<()> {
         let own = std::env::current_exe()?;
         let list = |all: &[IpAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let mut command = Command::new(&own);
@@ -235,10 +255,10 @@ impl Stage {
         let mut command = Command::new(&own);
         command.args(["traffic", "client", "--local", &list(local), "--port", &CLIENT_PORT.to_string()]);
         command.args(["--peer", &peer[0].to_string(), "--peer-port", &SERVER_PORT.to_string()]);
-        command.args(["--interval", &INTERVAL.to_string(), "--patience", "20"]);
+        command.args(["--interval", &INTERVAL.to_string(), "--patience", "20"]).args(more);
         command.arg("--json").arg(self.directory.path().join("client.json"));
         self.client = Some(self.start(Host::A, "client", &mut command)?);
-        if self.daemon.is_some() {
+        if self.status().is_some() {
             self.until_settled()?;
         }
         self.until_flows()?;

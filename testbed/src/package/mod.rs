@@ -3,9 +3,12 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `documents` | man pages and completions |
 //! | `trial` | what is done with them in the guest |
+//! | `systemd` | what is done with them there under systemd |
 
 pub mod documents;
+pub mod systemd;
 pub mod trial;
 
 use std::fs;
@@ -25,13 +28,15 @@ const PACKAGES: [&str; 3] = ["roam-agent", "roam-registrar", "roam-testbed"];
 const CARGO_DEB: (&str, &str) = ("cargo-deb", "3.8.0");
 
 /// What the packages depend on: there has to be something to install them beside.
-pub(crate) const NEEDED: [(&str, &str); 6] = [
+pub(crate) const NEEDED: [(&str, &str); 8] = [
     ("dpkg", "dpkg"),
     ("adduser", "adduser"),
     ("nft", "nftables"),
     ("modprobe", "kmod"),
     ("ip", "iproute2"),
     ("setpriv", "util-linux"),
+    systemd::NEEDED[0],
+    systemd::NEEDED[1],
 ];
 
 /// The arguments of `package`.
@@ -61,8 +66,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     if arguments.try_out {
         guest::require(&NEEDED)?;
-        ensure!(try_in_guest(&out)? == 0, "the packages could not be installed, used and removed");
-        println!("installed, used and removed in the guest");
+        for trial in Trial::ALL {
+            ensure!(trial.in_guest(&out)? == 0, "they could not be {}", trial.words());
+            println!("in the guest {}", trial.words());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -82,6 +89,8 @@ pub fn build(checkout: &Checkout, out: &Path) -> Result<Vec<PathBuf>> {
     for package in PACKAGES {
         let mut command = Command::new(&tool);
         command.args(["deb", "--no-build", "--quiet", "--package", package, "--profile", checkout.profile()]);
+        // Where the profile keeps what debuggers need, that is ten times the rest.
+        command.arg("--strip");
         command.arg("--output").arg(format!("{}/", out.display()));
         run_quietly(checkout.around(&mut command), &format!("cargo deb of {package}"))?;
     }
@@ -92,25 +101,51 @@ pub fn build(checkout: &Checkout, out: &Path) -> Result<Vec<PathBuf>> {
     Ok(made)
 }
 
-/// Has the packages installed, used and removed in the guest; the exit status of that.
-///
-/// # Errors
-/// The guest cannot be had.
-pub fn try_in_guest(packages: &Path) -> Result<i32> {
-    // What the guest writes beside them is not theirs.
-    let share = tempfile::tempdir()?;
-    for package in fs::read_dir(packages).with_context(|| format!("{}", packages.display()))? {
-        let package = package?;
-        fs::copy(package.path(), share.path().join(package.file_name()))?;
+/// A proof that the packages are good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trial {
+    /// Where no systemd runs, as in a container.
+    Alone,
+    /// Where systemd runs the services.
+    Systemd,
+}
+
+impl Trial {
+    /// Each.
+    pub const ALL: [Self; 2] = [Self::Alone, Self::Systemd];
+
+    /// What is done in it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Alone => "installed, used and removed",
+            Self::Systemd => "installed, run and removed by systemd",
+        }
     }
-    let options = guest::Options {
-        share: Some(share.path().to_owned()),
-        beside_others: true,
-        cpus: 1,
-        limit: std::time::Duration::from_secs(600),
-        ..guest::Options::default()
-    };
-    guest::run_self(&options, &["try-packages", "/share"].map(Into::into))
+
+    /// Has it done in the guest with the packages of a directory; the exit status of that.
+    ///
+    /// # Errors
+    /// The guest cannot be had.
+    pub fn in_guest(self, packages: &Path) -> Result<i32> {
+        // What the guest writes beside them is not theirs.
+        let share = tempfile::tempdir()?;
+        for package in fs::read_dir(packages).with_context(|| format!("{}", packages.display()))? {
+            let package = package?;
+            fs::copy(package.path(), share.path().join(package.file_name()))?;
+        }
+        let options = guest::Options {
+            share: Some(share.path().to_owned()),
+            beside_others: true,
+            cpus: 1,
+            limit: std::time::Duration::from_secs(600),
+            ..guest::Options::default()
+        };
+        let command = match self {
+            Self::Alone => "try-packages",
+            Self::Systemd => "try-units",
+        };
+        guest::run_self(&options, &[command, "/share"].map(Into::into))
+    }
 }
 
 /// The man pages and completions, beside the programs.

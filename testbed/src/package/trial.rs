@@ -17,9 +17,12 @@ const PLACES: [&str; 3] = ["/etc", "/run", "/var/lib"];
 
 /// What the package manager and the system keep for themselves: its own books, caches, and the copies that are made of
 /// the books of users before they are changed.
-const BOOKS: [&str; 11] = [
+const BOOKS: [&str; 14] = [
     "/var/lib/dpkg",
     "/var/lib/systemd",
+    "/run/systemd",
+    "/run/log",
+    "/run/credentials",
     "/etc/passwd-",
     "/etc/group-",
     "/etc/shadow-",
@@ -63,6 +66,7 @@ const START: Duration = Duration::from_secs(60);
 /// # Errors
 /// What was not as it should be.
 pub fn run(directory: &Path) -> Result<ExitCode> {
+    leave_the_index_of_manuals_alone()?;
     let before = everything()?;
     let mut packages: Vec<PathBuf> =
         fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
@@ -83,13 +87,7 @@ pub fn run(directory: &Path) -> Result<ExitCode> {
         listed.lines().count() > INSTALLED.len() && left.is_empty(),
         "left after their removal: {left:?}"
     );
-    let after = everything()?;
-    let changed: Vec<_> = before
-        .iter()
-        .filter(|(path, was)| after.get(*path) != Some(was))
-        .chain(after.iter().filter(|(path, _)| !before.contains_key(*path)))
-        .map(|(path, _)| path.display().to_string())
-        .collect();
+    let changed = changes(&before, &everything()?);
     ensure!(changed.is_empty(), "after their removal there are other files than before: {changed:?}");
     Ok(ExitCode::SUCCESS)
 }
@@ -157,7 +155,17 @@ fn says(program: &str, arguments: &[&str], wanted: &str) -> Result<()> {
     Ok(())
 }
 
-fn dpkg<'a>(action: &str, arguments: impl Iterator<Item = &'a std::ffi::OsStr>) -> Result<()> {
+/// The index of all manual pages takes minutes on an emulated processor, and is none of ours (man-db asks for this file).
+pub(super) fn leave_the_index_of_manuals_alone() -> Result<()> {
+    let wish = Path::new("/var/lib/man-db/auto-update");
+    if wish.exists() {
+        fs::remove_file(wish)?;
+    }
+    Ok(())
+}
+
+/// Has dpkg do it.
+pub(super) fn dpkg<'a>(action: &str, arguments: impl Iterator<Item = &'a std::ffi::OsStr>) -> Result<()> {
     let mut command = Command::new("dpkg");
     // A host may leave documentation out, as images of containers do.
     command
@@ -172,8 +180,21 @@ fn dpkg<'a>(action: &str, arguments: impl Iterator<Item = &'a std::ffi::OsStr>) 
     Ok(())
 }
 
+/// Files, each with what is known of it.
+type Files = BTreeMap<PathBuf, String>;
+
+/// The files that are not as they were before, that are new, and that are gone.
+pub(super) fn changes(before: &Files, after: &Files) -> Vec<String> {
+    before
+        .iter()
+        .filter(|(path, was)| after.get(*path) != Some(was))
+        .chain(after.iter().filter(|(path, _)| !before.contains_key(*path)))
+        .map(|(path, _)| path.display().to_string())
+        .collect()
+}
+
 /// Every file there, by its kind, rights, owner and size; of the books of users also what they say.
-fn everything() -> Result<BTreeMap<PathBuf, String>> {
+pub(super) fn everything() -> Result<Files> {
     let mut found = BTreeMap::new();
     let mut todo: Vec<PathBuf> = PLACES.iter().map(PathBuf::from).collect();
     while let Some(path) = todo.pop() {
