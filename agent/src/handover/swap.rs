@@ -33,7 +33,13 @@ impl Planner {
             self.wake_at(now + self.tuning.retry);
             return;
         }
-        let Some(old) = self.swappable() else { return };
+        let Some(old) = self.swappable() else {
+            // An earlier daemon has begun, and nobody has seen what became of it.
+            if self.own.listed(new) {
+                self.learn(now, new);
+            }
+            return;
+        };
         self.swapping = Some((new, now));
         self.own.set(new, Own::Adding);
         self.set_timers(Timers::Moving, "an ASCONF is about to leave");

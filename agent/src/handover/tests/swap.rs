@@ -22,3 +22,23 @@ fn of_two_ends_exactly_one_may_be_mute() {
         assert_ne!(may_mute(here, Some(old()), Some(peer())), may_mute(there, Some(peer()), Some(old())));
     }
 }
+
+#[test]
+fn the_next_daemon_asks_what_became_of_a_swap_that_it_did_not_see_answered() {
+    let mut host = Host::with(&[old()], Binding::Explicit, |identity| {
+        identity.translate = false;
+        identity.may_mute = true;
+    });
+    host.usable(&[new()]);
+    host.local = BTreeSet::from([new()]);
+    let saved = host.planner.saved();
+    let facts = Facts { local: host.local.clone(), ..host.planner.facts().clone() };
+    let identity = host.planner.identity().clone();
+    host.planner = Planner::resume(host.now, identity, facts, Tuning::default(), saved);
+    host.take();
+    host.usable(&[new()]);
+    assert!(host.did(&Action::SetPeerPrimary(new())), "{:?}", host.actions);
+    let serial = host.sent(Change::SetPrimary(new()));
+    host.answered(serial, peer());
+    assert_eq!(host.planner.state(), State::Settled);
+}
