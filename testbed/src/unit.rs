@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 /// The mobility agent's.
 pub const AGENT: &str = include_str!("../../agent/packaging/roamd.service");
@@ -36,6 +37,12 @@ pub fn capabilities_of_the_agent(files: &[&str]) -> Vec<String> {
     let all =
         service.get("AmbientCapabilities").into_iter().flatten().flat_map(|value| value.split_whitespace());
     all.filter_map(|name| name.strip_prefix("CAP_")).map(str::to_lowercase).collect()
+}
+
+/// How long after its death the agent is started again; none: the unit does not say so in milliseconds.
+pub fn restart_of_the_agent() -> Option<Duration> {
+    let service = section(&[AGENT], "Service");
+    service.get("RestartSec")?.last()?.strip_suffix("ms")?.parse().ok().map(Duration::from_millis)
 }
 
 /// A program as the agent's unit starts it: as this user, with what the unit grants and nothing else. The files: the unit

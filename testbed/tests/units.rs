@@ -1,6 +1,10 @@
 //! The unit files for systemd.
 
-use roam_testbed::unit::{ADOPTION, AGENT, REGISTRAR, capabilities_of_the_agent, section};
+use std::time::Duration;
+
+use roam_testbed::unit::{
+    ADOPTION, AGENT, REGISTRAR, capabilities_of_the_agent, restart_of_the_agent, section,
+};
 
 /// What both have in common: rights that neither needs.
 const CONFINED: [(&str, &str); 8] = [
@@ -75,6 +79,8 @@ fn the_agent_is_a_user_of_its_own_and_has_the_right_to_borrow_sockets_only_by_a_
         ],
     );
     assert_eq!(section(&[AGENT], "Unit")["StartLimitIntervalSec"], ["0"]);
+    // So long scenarios wait in which daemons are killed.
+    assert_eq!(restart_of_the_agent(), Some(Duration::from_millis(100)));
     let adoption = section(&[ADOPTION], "Service");
     assert_eq!(adoption["AmbientCapabilities"], adoption["CapabilityBoundingSet"]);
     assert_eq!(adoption["AmbientCapabilities"], ["CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"]);

@@ -23,6 +23,7 @@ use crate::clock::{self, Nanos, Waited, ms_between};
 use crate::link::Conditions;
 use crate::result::Agent;
 use crate::topology::{Host, Network, Place};
+use crate::unit;
 
 /// From one look at the daemons to the next, while hosts move.
 const LOOK: Duration = Duration::from_millis(2);
@@ -160,7 +161,7 @@ impl World<'_> {
         Ok(steps)
     }
 
-    /// One handover in which the daemon is killed there and the next one started at once. Gives how long it took from
+    /// One handover in which the daemon is killed there and the next one started. Gives how long it took from
     /// the kill until everything was well again; none: it did not come to that step.
     /// `stops`: that one is stopped in the end.
     pub(super) fn kill(&mut self, step: Step, side: Side, stops: bool) -> Result<Option<Duration>> {
@@ -177,6 +178,8 @@ impl World<'_> {
                     "roamd is killed (SIGKILL), and another started".into(),
                 );
                 world.agents.kill(victim);
+                // As its unit does: nobody cleans up, and the next one comes after a moment.
+                clock::pass(unit::restart_of_the_agent().context("when the agent is started again")?)?;
                 world.agents.start(victim)?;
             }
             Ok(())
