@@ -233,7 +233,8 @@ impl Daemon {
         act::tune(fd, assoc, &before, self.config.agent.offline.as_secs())
             .map_err(|error| format!("its retransmission limits cannot be set: {error}"))?;
         drop(socket);
-        if add_ip {
+        // An earlier daemon may have had nftables, which has been removed since.
+        if add_ip && self.host.can_translate() {
             self.host.rules(key, saved.as_ref().map(|saved| saved.rules.clone()).unwrap_or_default())?;
         }
         let now = Instant::now();

@@ -461,6 +461,10 @@ impl Planner {
     }
 
     pub(super) fn show_rules(&mut self, now: Instant, rules: BTreeSet<Rule>, reason: &str) {
+        if !self.identity.translate {
+            // The host would take none, and the next daemon would be left with what there never was.
+            return;
+        }
         if let Some(due) = self.rules_due.filter(|&due| !self.rules_shown && now < due && rules == self.rules)
         {
             self.wake_at(due);

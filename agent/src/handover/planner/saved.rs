@@ -57,8 +57,10 @@ impl Planner {
         // What was sent on its way before, from wherever, may still be answered.
         planner.deaf_to_aborts = Some(now + ABORTS_LINGER);
         planner.held = saved.held;
-        planner.rules = saved.rules;
-        planner.rules_shown = false;
+        if planner.identity.translate {
+            planner.rules = saved.rules;
+            planner.rules_shown = false;
+        }
         planner.timers = None;
         planner.events = saved.events;
         if planner.identity.binding == Binding::Wildcard && saved.events {

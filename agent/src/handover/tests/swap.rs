@@ -24,6 +24,26 @@ fn of_two_ends_exactly_one_may_be_mute() {
 }
 
 #[test]
+fn where_nothing_can_be_translated_no_rules_are_asked_for_and_none_are_left_to_the_next_daemon() {
+    let mut host = Host::with(&[old()], Binding::Explicit, |identity| {
+        identity.translate = false;
+        identity.may_mute = true;
+    });
+    host.usable(&[new()]);
+    host.local = BTreeSet::from([new()]);
+    let serial = host.add(new());
+    host.answered(serial, peer());
+    assert_eq!(host.planner.state(), State::Settled);
+    assert!(!host.actions.iter().any(|action| matches!(action, Action::Rules(_))), "{:?}", host.actions);
+    assert_eq!(host.planner.saved().rules, BTreeSet::new());
+    let saved = Saved { rules: BTreeSet::from([Rule::NoAbortIn(PAIR)]), ..Saved::default() };
+    let facts = host.planner.facts().clone();
+    let identity = host.planner.identity().clone();
+    let next = Planner::resume(host.now, identity, facts, Tuning::default(), saved);
+    assert_eq!(*next.rules(), BTreeSet::new(), "of a daemon that had nftables");
+}
+
+#[test]
 fn the_next_daemon_asks_what_became_of_a_swap_that_it_did_not_see_answered() {
     let mut host = Host::with(&[old()], Binding::Explicit, |identity| {
         identity.translate = false;
