@@ -26,6 +26,8 @@ pub struct Saved {
     pub kept: BTreeSet<IpAddr>,
     /// Own addresses whose addition was refused.
     pub refused: BTreeSet<IpAddr>,
+    /// Own addresses that the association leaves once the one works to which it moves.
+    pub leaving: BTreeSet<IpAddr>,
     /// A wildcard socket reacts to address events.
     pub events: bool,
     /// Where the peer answered, if the kernel does not know that address.
@@ -57,6 +59,7 @@ impl Planner {
         // What was sent on its way before, from wherever, may still be answered.
         planner.deaf_to_aborts = Some(now + ABORTS_LINGER);
         planner.held = saved.held;
+        planner.leaving = saved.leaving;
         if planner.identity.translate {
             planner.rules = saved.rules;
             planner.rules_shown = false;
@@ -85,6 +88,7 @@ impl Planner {
             deleting: those(|state| matches!(state, Own::Deleting(_))),
             kept: those(|state| state == Own::Kept),
             refused: those(|state| state == Own::Refused),
+            leaving: self.leaving.clone(),
             events: self.events,
             peer_at: self.rendezvous.proven(),
         };

@@ -107,6 +107,23 @@ fn the_next_daemon_asks_for_an_address_that_is_being_added_though_another_is_pre
 }
 
 #[test]
+fn the_next_daemon_leaves_the_network_that_the_association_was_about_to_leave() {
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.usable(&[new(), old()]);
+    host.add(new());
+    let saved = host.planner.saved();
+    let facts = host.planner.facts().clone();
+    let identity = host.planner.identity().clone();
+    host.planner = Planner::resume(host.now, identity, facts, Tuning::default(), saved);
+    host.take();
+    host.usable(&[new(), old()]);
+    let serial = host.sent(Change::SetPrimary(new()));
+    host.answered(serial, peer());
+    host.settle();
+    assert!(host.did(&Action::Remove(old())), "{:?}", host.actions);
+}
+
+#[test]
 fn of_addresses_that_are_gone_nothing_is_remembered() {
     let mut host = Host::at(&[old()], Binding::Explicit);
     let (mut at, mut after_few) = (old(), 0);
