@@ -235,13 +235,21 @@ impl Network {
     /// # Errors
     /// The kernel refuses; the address is in use elsewhere; it takes longer than 15 s.
     pub fn up(&self, host: Host, places: &[Place]) -> io::Result<Nanos> {
+        self.up_in(self.family, host, places)
+    }
+
+    /// As [`up`](Self::up), with addresses of this family.
+    ///
+    /// # Errors
+    /// As [`up`](Self::up).
+    pub fn up_in(&self, family: Family, host: Host, places: &[Place]) -> io::Result<Nanos> {
         self.carrier(host, places)?;
-        self.address(host, places)?;
+        self.address_in(family, host, places)?;
         let mobile = self.mobile(host);
-        if self.family == Family::V6 {
+        if family == Family::V6 {
             mobile.namespace.enter(|| {
                 for place in places {
-                    let IpAddr::V6(address) = place.address(self.family) else { continue };
+                    let IpAddr::V6(address) = place.address(family) else { continue };
                     let what = format!("duplicate address detection of {address}");
                     clock::until(&what, Duration::from_secs(15), || {
                         fs::read_to_string("/proc/thread-self/net/if_inet6")
@@ -283,20 +291,19 @@ impl Network {
     /// # Errors
     /// The kernel refuses.
     pub fn address(&self, host: Host, places: &[Place]) -> io::Result<Nanos> {
+        self.address_in(self.family, host, places)
+    }
+
+    fn address_in(&self, family: Family, host: Host, places: &[Place]) -> io::Result<Nanos> {
         let mobile = self.mobile(host);
         let mut changes = Vec::new();
         for place in places {
             let index = mobile.index(*place);
             changes.extend([
-                Change::Add {
-                    index,
-                    address: place.address(self.family),
-                    prefix: prefix(self.family),
-                    no_dad: false,
-                },
+                Change::Add { index, address: place.address(family), prefix: prefix(family), no_dad: false },
                 Change::Default {
                     index,
-                    gateway: place.gateway(self.family),
+                    gateway: place.gateway(family),
                     metric: 100 * u32::from(place.network),
                 },
             ]);
@@ -312,18 +319,22 @@ impl Network {
     /// # Errors
     /// The kernel refuses.
     pub fn down(&self, host: Host, places: &[Place]) -> io::Result<Nanos> {
+        self.down_in(self.family, host, places)
+    }
+
+    /// As [`down`](Self::down), of addresses of this family.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn down_in(&self, family: Family, host: Host, places: &[Place]) -> io::Result<Nanos> {
         let mobile = self.mobile(host);
         let mut changes = Vec::new();
         // With the first IPv4 address of a network the kernel takes the others: those go before it.
         for place in places.iter().rev() {
             let index = mobile.index(*place);
             // The kernel takes IPv6 addresses away by itself when their link goes down.
-            if self.family == Family::V4 {
-                let remove = Change::Remove {
-                    index,
-                    address: place.address(self.family),
-                    prefix: prefix(self.family),
-                };
+            if family == Family::V4 {
+                let remove = Change::Remove { index, address: place.address(family), prefix: prefix(family) };
                 changes.push(remove);
             }
             let link = Change::Link { index, up: false };

@@ -55,6 +55,10 @@ pub enum Binding {
     Several,
     /// To none, which is all.
     Wildcard,
+    /// An IPv6 socket, to its host's IPv4 address alone, mapped.
+    Mapped,
+    /// An IPv6 socket, to its host's IPv4 address and to the IPv6 one: the client's is in its host's second network.
+    Both,
 }
 
 /// An SCTP stack.

@@ -16,7 +16,7 @@ use super::agents::Sockets;
 use super::{Binding, Input, Line, Programs, Round, Stack, usrsctp};
 use crate::clock::{self, Nanos, Waited};
 use crate::process::Program;
-use crate::topology::{self, A1, A1B, B1, Host, Network, Place};
+use crate::topology::{self, A1, A1B, A2, B1, Host, Network, Place};
 use crate::traffic::{ClientRecord, Progress, ServerRecord};
 
 /// The server's port.
@@ -36,6 +36,11 @@ fn local(network: &Network, binding: Binding, first: Place, second: Place) -> Ve
     match binding {
         Binding::Explicit => vec![first.address(family)],
         Binding::Several => vec![first.address(family), second.address(family)],
+        Binding::Mapped => vec![first.address(Family::V4)],
+        Binding::Both => {
+            let v6 = if first == A1 { A2 } else { first };
+            vec![first.address(Family::V4), v6.address(Family::V6)]
+        }
         Binding::Wildcard => vec![match family {
             Family::V4 => IpAddr::from([0; 4]),
             Family::V6 => IpAddr::from([0; 16]),
@@ -150,21 +155,24 @@ impl Running {
         let (mut server, mut client, associations) = match programs {
             Programs::Traffic(count) => {
                 let own = std::env::current_exe()?;
-                let traffic = |role: &str, local: &[IpAddr], port: u16| {
+                let traffic = |role: &str, binding: Binding, local: &[IpAddr], port: u16| {
                     let mut command = Command::new(&own);
                     let json = directory.join(format!("{role}.json"));
                     command.args(["traffic", role, "--local", &listed(local), "--port", &port.to_string()]);
+                    if matches!(binding, Binding::Mapped | Binding::Both) {
+                        command.arg("--mapped");
+                    }
                     command.arg("--json").arg(json);
                     command
                 };
                 let server = match round.server_stack {
-                    Stack::Kernel => traffic("server", &server_local, SERVER_PORT),
+                    Stack::Kernel => traffic("server", round.server, &server_local, SERVER_PORT),
                     Stack::Usrsctp => {
                         usrsctp::ready(network)?;
                         usrsctp::command(&server_local, SERVER_PORT)?
                     }
                 };
-                let mut client = traffic("client", &client_local, CLIENT_PORT);
+                let mut client = traffic("client", round.client, &client_local, CLIENT_PORT);
                 client.args(["--peer", &peer.to_string(), "--peer-port", &SERVER_PORT.to_string()]);
                 client.args(["--interval", &interval(*count).to_string()]);
                 client.args(["--count", &count.to_string(), "--patience", &patience.as_secs().to_string()]);

@@ -25,7 +25,7 @@ use super::{Binding, Ip, Options};
 use crate::clock::{self, Waited};
 use crate::result::{Agent, Course, Outcome, RunResult};
 use crate::topology::Host;
-use Binding::{Explicit, Wildcard};
+use Binding::{Both, Explicit, Mapped, Several, Wildcard};
 use tracer::{Side, Step};
 
 /// What happens to the hosts, there and back by turns.
@@ -37,6 +37,8 @@ enum Move {
     BreakBeforeMake(Host),
     /// Both hosts do that at the same moment.
     Simultaneous,
+    /// This host has a network of IPv4 all the time, and loses that of IPv6 and gets it again later.
+    WithoutIpv6(Host),
 }
 
 /// A kind of handover, and whose daemon is killed in it.
@@ -49,6 +51,8 @@ struct Kind {
     without_nftables: &'static [Host],
     moves: Move,
     victim: Host,
+    /// There is no way back: each handover is in a world of its own.
+    afresh: bool,
 }
 
 /// Kinds of handovers, and how many of the possible kills are played.
@@ -67,7 +71,16 @@ pub struct Scenario {
 }
 
 const fn kind(label: &'static str, binding: Binding, moves: Move, victim: Host) -> Kind {
-    Kind { label, client: binding, server: binding, family: Ip::V4, without_nftables: &[], moves, victim }
+    Kind {
+        label,
+        client: binding,
+        server: binding,
+        family: Ip::V4,
+        without_nftables: &[],
+        moves,
+        victim,
+        afresh: false,
+    }
 }
 
 const MAKE_BEFORE_BREAK: Kind = kind("make-before-break", Explicit, Move::MakeBeforeBreak(Host::A), Host::A);
@@ -75,7 +88,7 @@ const BREAK_BEFORE_MAKE: Kind = kind("break-before-make", Explicit, Move::BreakB
 const BOTH: &[Side] = &[Side::Before, Side::After];
 
 /// All of them.
-pub(super) static ALL: [Scenario; 6] = [
+pub(super) static ALL: [Scenario; 8] = [
     Scenario {
         name: "killed-at-every-step",
         shows: "The daemon is killed right after each step of a move from network to network: the next one carries on, \
@@ -137,6 +150,34 @@ pub(super) static ALL: [Scenario; 6] = [
             kind("simultaneous, the server's daemon", Explicit, Move::Simultaneous, Host::B),
             kind("simultaneous, wildcard", Wildcard, Move::Simultaneous, Host::A),
         ],
+        sides: BOTH,
+        stops: true,
+    },
+    Scenario {
+        name: "killed-at-every-step-families",
+        shows: "The same where the moving host's first network has IPv4 alone and the second IPv6 alone, and its peer both.",
+        quick: false,
+        kinds: &[
+            Kind {
+                server: Both,
+                ..kind("from IPv6 to IPv4 and back", Both, Move::WithoutIpv6(Host::A), Host::A)
+            },
+            Kind {
+                label: "from IPv4 to IPv6",
+                client: Mapped,
+                server: Both,
+                afresh: true,
+                ..MAKE_BEFORE_BREAK
+            },
+        ],
+        sides: BOTH,
+        stops: true,
+    },
+    Scenario {
+        name: "killed-at-every-step-two-addresses",
+        shows: "The same where the client is bound to two addresses, both are lost at once, and a third comes.",
+        quick: false,
+        kinds: &[Kind { label: "two addresses lost", client: Several, afresh: true, ..BREAK_BEFORE_MAKE }],
         sides: BOTH,
         stops: true,
     },
@@ -253,6 +294,9 @@ fn kills(
                         }
                     }
                     None => account().missed += 1,
+                }
+                if kind.afresh {
+                    break;
                 }
             }
             world.is_clean()
