@@ -261,6 +261,27 @@ fn a_cleanup_removes_what_a_killed_daemon_left() {
 }
 
 #[test]
+fn a_cleanup_needs_no_configuration_that_is_right() {
+    in_namespace(|| async {
+        let run = tempfile::tempdir().unwrap();
+        let (monitor, mut views) = start(&Config::default()).await;
+        two_uplinks(&mut views).await;
+        let view = Arc::clone(&views.borrow());
+        live_and_die(run.path(), &monitor, &view);
+        let file = run.path().join("agent.toml");
+        std::fs::write(&file, "a mistake").unwrap();
+        let roamd = std::process::Command::new(env!("CARGO_BIN_EXE_roamd"))
+            .args(["--cleanup", "--config"])
+            .args([file.as_path(), "--runtime-dir".as_ref(), run.path()])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&roamd.stderr).into_owned();
+        assert!(roamd.status.success() && said.contains("agent.toml:1:"), "{said}");
+        assert_nothing_left();
+    });
+}
+
+#[test]
 fn rules_are_cleaned_up_even_if_the_journal_is_lost() {
     in_namespace(|| async {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -67,10 +67,10 @@ fn the_agent_is_a_user_of_its_own_and_has_the_right_to_borrow_sockets_only_by_a_
             ("KillMode", "mixed"),
             ("AmbientCapabilities", network),
             ("CapabilityBoundingSet", network),
-            // Not after a kill: the next one carries on.
+            // Not after a kill: the next one carries on. After 2 and 4 (RestartPreventExitStatus) there is no next one.
             (
                 "ExecStopPost",
-                "-/bin/sh -c 'case \"$$SERVICE_RESULT\" in success|timeout) exec /usr/sbin/roamd --cleanup;; esac'",
+                "-/bin/sh -c 'case \"$$SERVICE_RESULT$$EXIT_STATUS\" in success*|timeout*|exit-code[24]) exec /usr/sbin/roamd --cleanup;; esac'",
             ),
             ("RestartSec", "100ms"),
             ("RestartPreventExitStatus", "2 4"),

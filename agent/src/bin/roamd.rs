@@ -1,11 +1,12 @@
 //! `roamd`: the mobility daemon.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use roam_agent::cli::RoamdArguments;
-use roam_agent::config::{Config, Loaded, Sources};
+use roam_agent::config::{Loaded, Sources};
 use roam_agent::daemon::{self, StartError};
 use roam_agent::journal::{Journal, cleanup};
 use tracing_subscriber::EnvFilter;
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("roamd: {error}");
+            // A mistake that was made since the daemon started keeps nobody from taking away what that has left.
+            if arguments.cleanup {
+                return ended(clean(&sources.runtime_dir()));
+            }
             return ExitCode::from(2);
         }
     };
@@ -40,7 +45,10 @@ fn main() -> ExitCode {
         let _ = std::io::stdout().write_all(text.as_bytes());
         return ExitCode::SUCCESS;
     }
-    let result = if arguments.cleanup { clean(&loaded.config) } else { serve(sources, loaded) };
+    ended(if arguments.cleanup { clean(&loaded.config.agent.runtime_dir) } else { serve(sources, loaded) })
+}
+
+fn ended(result: Result<(), StartError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -80,8 +88,8 @@ fn serve(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(daemon::run(sources, loaded))
 }
 
-fn clean(config: &Config) -> Result<(), StartError> {
-    let journal = Journal::open(&config.agent.runtime_dir)?;
+fn clean(runtime_dir: &Path) -> Result<(), StartError> {
+    let journal = Journal::open(runtime_dir)?;
     let cleaned = cleanup(&journal);
     for what in &cleaned.undone {
         println!("undone: {what}");

@@ -89,6 +89,11 @@ impl Sources {
         Self { file, runtime_dir }
     }
 
+    /// The runtime directory where the files are not to be relied upon: the option's, else the default.
+    pub fn runtime_dir(&self) -> PathBuf {
+        self.runtime_dir.clone().unwrap_or_else(|| Config::default().agent.runtime_dir)
+    }
+
     /// Reads everything. The host need not have any file.
     ///
     /// # Errors
