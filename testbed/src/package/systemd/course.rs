@@ -115,6 +115,8 @@ impl Course {
         self.has_written_to_the_journal()?;
         self.tell("without the drop-in for adoption");
         self.without_adoption()?;
+        self.tell("the agent is killed, and the next one refuses its configuration");
+        self.dies_for_good()?;
         self.nothing_failed()?;
         self.tell("the packages are removed");
         self.are_purged()
@@ -185,8 +187,7 @@ impl Course {
     fn reloads(&self) -> Result<()> {
         let (agent, registrar) = (self.agent.process()?, self.registrar.process()?);
         systemctl(&["reload", &self.agent.0, &self.other.0, &self.registrar.0])?;
-        let wrong = Path::new(CONFIGURATION).join("wrong.toml");
-        fs::write(&wrong, "[interfaces]\nallow = []\nnonsense = 1\n")?;
+        let wrong = mistaken()?;
         let (done, _) = asked("systemctl", &["reload", &self.agent.0])?;
         ensure!(!done, "a configuration with a mistake is taken over");
         fs::remove_file(wrong)?;
@@ -297,6 +298,22 @@ impl Course {
         Ok(())
     }
 
+    /// An agent that is killed, and cannot be followed by another, leaves nothing either.
+    fn dies_for_good(&self) -> Result<()> {
+        let table = |lines: Vec<String>| lines.iter().any(|line| line == "table inet roam");
+        let host = self.stage.network.host(Host::A);
+        clock::until("the agent's table", PATIENCE, || table(leftovers::of(host).ok()?).then_some(()))?;
+        let wrong = mistaken()?;
+        self.agent.kill("KILL")?;
+        clock::until("the end of the agent", PATIENCE, || {
+            let _ = clock::pass(Duration::from_millis(50));
+            (self.agent.property("ActiveState").ok()? == "failed").then_some(())
+        })?;
+        self.nothing_is_left(Host::A)?;
+        fs::remove_file(wrong)?;
+        systemctl(&["start", &self.agent.0]).map(|_| ())
+    }
+
     fn nothing_is_left(&self, host: Host) -> Result<()> {
         let left = leftovers::of(self.stage.network.host(host))?;
         ensure!(left.is_empty(), "left at {}: {left:?}", host.name());
@@ -330,6 +347,13 @@ impl Course {
         }
         Host::ALL.into_iter().try_for_each(|host| self.nothing_is_left(host))
     }
+}
+
+/// Makes a mistake in the agent's configuration; returns the file that has it.
+fn mistaken() -> Result<std::path::PathBuf> {
+    let wrong = Path::new(CONFIGURATION).join("wrong.toml");
+    fs::write(&wrong, "[interfaces]\nallow = []\nnonsense = 1\n")?;
+    Ok(wrong)
 }
 
 /// Whether this address is held, and the agent's table is there.

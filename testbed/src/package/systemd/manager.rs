@@ -52,7 +52,7 @@ impl Unit {
         self.property("MainPID")?.parse().context("the main process")
     }
 
-    fn kill(&self, signal: &str) -> Result<()> {
+    pub(super) fn kill(&self, signal: &str) -> Result<()> {
         systemctl(&["kill", "--signal", signal, &self.0]).map(|_| ())
     }
 
