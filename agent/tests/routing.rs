@@ -229,24 +229,24 @@ fn an_address_that_somebody_else_put_on_the_loopback_interface_is_not_ours_to_re
     });
 }
 
-/// A daemon that dies without a chance to clean up, as by kill -9.
-fn live_and_die(run: &Path, monitor: &Monitor, view: &View) {
+/// A daemon of a host with two uplinks that dies without a chance to clean up, as by kill -9.
+async fn live_and_die(run: &Path) {
+    let (monitor, mut views) = start(&Config::default()).await;
+    two_uplinks(&mut views).await;
+    let view = Arc::clone(&views.borrow());
     let journal = Journal::open(run).unwrap();
-    let mut routing = Routing::open(monitor, journal.clone()).unwrap();
+    let mut routing = Routing::open(&monitor, journal.clone()).unwrap();
     let mut holder = Holder::open(journal).unwrap();
     holder.hold(at("10.9.9.9")).unwrap();
     holder.hold(at("fd99::9")).unwrap();
-    routing.reconcile(view, &[(at("10.9.9.9"), at("10.2.0.2")), (at("fd99::9"), at("fd00:2::2"))]).unwrap();
+    routing.reconcile(&view, &[(at("10.9.9.9"), at("10.2.0.2")), (at("fd99::9"), at("fd00:2::2"))]).unwrap();
 }
 
 #[test]
 fn a_cleanup_removes_what_a_killed_daemon_left() {
     in_namespace(|| async {
         let run = tempfile::tempdir().unwrap();
-        let (monitor, mut views) = start(&Config::default()).await;
-        two_uplinks(&mut views).await;
-        let view = Arc::clone(&views.borrow());
-        live_and_die(run.path(), &monitor, &view);
+        live_and_die(run.path()).await;
         assert!(ip("rule show").contains("from 10.9.9.9 lookup"));
         let journal = Journal::open(run.path()).unwrap();
         journal.record(Entry::Nftables { family: "inet".into(), name: "roam".into() }).unwrap();
@@ -264,10 +264,7 @@ fn a_cleanup_removes_what_a_killed_daemon_left() {
 fn a_cleanup_needs_no_configuration_that_is_right() {
     in_namespace(|| async {
         let run = tempfile::tempdir().unwrap();
-        let (monitor, mut views) = start(&Config::default()).await;
-        two_uplinks(&mut views).await;
-        let view = Arc::clone(&views.borrow());
-        live_and_die(run.path(), &monitor, &view);
+        live_and_die(run.path()).await;
         let file = run.path().join("agent.toml");
         std::fs::write(&file, "a mistake").unwrap();
         let roamd = std::process::Command::new(env!("CARGO_BIN_EXE_roamd"))
@@ -285,10 +282,7 @@ fn a_cleanup_needs_no_configuration_that_is_right() {
 fn rules_are_cleaned_up_even_if_the_journal_is_lost() {
     in_namespace(|| async {
         let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (monitor, mut views) = start(&Config::default()).await;
-        two_uplinks(&mut views).await;
-        let view = Arc::clone(&views.borrow());
-        live_and_die(first.path(), &monitor, &view);
+        live_and_die(first.path()).await;
         let cleaned = cleanup(&Journal::open(second.path()).unwrap());
         assert!(cleaned.failed.is_empty(), "{cleaned:?}");
         assert!(!ip("rule show").contains("7600"));
@@ -300,10 +294,7 @@ fn rules_are_cleaned_up_even_if_the_journal_is_lost() {
 fn the_next_life_takes_over_what_the_last_one_left_and_changes_nothing_needed() {
     in_namespace(|| async {
         let run = tempfile::tempdir().unwrap();
-        let (monitor, mut views) = start(&Config::default()).await;
-        two_uplinks(&mut views).await;
-        let view = Arc::clone(&views.borrow());
-        live_and_die(run.path(), &monitor, &view);
+        live_and_die(run.path()).await;
         let (monitor, views) = start(&Config::default()).await;
         let journal = Journal::open(run.path()).unwrap();
         let mut routing = Routing::open(&monitor, journal.clone()).unwrap();

@@ -94,6 +94,14 @@ impl Host {
         host
     }
 
+    /// The daemon ends, and the next one carries on with what it has left and what the kernel lists now.
+    fn next_daemon(&mut self, saved: Saved) {
+        let facts = Facts { local: self.local.clone(), ..self.planner.facts().clone() };
+        let identity = self.planner.identity().clone();
+        self.planner = Planner::resume(self.now, identity, facts, Tuning::default(), saved);
+        self.take();
+    }
+
     fn tell(&mut self, input: Input) {
         self.planner.handle(self.now, input);
         self.drain();

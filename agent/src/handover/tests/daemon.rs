@@ -9,10 +9,7 @@ fn the_next_daemon_carries_on_in_the_middle_of_a_move() {
     let serial = host.add(new());
     let saved = host.planner.saved();
     assert_eq!(saved.held, BTreeSet::from([old()]));
-    let facts = host.planner.facts().clone();
-    let identity = host.planner.identity().clone();
-    host.planner = Planner::resume(host.now, identity, facts, Tuning::default(), saved);
-    host.take();
+    host.next_daemon(saved);
     host.usable(&[new()]);
     assert!(host.restricts(peer()), "the peer has not answered the next daemon either");
     assert!(host.did(&Action::Hold { address: old(), via: Some(new()) }));
@@ -33,9 +30,7 @@ fn back_before_the_deletion(binding: Binding) -> Host {
     host.answered(serial, peer());
     let saved = host.planner.saved();
     assert!(saved.deleting.contains(&old()) && saved.confirmed.contains(&new()), "{saved:?}");
-    let (facts, identity) = (host.planner.facts().clone(), host.planner.identity().clone());
-    host.planner = Planner::resume(host.now, identity, facts, Tuning::default(), saved);
-    host.take();
+    host.next_daemon(saved);
     host.usable(&[old()]);
     host.wait(Duration::from_secs(3));
     assert!(host.did(&Action::SetPeerPrimary(old())), "{:?}", host.actions);
@@ -96,10 +91,8 @@ fn the_next_daemon_asks_for_an_address_that_is_being_added_though_another_is_pre
     let mut host = Host::at(&[old()], Binding::Explicit);
     host.usable(&[third(), old()]);
     let saved = Saved { confirmed: BTreeSet::from([old(), new()]), ..Saved::default() };
-    let facts = Facts { local: BTreeSet::from([old(), new(), third()]), ..host.planner.facts().clone() };
-    let identity = host.planner.identity().clone();
-    host.planner = Planner::resume(host.now, identity, facts, Tuning::default(), saved);
-    host.actions.clear();
+    host.local = BTreeSet::from([old(), new(), third()]);
+    host.next_daemon(saved);
     host.usable(&[new(), third(), old()]);
     host.settle();
     host.drain();
@@ -112,10 +105,7 @@ fn the_next_daemon_leaves_the_network_that_the_association_was_about_to_leave() 
     host.usable(&[new(), old()]);
     host.add(new());
     let saved = host.planner.saved();
-    let facts = host.planner.facts().clone();
-    let identity = host.planner.identity().clone();
-    host.planner = Planner::resume(host.now, identity, facts, Tuning::default(), saved);
-    host.take();
+    host.next_daemon(saved);
     host.usable(&[new(), old()]);
     let serial = host.sent(Change::SetPrimary(new()));
     host.answered(serial, peer());

@@ -2,13 +2,17 @@
 
 use super::*;
 
+fn without_nftables(may_mute: bool) -> Host {
+    Host::with(&[old()], Binding::Explicit, |identity| {
+        identity.translate = false;
+        identity.may_mute = may_mute;
+    })
+}
+
 #[test]
 fn only_the_end_that_may_be_mute_swaps() {
     for may_mute in [false, true] {
-        let mut host = Host::with(&[old()], Binding::Explicit, |identity| {
-            identity.translate = false;
-            identity.may_mute = may_mute;
-        });
+        let mut host = without_nftables(may_mute);
         host.usable(&[new()]);
         assert_eq!(host.did(&Action::Swap { old: old(), new: new() }), may_mute);
     }
@@ -25,10 +29,7 @@ fn of_two_ends_exactly_one_may_be_mute() {
 
 #[test]
 fn where_nothing_can_be_translated_no_rules_are_asked_for_and_none_are_left_to_the_next_daemon() {
-    let mut host = Host::with(&[old()], Binding::Explicit, |identity| {
-        identity.translate = false;
-        identity.may_mute = true;
-    });
+    let mut host = without_nftables(true);
     host.usable(&[new()]);
     host.local = BTreeSet::from([new()]);
     let serial = host.add(new());
@@ -37,25 +38,17 @@ fn where_nothing_can_be_translated_no_rules_are_asked_for_and_none_are_left_to_t
     assert!(!host.actions.iter().any(|action| matches!(action, Action::Rules(_))), "{:?}", host.actions);
     assert_eq!(host.planner.saved().rules, BTreeSet::new());
     let saved = Saved { rules: BTreeSet::from([Rule::NoAbortIn(PAIR)]), ..Saved::default() };
-    let facts = host.planner.facts().clone();
-    let identity = host.planner.identity().clone();
-    let next = Planner::resume(host.now, identity, facts, Tuning::default(), saved);
-    assert_eq!(*next.rules(), BTreeSet::new(), "of a daemon that had nftables");
+    host.next_daemon(saved);
+    assert_eq!(*host.planner.rules(), BTreeSet::new(), "of a daemon that had nftables");
 }
 
 #[test]
 fn the_next_daemon_asks_what_became_of_a_swap_that_it_did_not_see_answered() {
-    let mut host = Host::with(&[old()], Binding::Explicit, |identity| {
-        identity.translate = false;
-        identity.may_mute = true;
-    });
+    let mut host = without_nftables(true);
     host.usable(&[new()]);
     host.local = BTreeSet::from([new()]);
     let saved = host.planner.saved();
-    let facts = Facts { local: host.local.clone(), ..host.planner.facts().clone() };
-    let identity = host.planner.identity().clone();
-    host.planner = Planner::resume(host.now, identity, facts, Tuning::default(), saved);
-    host.take();
+    host.next_daemon(saved);
     host.usable(&[new()]);
     assert!(host.did(&Action::SetPeerPrimary(new())), "{:?}", host.actions);
     let serial = host.sent(Change::SetPrimary(new()));
