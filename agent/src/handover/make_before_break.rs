@@ -319,7 +319,11 @@ impl Planner {
         };
         match self.own.get(newest) {
             None => {
-                let moves = self.leaving.is_empty() && self.identity.binding == Binding::Explicit;
+                // An address of another family stays as long as the host has it: its deletion would be asked for from itself, or
+                // over the other family, and the peer's kernel refuses both.
+                let moves = self.leaving.is_empty()
+                    && self.identity.binding == Binding::Explicit
+                    && alive.iter().all(|address| address.is_ipv6() == newest.is_ipv6());
                 if moves && alive.len() == 1 && !self.warm.contains(&alive[0]) && !self.warm.contains(&newest)
                 {
                     self.leaving.insert(alive[0]);

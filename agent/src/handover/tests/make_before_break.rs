@@ -3,6 +3,21 @@
 use super::*;
 
 #[test]
+fn an_address_of_the_other_family_is_not_left_when_one_comes() {
+    for (new, leaves) in [(new(), true), (ip("fd00:2::2"), false)] {
+        let mut host = Host::at(&[old()], Binding::Explicit);
+        host.peers.push((ip("fd00:3::2"), PathState::Active));
+        host.facts();
+        host.usable(&[new, old()]);
+        let serial = host.add(new);
+        host.answered(serial, peer());
+        host.settle();
+        assert!(host.did(&Action::SetPeerPrimary(new)), "{:?}", host.actions);
+        assert_eq!(host.did(&Action::Remove(old())), leaves, "{new}: {:?}", host.actions);
+    }
+}
+
+#[test]
 fn the_old_address_is_deleted_at_once_after_a_move_and_let_go_when_the_peer_has_forgotten_it() {
     let mut host = Host::at(&[old()], Binding::Explicit);
     host.tell(Input::Located(vec![peer()]));
