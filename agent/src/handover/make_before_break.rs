@@ -17,6 +17,8 @@ const PEER_SETTLES: Duration = Duration::from_secs(5);
 pub(super) const ABORTS_LINGER: Duration = Duration::from_secs(3);
 /// After so many refusals of a deletion the pause before the next doubles each time.
 const REFUSALS: u32 = 8;
+/// The same where the association has no other address of that family: Linux never deletes an IPv4 address over IPv6.
+const REFUSALS_OVER_THE_OTHER_FAMILY: u32 = 2;
 /// After what time a deletion that waits for other associations is asked for again.
 const POSTPONED: Duration = Duration::from_secs(5);
 
@@ -197,7 +199,11 @@ impl Planner {
     fn delete(&mut self, now: Instant, address: IpAddr) {
         // Some are refused for ever: those are asked for ever more rarely.
         let refusals = self.refused_to_go.get(&address).copied().unwrap_or_default();
-        let pause = self.tuning.retry * (1 << refusals.saturating_sub(REFUSALS).min(8));
+        let has_another = self.own.all().any(|(other, state)| {
+            other != address && other.is_ipv6() == address.is_ipv6() && state == Own::Confirmed
+        });
+        let patience = if has_another { REFUSALS } else { REFUSALS_OVER_THE_OTHER_FAMILY };
+        let pause = self.tuning.retry * (1 << refusals.saturating_sub(patience).min(8));
         if let Some(&at) = self.deleted.get(&address)
             && now < at + pause
         {

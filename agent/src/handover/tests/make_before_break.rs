@@ -142,25 +142,40 @@ fn what_comes_to_an_address_that_is_back_while_it_is_being_deleted_finds_the_ass
     assert!(!host.rules.contains(&rule));
 }
 
-#[test]
-fn a_deletion_that_is_refused_for_ever_is_asked_for_ever_more_rarely() {
-    let mut host = Host::at(&[old(), new()], Binding::Explicit);
-    host.usable(&[new()]);
-    // The first while, and as much later on.
+/// How often a deletion is asked for that is always refused: in the first minute, and in the second.
+fn refused_for_two_minutes(host: &mut Host, address: IpAddr) -> [usize; 2] {
     let mut asked = [0, 0];
     let begin = host.now;
     while host.now < begin + Duration::from_secs(120) {
         host.wait(Duration::from_millis(50));
         let late = usize::from(host.now >= begin + Duration::from_secs(60));
         for action in host.take() {
-            if action == Action::Remove(old()) {
+            if action == Action::Remove(address) {
                 asked[late] += 1;
-                let serial = host.sent(Change::Delete(old()));
+                let serial = host.sent(Change::Delete(address));
                 host.tell(Input::OwnAnswer { serial, errors: vec![(0, 0x05)], from: peer(), to: new() });
             }
         }
     }
+    asked
+}
+
+#[test]
+fn a_deletion_that_is_refused_for_ever_is_asked_for_ever_more_rarely() {
+    let mut host = Host::at(&[old(), new()], Binding::Explicit);
+    host.usable(&[new()]);
+    let asked = refused_for_two_minutes(&mut host, old());
     assert!((8..25).contains(&asked[0]), "{asked:?}");
+    assert!((1..4).contains(&asked[1]), "{asked:?}");
+}
+
+#[test]
+fn a_deletion_that_could_be_asked_for_over_the_other_family_alone_is_soon_asked_for_rarely() {
+    let other_family = ip("fd00:2::2");
+    let mut host = Host::at(&[old(), other_family], Binding::Explicit);
+    host.usable(&[other_family]);
+    let asked = refused_for_two_minutes(&mut host, old());
+    assert!((3..12).contains(&asked[0]), "{asked:?}");
     assert!((1..4).contains(&asked[1]), "{asked:?}");
 }
 
