@@ -57,6 +57,8 @@ pub(super) struct Plan {
     pub(super) without_nftables: Vec<Host>,
     /// The daemons have the user and the rights of their unit.
     pub(super) as_service: bool,
+    /// The daemons know the registrar by an address of each family, not of the network's alone.
+    pub(super) registrar_by_both_families: bool,
 }
 
 impl Plan {
@@ -79,7 +81,7 @@ pub(super) struct Registered {
 }
 
 /// The configuration of one host's daemon.
-pub(super) fn configuration(plan: &Plan, host: Host, runtime: &Path, registrar: SocketAddr) -> String {
+pub(super) fn configuration(plan: &Plan, host: Host, runtime: &Path, registrars: &[SocketAddr]) -> String {
     let mut text = format!("[agent]\nruntime_dir = {:?}\n", runtime.display().to_string());
     let [own, other] = match host {
         Host::A => [(Host::A, &plan.sockets[0]), (Host::B, &plan.sockets[1])],
@@ -102,7 +104,8 @@ pub(super) fn configuration(plan: &Plan, host: Host, runtime: &Path, registrar: 
             let _ = writeln!(text, "port = {port}");
         }
     }
-    let _ = write!(text, "\n[registrars]\nstatic = [\"{registrar}\"]\n");
+    let registrars: Vec<_> = registrars.iter().map(SocketAddr::to_string).collect();
+    let _ = write!(text, "\n[registrars]\nstatic = {registrars:?}\n");
     text
 }
 
@@ -242,15 +245,24 @@ impl<'a> Agents<'a> {
         self.directory.join(format!("roamd-{}", host.name()))
     }
 
+    /// Where the daemons look for the registrar.
+    fn registrars(&self) -> Vec<SocketAddr> {
+        let (own, both) = (self.network.family(), self.plan.registrar_by_both_families);
+        [Family::V4, Family::V6]
+            .into_iter()
+            .filter(|family| both || *family == own)
+            .map(|family| SocketAddr::new(topology::registrar_address(family), REGISTRAR_PORT))
+            .collect()
+    }
+
     /// Starts a host's daemon and waits until it answers.
     pub(super) fn start(&mut self, host: Host) -> Result<()> {
         if self.agent != Agent::Roam {
             return Ok(());
         }
         let runtime = self.runtime(host);
-        let registrar = SocketAddr::new(topology::registrar_address(self.network.family()), REGISTRAR_PORT);
         let file = self.directory.join(format!("roamd-{}.toml", host.name()));
-        fs::write(&file, configuration(&self.plan, host, &runtime, registrar))?;
+        fs::write(&file, configuration(&self.plan, host, &runtime, &self.registrars()))?;
         let log = self.directory.join(format!("roamd-{}.log", host.name()));
         let program = fs::File::open(beside("roamd")?)?;
         let mut command = match self.plan.as_service {
@@ -466,12 +478,13 @@ mod tests {
             registrar: false,
             without_nftables: Vec::new(),
             as_service: false,
+            registrar_by_both_families: false,
         }
     }
 
     fn parsed(plan: &Plan, host: Host) -> Config {
         let registrar = SocketAddr::new(topology::registrar_address(Family::V6), REGISTRAR_PORT);
-        let text = configuration(plan, host, Path::new("/tmp/x/roamd"), registrar);
+        let text = configuration(plan, host, Path::new("/tmp/x/roamd"), &[registrar]);
         Config::parse(Path::new("roamd.toml"), &text).unwrap()
     }
 

@@ -81,6 +81,7 @@ pub(super) fn play(stage: &Stage<'_>, scenario: &Scenario, round: &Round) -> Res
         registrar: programs::need_registrar(&scenario.programs),
         without_nftables: round.without_nftables.clone(),
         as_service: round.as_service,
+        registrar_by_both_families: false,
     };
     let story = Story::new(stage.tell);
     let capture = Capture::start(&network, &story).context("watching the wire")?;

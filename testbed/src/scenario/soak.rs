@@ -79,6 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         registrar: false,
         without_nftables: Vec::new(),
         as_service: false,
+        registrar_by_both_families: false,
     };
     let story = Story::new(false);
     let mut agents = Agents::new(&network, Agent::Roam, directory.path(), plan, story);

@@ -76,6 +76,8 @@ pub(super) fn with(
         registrar: false,
         without_nftables: round.without_nftables.clone(),
         as_service: false,
+        // In the end that host has IPv6 alone.
+        registrar_by_both_families: kind.client == Binding::Mapped,
     };
     let story = Story::new(false);
     let capture = Capture::start(&network, &story).context("watching the wire")?;
@@ -360,6 +362,8 @@ impl World<'_> {
             let at = ms_between(events[since].at, event.at) / 1000.0;
             println!("  {at:8.3} s  {} {:7} {}", event.host, event.kind, event.what.trim_end());
         }
-        self.agents.print_log(self.kind.victim);
+        for host in [other(self.kind.victim), self.kind.victim] {
+            self.agents.print_log(host);
+        }
     }
 }
