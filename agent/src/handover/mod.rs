@@ -19,6 +19,7 @@
 //! No I/O, no clock, no randomness. Times are [`std::time::Instant`]s given by the caller.
 
 mod backlog;
+mod families;
 mod hold;
 mod make_before_break;
 mod own;

@@ -460,7 +460,12 @@ impl Planner {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 
-    pub(super) fn show_rules(&mut self, now: Instant, rules: BTreeSet<Rule>, reason: &str) {
+    pub(super) fn show_rules(&mut self, now: Instant, mut rules: BTreeSet<Rule>, mut reason: &str) {
+        let at_rest = rules.is_empty();
+        rules.extend(self.restrictions_by_family());
+        if at_rest && !rules.is_empty() {
+            reason = "the peer knows no address of one of its families";
+        }
         if !self.identity.translate {
             // The host would take none, and the next daemon would be left with what there never was.
             return;

@@ -47,6 +47,9 @@ fn parts(rule: &Rule) -> (&'static str, &'static str, Pair, Vec<IpAddr>, Option<
         Rule::Restrict { pair, source, destination } => {
             ("restrict4", "restrict6", pair, vec![source, destination], None)
         }
+        Rule::RestrictTo { pair, destination } => {
+            ("restrict_to4", "restrict_to6", pair, vec![destination], None)
+        }
         Rule::Block { pair, source } => ("block4", "block6", pair, vec![source], None),
         Rule::OutSource { pair, from, to } => ("out_src4", "out_src6", pair, vec![from], Some(to)),
         Rule::OutDestination { pair, from, to } => ("out_dst4", "out_dst6", pair, vec![from], Some(to)),

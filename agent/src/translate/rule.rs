@@ -47,6 +47,15 @@ pub enum Rule {
         /// The peer's address.
         destination: IpAddr,
     },
+    /// The same for whatever leaves for `destination`. Linux sends from an address that the association does not have
+    /// to a path of IPv6 for which it has none (`sctp_transport_pmtu` asks for a route with the source `::`, and takes the
+    /// route's own), and the peer answers with ABORT.
+    RestrictTo {
+        /// The ports.
+        pair: Pair,
+        /// The peer's address.
+        destination: IpAddr,
+    },
     /// Nothing leaves from `source`.
     Block {
         /// The ports.
@@ -112,6 +121,7 @@ impl Rule {
             | Self::NoGapsIn(pair)
             | Self::NoHeartbeatAckOut(pair)
             | Self::Restrict { pair, .. }
+            | Self::RestrictTo { pair, .. }
             | Self::Block { pair, .. }
             | Self::OutSource { pair, .. }
             | Self::OutDestination { pair, .. }

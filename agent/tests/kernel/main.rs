@@ -2,6 +2,7 @@
 
 mod adoption;
 mod arrival;
+mod families;
 mod gaps;
 mod hand_over;
 mod operation;

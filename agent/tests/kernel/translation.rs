@@ -141,7 +141,7 @@ impl World {
         address(self.family, n)
     }
 
-    fn new(family: Family) -> Self {
+    pub(super) fn new(family: Family) -> Self {
         let make = |namespace: std::fs::File| Host {
             namespace,
             translator: Translator::install(std::collections::BTreeSet::new(), None).unwrap(),
@@ -194,7 +194,8 @@ fn connect(family: Family, port: u16) -> Socket {
     client
 }
 
-fn address(family: Family, n: u8) -> IpAddr {
+/// Address `n` of a family on the worlds' link.
+pub(super) fn address(family: Family, n: u8) -> IpAddr {
     match family {
         Family::V4 => [10, 0, 0, n].into(),
         Family::V6 => [0xfd00, 0, 0, 0, 0, 0, 0, u16::from(n)].into(),

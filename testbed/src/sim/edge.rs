@@ -24,6 +24,11 @@ pub fn leaving(rules: &BTreeSet<Rule>, mut packet: Packet) -> Option<Packet> {
             {
                 return None;
             }
+            Rule::RestrictTo { destination: to, .. }
+                if to == destination && !packet.may_pass_restriction() =>
+            {
+                return None;
+            }
             Rule::OutSource { from, to, .. } if from == source => out_source = Some(to),
             Rule::OutDestination { from, to, .. } if from == destination => out_destination = Some(to),
             Rule::AnswerTo { from, to, .. } if from == destination && packet.has_answer() => {

@@ -18,6 +18,26 @@ fn an_address_of_the_other_family_is_not_left_when_one_comes() {
 }
 
 #[test]
+fn nothing_but_asconf_leaves_for_a_family_of_which_the_peer_knows_no_address_of_ours() {
+    let (ours, theirs) = (ip("fd00:2::2"), ip("fd00:3::2"));
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.peers.push((theirs, PathState::Unconfirmed));
+    host.facts();
+    let rule = Rule::RestrictTo { pair: PAIR, destination: theirs };
+    assert_eq!(host.rules, BTreeSet::from([rule]), "also at rest");
+    host.usable(&[ours, old()]);
+    let serial = host.add(ours);
+    assert!(host.rules.contains(&rule), "it is asked for");
+    host.answered(serial, peer());
+    host.settle();
+    assert!(host.rules.is_empty(), "the peer has it: {:?}", host.rules);
+    host.usable(&[old()]);
+    host.delete(ours, peer());
+    host.settle();
+    assert!(host.rules.contains(&rule), "and has it no more");
+}
+
+#[test]
 fn the_old_address_is_deleted_at_once_after_a_move_and_let_go_when_the_peer_has_forgotten_it() {
     let mut host = Host::at(&[old()], Binding::Explicit);
     host.tell(Input::Located(vec![peer()]));

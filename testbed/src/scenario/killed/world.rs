@@ -34,6 +34,9 @@ const OUTAGE: Duration = Duration::from_millis(300);
 /// For wildcard sockets: the kernel gathers address events for half a second.
 const LONG_OUTAGE: Duration = Duration::from_secs(1);
 const OVERLAP: Duration = Duration::from_millis(600);
+/// Between families there is no way to go on where the new address has not become the association's before the old one goes:
+/// long enough for the next daemon, too.
+const LONG_OVERLAP: Duration = Duration::from_secs(2);
 /// Longer than an address that has vanished is waited for while there is another.
 const ONE_FAMILY: Duration = Duration::from_millis(1500);
 /// How long the next daemon and the association may take.
@@ -265,6 +268,7 @@ impl World<'_> {
             Binding::Wildcard => LONG_OUTAGE,
             _ => OUTAGE,
         };
+        let overlap = if kind.client == Binding::Mapped { LONG_OVERLAP } else { OVERLAP };
         let leave = |host: Host| kind.leave(network, host, at[host as usize]);
         let arrive = |host: Host| kind.arrive(network, host, 3 - at[host as usize]);
         let hosts = match moves {
@@ -280,7 +284,7 @@ impl World<'_> {
                     match moves {
                         Move::MakeBeforeBreak(host) => {
                             arrive(host)?;
-                            clock::pass(OVERLAP)?;
+                            clock::pass(overlap)?;
                             leave(host)?;
                         }
                         Move::WithoutIpv6(host) => {
