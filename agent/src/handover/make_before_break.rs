@@ -353,16 +353,19 @@ impl Planner {
                 if self.preferred != Some(newest) {
                     self.prefer(newest, "a better network than the backup is there");
                 }
-                self.gain_backup(now)
+                self.gain_others(now)
             }
-            Some(_) => self.gain_backup(now),
+            Some(_) => self.gain_others(now),
         }
     }
 
     /// An addition that the kernel never took up, of an address that is not to be gone to any more: nothing comes of it, and
     /// a wildcard socket would be waiting for it for ever.
     fn forget_what_nobody_asks_for(&mut self, now: Instant) {
-        let wanted = |address: IpAddr| self.usable.first() == Some(&address) || self.warm.contains(&address);
+        let ready = self.of_the_other_family();
+        let wanted = |address: IpAddr| {
+            self.usable.first() == Some(&address) || self.warm.contains(&address) || ready == Some(address)
+        };
         let unlisted = self.own.all().filter(|&(address, state)| {
             state == Own::Adding && !self.own.listed(address) && !wanted(address)
         });
@@ -401,17 +404,18 @@ impl Planner {
         self.warm.contains(&address) || self.cold.contains(&address)
     }
 
-    /// Adds a backup that is to be ready. Returns whether nothing more is to be done about them.
-    fn gain_backup(&mut self, now: Instant) -> bool {
+    /// Adds what is to be ready: backups, and an address of the other family. Returns whether nothing more is to be done about
+    /// them.
+    fn gain_others(&mut self, now: Instant) -> bool {
         let family =
             |address: IpAddr| self.facts.peers.iter().any(|(peer, _)| peer.is_ipv6() == address.is_ipv6());
-        let mut wanted =
-            self.usable.iter().copied().filter(|backup| self.warm.contains(backup) && family(*backup));
+        let warm = self.usable.iter().copied().filter(|backup| self.warm.contains(backup));
+        let mut wanted = warm.chain(self.of_the_other_family()).filter(|address| family(*address));
         let unfinished = |own: Option<Own>| matches!(own, None | Some(Own::Adding | Own::Answered));
-        let Some(backup) = wanted.find(|backup| unfinished(self.own.get(*backup))) else { return true };
-        self.ask_for(now, backup);
-        if self.own.listed(backup) {
-            self.learn(now, backup);
+        let Some(address) = wanted.find(|address| unfinished(self.own.get(*address))) else { return true };
+        self.ask_for(now, address);
+        if self.own.listed(address) {
+            self.learn(now, address);
         }
         false
     }

@@ -184,6 +184,9 @@ fn only_entry(directory: &Path) -> Result<PathBuf> {
     }
 }
 
+/// By what the guest's root is told from others.
+pub(super) const OVERLAY: &str = "lowerdir=/ro,upperdir=/rw/upper,workdir=/rw/work";
+
 /// The program that the kernel starts first: it mounts this machine's file system, read-only under an overlay.
 const INIT: &str = "#!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -274,6 +277,11 @@ fn run(command: &mut Command) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_root_is_mounted_as_it_is_told_from_others() {
+        assert!(INIT.contains(&format!("mount -t overlay -o {OVERLAY} overlay /new")));
+    }
 
     #[test]
     fn a_series_is_two_numbers() {

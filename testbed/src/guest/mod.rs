@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 pub use kernel::Series;
 pub use packages::require;
@@ -63,6 +63,25 @@ pub fn native() -> bool {
         || (nix::unistd::geteuid().is_root() && sctp_sys::probe::Probe::look().sctp)
 }
 
+/// What changes the host that it runs on must not run on one that stays.
+///
+/// # Errors
+/// This is not the guest.
+pub fn demand_throw_away() -> Result<()> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").context("/proc/self/mounts")?;
+    ensure!(is_thrown_away(&mounts), "this would change the host; it runs in the guest alone");
+    Ok(())
+}
+
+/// Whether the root among these mounts is the guest's, of which nothing is kept.
+fn is_thrown_away(mounts: &str) -> bool {
+    mounts.lines().any(|mount| {
+        let mut fields = mount.split(' ').skip(1);
+        (fields.next(), fields.next()) == (Some("/"), Some("overlay"))
+            && fields.next().is_some_and(|options| options.contains(kernel::OVERLAY))
+    })
+}
+
 /// Runs a command in the guest; its output comes out here. Returns its exit status, 124 if it took too long.
 ///
 /// # Errors
@@ -81,4 +100,18 @@ pub fn run_self(options: &Options, arguments: &[OsString]) -> Result<i32> {
     let mut command = vec![program.into_os_string()];
     command.extend_from_slice(arguments);
     run(options, &command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_guests_root_is_thrown_away() {
+        let guest = format!("overlay / overlay rw,relatime,{},uuid=on 0 0\n", kernel::OVERLAY);
+        assert!(is_thrown_away(&format!("proc /proc proc rw 0 0\n{guest}")));
+        assert!(!is_thrown_away("/dev/vda / ext4 rw,relatime 0 0\n"));
+        assert!(!is_thrown_away("overlay / overlay rw,lowerdir=/l,upperdir=/upper,workdir=/work 0 0\n"));
+        assert!(!is_thrown_away(&guest.replace(" / ", " /mnt ")));
+    }
 }

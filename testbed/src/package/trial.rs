@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{clock, unit};
+use crate::{clock, guest, unit};
 
 /// Where packages leave things that are not their files.
 const PLACES: [&str; 3] = ["/etc", "/run", "/var/lib"];
@@ -66,6 +66,7 @@ const START: Duration = Duration::from_secs(60);
 /// # Errors
 /// What was not as it should be.
 pub fn run(directory: &Path) -> Result<ExitCode> {
+    guest::demand_throw_away()?;
     leave_the_index_of_manuals_alone()?;
     let before = everything()?;
     let mut packages: Vec<PathBuf> =

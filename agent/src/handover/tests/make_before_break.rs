@@ -18,6 +18,23 @@ fn an_address_of_the_other_family_is_not_left_when_one_comes() {
 }
 
 #[test]
+fn an_address_of_the_other_family_is_added_although_it_is_not_the_newest() {
+    let other_family = ip("fd00:2::2");
+    let mut host = Host::at(&[old()], Binding::Explicit);
+    host.usable(&[old(), other_family]);
+    host.settle();
+    assert!(!host.did(&Action::Add(other_family)), "of which the peer has none");
+    host.peers.push((ip("fd00:3::2"), PathState::Unconfirmed));
+    host.facts();
+    let serial = host.add(other_family);
+    host.answered(serial, peer());
+    host.settle();
+    assert!(!host.did(&Action::SetPeerPrimary(other_family)), "{:?}", host.actions);
+    assert!(!host.did(&Action::Remove(old())), "{:?}", host.actions);
+    assert_eq!(host.planner.state(), State::Settled);
+}
+
+#[test]
 fn nothing_but_asconf_leaves_for_a_family_of_which_the_peer_knows_no_address_of_ours() {
     let (ours, theirs) = (ip("fd00:2::2"), ip("fd00:3::2"));
     let mut host = Host::at(&[old()], Binding::Explicit);

@@ -12,6 +12,7 @@ use sctp_sys::Family::V4;
 
 use super::manager::{PATIENCE, Unit, asked, done, systemctl};
 use crate::clock;
+use crate::guest;
 use crate::netns::Namespace;
 use crate::network::Stage;
 use crate::network::stage::{CLIENT_PORT, SERVER_PORT};
@@ -51,6 +52,7 @@ pub fn run(directory: &Path) -> Result<ExitCode> {
     if Path::new(POLICY).exists() {
         fs::remove_file(POLICY)?;
     }
+    guest::demand_throw_away()?;
     leave_the_index_of_manuals_alone()?;
     // For namespaces' names.
     fs::create_dir_all("/run/netns")?;

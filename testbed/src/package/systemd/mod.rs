@@ -16,6 +16,8 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 
+use crate::guest;
+
 pub use course::run as inside;
 
 /// Programs that this needs, and the packages that have them.
@@ -26,6 +28,7 @@ pub(super) const NEEDED: [(&str, &str); 2] = [(boot::SYSTEMD, "systemd"), ("nsen
 /// # Errors
 /// Not root, or systemd cannot be started.
 pub fn run(directory: &Path) -> Result<ExitCode> {
+    guest::demand_throw_away()?;
     let systemd = boot::Systemd::start()?;
     let status = systemd.enter(&std::env::current_exe()?).arg("try-units-inside").arg(directory).status()?;
     ensure!(status.success(), "the packages could not be installed, used and removed under systemd");
