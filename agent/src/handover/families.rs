@@ -7,8 +7,9 @@
 //! all the same: when a path of IPv6 has no route yet, it asks for one with the source `::` (`sctp_transport_pmtu`), or with
 //! the one that the path had before, and takes what it gets without asking whether the association has that address. The
 //! peer has no association with whoever sends from there, and answers with ABORT, which ends ours. So such paths are
-//! closed at the edge from the start, before an address comes.
+//! closed at the edge from the start, before an address comes; and while one is being added, such an ABORT does not enter.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::own::Own;
@@ -16,16 +17,26 @@ use super::planner::Planner;
 use crate::translate::Rule;
 
 impl Planner {
-    /// For each of the peer's addresses that nothing may be sent to, as the peer does not know from where it would come.
-    pub(super) fn restrictions_by_family(&self) -> impl Iterator<Item = Rule> + '_ {
-        let knows = |v6: bool| {
-            let known = |state| matches!(state, Own::Confirmed | Own::Answered | Own::Kept);
-            self.own.all().any(|(own, state)| own.is_ipv6() == v6 && known(state))
-        };
+    /// What keeps the association from being ended so.
+    pub(super) fn restrictions_by_family(&self) -> BTreeSet<Rule> {
         let pair = self.identity.pair;
-        let peers = self.facts.peers.iter().map(|&(peer, _)| peer).filter(move |peer| !knows(peer.is_ipv6()));
-        peers.map(move |destination| Rule::RestrictTo { pair, destination })
+        let has = |v6: bool, among: &[Own]| {
+            self.own.all().any(|(own, state)| own.is_ipv6() == v6 && among.contains(&state))
+        };
+        let rule = |destination: IpAddr| {
+            let v6 = destination.is_ipv6();
+            if has(v6, &[Own::Confirmed, Own::Answered, Own::Kept]) {
+                None
+            } else if has(v6, &[Own::Adding]) {
+                // The peer may have it by now, and its answer may come this way alone.
+                Some(Rule::NoAbortIn(pair))
+            } else {
+                Some(Rule::RestrictTo { pair, destination })
+            }
+        };
+        self.facts.peers.iter().filter_map(|&(peer, _)| rule(peer)).collect()
     }
+
     /// The first usable address of the family that the newest one does not belong to, unless it is a backup that is to stay
     /// out of use.
     pub(super) fn of_the_other_family(&self) -> Option<IpAddr> {

@@ -93,3 +93,18 @@ fn an_association_lives_on_where_nothing_leaves_for_addresses_for_which_it_has_n
         assert_eq!(receive(&client), "back");
     });
 }
+
+#[test]
+fn an_association_lives_on_where_the_abort_of_a_peer_that_does_not_know_the_address_yet_does_not_enter() {
+    with_association(|mut world, client, server| {
+        let rule = Rule::NoAbortIn(AT_A);
+        assert!(heartbeat(&mut world, &client, vec![rule]) > 0, "it leaves");
+        let (ours, theirs) = (address(Family::V6, 1), address(Family::V6, 3));
+        until("the ABORT", || (world.a.seen("aborts", theirs, ours) > 0).then_some(()));
+        world.a.rules(&[rule]);
+        send(&client, "forth");
+        assert_eq!(receive(&server), "forth");
+        send(&server, "back");
+        assert_eq!(receive(&client), "back");
+    });
+}
