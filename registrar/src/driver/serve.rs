@@ -64,6 +64,8 @@ pub(super) struct Service {
     readable: Vec<bool>,
     /// How much was read from those that associations share.
     read: u64,
+    /// Whose message was read last.
+    last_heard: Option<Place>,
     /// When it was last looked which can be read.
     looked: Instant,
     /// When it was last looked what is due.
@@ -135,6 +137,7 @@ impl Service {
             ),
             readable: Vec::new(),
             read: 0,
+            last_heard: None,
             looked: now,
             woken: now,
             readings: sockets.iter().map(|_| Reading::new(now)).collect(),

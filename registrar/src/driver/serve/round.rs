@@ -130,6 +130,7 @@ impl Service {
             for index in 0..self.sockets.len() {
                 if self.sockets[index].0 == role && self.readable.get(index) == Some(&true) {
                     let all = self.read_one(index, &mut buffer)?;
+                    self.drain();
                     self.readable[index] = !all;
                 }
             }
@@ -183,8 +184,16 @@ impl Service {
                     self.failures = 0;
                     self.read += 1;
                     self.readings[index].one();
+                    let from = match &received {
+                        Received::Message(info) => Some(Place { socket: index, assoc: info.assoc }),
+                        _ => None,
+                    };
                     self.received(index, received, buffer);
-                    self.drain();
+                    // Whoever alone asks again as soon as it is answered is answered at once. Where there are more, the answers
+                    // leave when all has been read: the first to be answered would take the processor meanwhile.
+                    if std::mem::replace(&mut self.last_heard, from) == from {
+                        self.drain();
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readings[index].came(count);
