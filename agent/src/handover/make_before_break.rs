@@ -444,10 +444,17 @@ impl Planner {
     }
 
     /// Lets go of held addresses that the association no longer has, or that the host has again. That one of the
-    /// latter goes would be an event that asks for a deletion, so no socket may be looking.
+    /// latter goes would be an event that asks for a deletion, so no socket may be looking. And of one that the peer never
+    /// forgets, as it is asked over the other family alone: the kernel does not send from it any more.
     fn let_go_of_held(&mut self) {
+        let stays = |held: &IpAddr| {
+            self.identity.binding == Binding::Explicit
+                && self.own.get(*held) == Some(Own::Kept)
+                && !self.usable.iter().any(|usable| usable.is_ipv6() == held.is_ipv6())
+        };
         let needless = |held: &IpAddr| {
             !self.facts.local.contains(held)
+                || stays(held)
                 || self.usable.contains(held) && self.own.get(*held) == Some(Own::Confirmed) && !self.events
         };
         let gone: Vec<_> = self.held.iter().copied().filter(needless).collect();

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::agents::{Agents, Plan, Registrations};
+use super::agents::{Agents, Registrations};
+use super::plan::Plan;
 use super::programs::{self, Running, Yield};
 use super::story::{Event, Story};
 use super::{Programs, Round, Scenario, Step};

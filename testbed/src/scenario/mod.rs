@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `table`, `real`, `sessions` | the scenarios |
 //! | `agents` | who looks after the associations: the registrar and `roamd`, or a setting of the kernel |
+//! | `plan` | what the daemons of a round are told |
 //! | `programs` | the built-in traffic program, a session's user and elements, or any other |
 //! | `liar` | a registrar that lies |
 //! | `usrsctp` | an echo server on another SCTP stack than the kernel's |
@@ -23,6 +24,7 @@ mod engine;
 mod killed;
 pub(crate) mod leftovers;
 pub mod liar;
+mod plan;
 mod play;
 mod programs;
 mod real;

@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use sctp_sys::sockopt::AssocState;
 use sctp_sys::{Family, diag};
 
-use super::agents::Sockets;
+use super::plan::Sockets;
 use super::{Binding, Input, Line, Programs, Round, Stack, usrsctp};
 use crate::clock::{self, Nanos, Waited};
 use crate::process::Program;

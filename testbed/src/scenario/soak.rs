@@ -14,9 +14,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use sctp_sys::diag;
 
-use super::agents::{Agents, Plan, Sockets};
+use super::agents::Agents;
 use super::command::stop_on_signals;
 use super::engine::patience;
+use super::plan::{Plan, Sockets};
 use super::programs::{Running, SERVER_PORT};
 use super::recovery::Recovery;
 use super::story::Story;

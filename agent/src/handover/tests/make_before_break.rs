@@ -207,6 +207,21 @@ fn a_deletion_that_is_refused_for_ever_is_asked_for_ever_more_rarely() {
 }
 
 #[test]
+fn an_address_that_is_never_deleted_over_the_other_family_is_not_held_for_ever() {
+    let other_family = ip("fd00:2::2");
+    let mut host = Host::at(&[old(), other_family], Binding::Explicit);
+    host.peers.push((ip("fd00:3::2"), PathState::Active));
+    host.facts();
+    host.usable(&[]);
+    assert!(host.actions.iter().any(|it| matches!(it, Action::Hold { address, .. } if *address == old())));
+    host.usable(&[other_family]);
+    host.settle();
+    refused_for_two_minutes(&mut host, old());
+    assert_eq!(host.planner.state(), State::Settled);
+    assert!(host.planner.facts().local.contains(&old()), "it is the association's all the same");
+}
+
+#[test]
 fn a_deletion_that_could_be_asked_for_over_the_other_family_alone_is_soon_asked_for_rarely() {
     let other_family = ip("fd00:2::2");
     let mut host = Host::at(&[old(), other_family], Binding::Explicit);

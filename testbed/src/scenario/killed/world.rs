@@ -10,8 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use sctp_sys::Family;
 
-use super::super::agents::{Agents, Plan};
+use super::super::agents::{Agents, knows};
 use super::super::engine::patience;
+use super::super::plan::Plan;
 use super::super::programs::{self, Running};
 use super::super::recovery::Recovery;
 use super::super::story::Story;
@@ -34,9 +35,6 @@ const OUTAGE: Duration = Duration::from_millis(300);
 /// For wildcard sockets: the kernel gathers address events for half a second.
 const LONG_OUTAGE: Duration = Duration::from_secs(1);
 const OVERLAP: Duration = Duration::from_millis(600);
-/// Between families there is no way to go on where the new address has not become the association's before the old one goes:
-/// long enough for the next daemon, too.
-const LONG_OVERLAP: Duration = Duration::from_secs(2);
 /// Longer than an address that has vanished is waited for while there is another.
 const ONE_FAMILY: Duration = Duration::from_millis(1500);
 /// How long the next daemon and the association may take.
@@ -268,7 +266,14 @@ impl World<'_> {
             Binding::Wildcard => LONG_OUTAGE,
             _ => OUTAGE,
         };
-        let overlap = if kind.client == Binding::Mapped { LONG_OVERLAP } else { OVERLAP };
+        let elsewhere = Host::ALL.map(|host| self.agents.runtime(other(host)));
+        // Between families there is no way to go on where the peer has not heard of the new address before the old one goes.
+        let heard_of = |host: Host| -> Result<()> {
+            let (family, places) = kind.addresses(host, 3 - at[host as usize]);
+            let new = places.iter().map(|place| place.address(family));
+            let know = || new.clone().all(|new| knows(&elsewhere[host as usize], new)).then_some(());
+            Ok(clock::until("the peer to hear of the new address", BACK, know)?)
+        };
         let leave = |host: Host| kind.leave(network, host, at[host as usize]);
         let arrive = |host: Host| kind.arrive(network, host, 3 - at[host as usize]);
         let hosts = match moves {
@@ -284,7 +289,10 @@ impl World<'_> {
                     match moves {
                         Move::MakeBeforeBreak(host) => {
                             arrive(host)?;
-                            clock::pass(overlap)?;
+                            if kind.client == Binding::Mapped {
+                                heard_of(host)?;
+                            }
+                            clock::pass(OVERLAP)?;
                             leave(host)?;
                         }
                         Move::WithoutIpv6(host) => {
