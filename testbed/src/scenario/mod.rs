@@ -6,6 +6,7 @@
 //! | `agents` | who looks after the associations: the registrar and `roamd`, or a setting of the kernel |
 //! | `plan` | what the daemons of a round are told |
 //! | `programs` | the built-in traffic program, a session's user and elements, or any other |
+//! | `foreign` | programs that nobody here wrote |
 //! | `liar` | a registrar that lies |
 //! | `usrsctp` | an echo server on another SCTP stack than the kernel's |
 //! | `engine` | one round: network, agents, programs, steps |
@@ -21,6 +22,7 @@
 mod agents;
 pub mod command;
 mod engine;
+mod foreign;
 mod killed;
 pub(crate) mod leftovers;
 pub mod liar;
