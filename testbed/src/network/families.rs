@@ -9,15 +9,27 @@ use super::stage::gap;
 use crate::clock;
 use crate::topology::{A1, Host};
 
-pub(super) fn both_known(stage: &mut Stage) -> Result<String> {
+/// A has IPv4, and B both.
+fn addresses(stage: &Stage) -> Result<()> {
     stage.network.up(Host::A, &[A1])?;
-    stage.ip(["addr add fd00:1::2/64 dev a1 nodad", "route add default via fd00:1::1 dev a1"])?;
     let b = stage.network.host(Host::B);
     stage.shell(b, "ip addr add fd00:3::2/64 dev b1 nodad && ip -6 route add default via fd00:3::1")?;
     // Else the kernel tells a peer at a global address, as an IPv6 one is, of no private one.
     for host in Host::ALL {
         stage.shell(stage.network.host(host), "sysctl -qw net.sctp.addr_scope_policy=0")?;
     }
+    Ok(())
+}
+
+/// A gets IPv6, too.
+fn ipv6_comes(stage: &Stage) -> Result<()> {
+    stage.ip(["addr add fd00:1::2/64 dev a1 nodad", "route add default via fd00:1::1 dev a1"])
+}
+
+/// The association knows both from the start.
+pub(super) fn both_known(stage: &mut Stage) -> Result<String> {
+    addresses(stage)?;
+    ipv6_comes(stage)?;
     stage.start_daemon("", "")?;
     let (own, peer) =
         (["fd00:1::2".parse()?, "10.1.0.2".parse()?], ["fd00:3::2".parse()?, "10.3.0.2".parse()?]);
@@ -43,4 +55,25 @@ pub(super) fn both_known(stage: &mut Stage) -> Result<String> {
     ensure!(said < 20, "{said} ASCONFs in four seconds ask for what is refused");
     let record = stage.finish()?;
     Ok(format!("from IPv6 to IPv4 and back; the longest pause was {:.0} ms", gap(&record, from)))
+}
+
+/// The association begins with IPv4. The daemon is started when both are there, and does not know which came last.
+pub(super) fn one_known(stage: &mut Stage) -> Result<String> {
+    addresses(stage)?;
+    let (own, peer) = (["10.1.0.2".parse()?], ["10.3.0.2".parse()?, "fd00:3::2".parse()?]);
+    stage.talk_with(&own, &peer, &["--mapped"])?;
+    ipv6_comes(stage)?;
+    stage.start_daemon("", "")?;
+    stage.until("IPv6 in the association", |stage| {
+        stage.association()?.local.iter().any(std::net::IpAddr::is_ipv6).then_some(())
+    })?;
+    stage.until_settled()?;
+    stage.note("IPv4 goes");
+    let from = clock::now();
+    stage.ip(["addr del 10.1.0.2/24 dev a1"])?;
+    stage.until_unlisted("10.1.0.2")?;
+    stage.until_flows()?;
+    stage.until_settled()?;
+    let record = stage.finish()?;
+    Ok(format!("from IPv4 to IPv6; the longest pause was {:.0} ms", gap(&record, from)))
 }

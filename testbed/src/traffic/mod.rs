@@ -76,7 +76,8 @@ struct Common {
     /// One socket for each association, or one for all.
     #[arg(long, value_enum, default_value_t)]
     shape: Shape,
-    /// IPv6 sockets that talk to IPv4 alone: each address is mapped (::ffff:0:0/96), the wildcard is ::.
+    /// IPv6 sockets that talk to IPv4 alone: each address is mapped (::ffff:0:0/96), the wildcard is ::. So it is without this
+    /// where some own address is of IPv6.
     #[arg(long)]
     mapped: bool,
     /// The peer takes SCTP in UDP at this port (RFC 6951); without it, what net.sctp.encap_port says.
@@ -111,9 +112,10 @@ impl Common {
 
     /// An address as these sockets take it.
     fn address(&self, address: IpAddr, port: u16) -> SocketAddr {
+        let mapped = self.mapped || self.local.iter().any(IpAddr::is_ipv6);
         let address = match address {
-            IpAddr::V4(wildcard) if self.mapped && wildcard.is_unspecified() => Ipv6Addr::UNSPECIFIED.into(),
-            IpAddr::V4(address) if self.mapped => address.to_ipv6_mapped().into(),
+            IpAddr::V4(wildcard) if mapped && wildcard.is_unspecified() => Ipv6Addr::UNSPECIFIED.into(),
+            IpAddr::V4(address) if mapped => address.to_ipv6_mapped().into(),
             address => address,
         };
         SocketAddr::new(address, port)
