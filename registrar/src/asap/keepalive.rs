@@ -173,6 +173,8 @@ impl Registrar {
         if let (_, Inserted::Changed(_)) = self.space.insert(handle.clone(), element) {
             self.has_changed(handle.clone());
         }
+        // What was reported was reported of where it is no more; and what had been before it went there is long answered.
+        self.forget_reports(key);
         self.timers.clear((Timer::Answer, key));
         self.ask(now, key);
         self.change(Change::Updated(key));

@@ -352,6 +352,35 @@ fn an_element_whose_association_ends_is_what_it_was_registered_as_over_the_one_b
 }
 
 #[test]
+fn reports_of_an_element_that_goes_back_to_the_association_before_begin_anew_and_each_host_counts() {
+    for while_at in [A, B] {
+        let mut w = World::new();
+        for association in [A, B] {
+            w.up(association, &["10.0.0.1"]);
+        }
+        let report = |w: &mut World, hosts: std::ops::RangeInclusive<u64>| {
+            for host in hosts {
+                w.up(Association(10 + host), &[&format!("10.0.2.{host}")]);
+                w.say(Association(10 + host), &Message::EndpointUnreachable { handle: handle("p"), id: 1 });
+            }
+        };
+        for association in [A, B] {
+            w.registered(association, "p", element(1, "10.0.0.1"));
+            if association == while_at {
+                report(&mut w, 1..=3);
+            }
+        }
+        w.down(B);
+        report(&mut w, 4..=4);
+        assert_eq!(w.seen("p"), here(), "what was said before does not count");
+        report(&mut w, 1..=2);
+        assert_eq!(w.seen("p"), here());
+        report(&mut w, 3..=3);
+        assert!(w.seen("p").is_empty(), "but whoever says it again does");
+    }
+}
+
+#[test]
 fn elements_that_go_back_to_an_association_are_not_more_than_it_may_have() {
     let limits = Limits { elements_per_association: 2, ..Limits::default() };
     let mut w = World::with_limits(limits);

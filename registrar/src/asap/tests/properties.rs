@@ -173,8 +173,13 @@ impl Registrar {
         for (key, older) in self.displaced.all().chain(self.earlier.all()) {
             assert!(self.space.get(key).is_some() && self.clients.contains_key(&older));
         }
+        let elements = self.space.pools().flat_map(|pool| pool.elements());
+        let reports: usize = elements.map(|element| element.bad_reports as usize).sum();
+        assert_eq!(reports, self.reporters.len(), "what is counted is how many hosts said so");
         for (key, _) in &self.reporters {
-            assert!(self.space.get(*key).is_some_and(|(_, element)| element.bad_reports > 0));
+            let of_it = self.reporters.iter().filter(|(of, _)| of == key).count();
+            let counted = self.space.get(*key).map(|(_, element)| element.bad_reports as usize);
+            assert_eq!(counted, Some(of_it));
         }
         for (key, newcomer) in self.newcomers.all() {
             let owner = self.space.get(key).and_then(|(_, element)| element.owner).unwrap();
