@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sctp_sys::adopt::{self, Process};
-use sctp_sys::diag::{self, AssociationEntry, Kind};
+use sctp_sys::diag::{self, AssociationEntry, EndpointEntry, Kind};
 use sctp_sys::socket::Socket;
 use sctp_sys::sockopt::{AssocId, AssocState};
 
@@ -127,19 +127,33 @@ impl Survey {
         self.check_holders();
         self.find_holders(&inodes);
         self.given.retain(|_, given| Process { pid: given.pid }.exists());
-        // Until it is accepted, an association is its listener's, and cannot be touched by itself.
-        self.listening = snapshot
-            .endpoints
-            .iter()
-            .filter(|entry| entry.listening && entry.kind != Some(Kind::OneToMany))
-            .map(|entry| entry.inode)
-            .collect();
+        let endpoints = self.endpoints(snapshot.endpoints);
         let mut associations = Vec::new();
         for entry in snapshot.associations {
             associations.extend(self.found(entry));
         }
+        Ok((associations, endpoints))
+    }
+
+    /// Lists the listening sockets alone, which costs the same however many associations there are.
+    ///
+    /// # Errors
+    /// Neither sock_diag nor /proc/net/sctp can be read.
+    pub fn listeners(&mut self) -> io::Result<Vec<Endpoint>> {
+        let entries = diag::listening()?;
+        let inodes = entries.iter().map(|entry| entry.inode).filter(|&inode| inode != 0).collect();
+        self.find_holders(&inodes);
+        Ok(self.endpoints(entries))
+    }
+
+    /// The listening ones whose holders are known. All are remembered: until it is accepted, an association is its
+    /// listener's, and cannot be touched by itself.
+    fn endpoints(&mut self, mut entries: Vec<EndpointEntry>) -> Vec<Endpoint> {
+        entries.retain(|entry| entry.listening);
+        let alone = entries.iter().filter(|entry| entry.kind != Some(Kind::OneToMany));
+        self.listening = alone.map(|entry| entry.inode).collect();
         let mut endpoints = BTreeMap::new();
-        for entry in snapshot.endpoints.into_iter().filter(|entry| entry.listening) {
+        for entry in entries {
             if let Some((handle, executable)) = self.holder(entry.inode) {
                 endpoints.insert(
                     entry.inode,
@@ -154,7 +168,7 @@ impl Survey {
                 );
             }
         }
-        Ok((associations, endpoints.into_values().collect()))
+        endpoints.into_values().collect()
     }
 
     /// Looks for one association by its addresses, which costs the same however many there are.

@@ -18,10 +18,20 @@ pub(super) struct Listener {
     pub(super) port: u16,
     pub(super) wildcard: bool,
     pub(super) executable: Option<PathBuf>,
+    /// Why it could not be moved the last time.
+    trouble: Option<String>,
 }
 
 impl Daemon {
-    /// Adopts new listeners and forgets those that are gone.
+    /// Looks for new listeners between two looks at everything, which are rare where there are many associations.
+    pub(super) fn look_at_listeners(&mut self) {
+        match self.survey.listeners() {
+            Ok(endpoints) => self.tend_listeners(endpoints),
+            Err(error) => tracing::warn!(%error, "the host's listening SCTP sockets cannot be listed"),
+        }
+    }
+
+    /// Adopts new listeners and forgets those that are gone. One that could not be moved is tried again.
     pub(super) fn tend_listeners(&mut self, endpoints: Vec<Endpoint>) {
         let mut alive = HashSet::new();
         let mut news = false;
@@ -45,6 +55,7 @@ impl Daemon {
                 port: endpoint.port,
                 wildcard: endpoint.wildcard,
                 executable: endpoint.executable.clone(),
+                trouble: None,
             };
             if let Err(why) = prepare(&listener) {
                 self.story.listener(&endpoint, &why);
@@ -53,7 +64,8 @@ impl Daemon {
         }
         let before = self.listeners.len();
         self.listeners.retain(|inode, _| alive.contains(inode));
-        if news || self.listeners.len() != before {
+        let lagging = self.listeners.values().any(|listener| listener.trouble.is_some());
+        if news || lagging || self.listeners.len() != before {
             self.move_listeners();
         }
     }
@@ -63,10 +75,16 @@ impl Daemon {
         let usable = self.usable();
         let mut said = Vec::new();
         for listener in self.listeners.values_mut().filter(|listener| !listener.wildcard) {
+            let before = listener.trouble.take();
             match move_one(listener, &usable) {
                 Ok(None) => {}
                 Ok(Some(change)) => said.push((listener.clone(), change)),
-                Err(why) => said.push((listener.clone(), format!("could not be moved: {why}"))),
+                Err(why) => {
+                    if before.as_ref() != Some(&why) {
+                        said.push((listener.clone(), format!("could not be moved: {why}")));
+                    }
+                    listener.trouble = Some(why);
+                }
             }
         }
         for (listener, text) in said {

@@ -190,17 +190,7 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
                 daemon.network(now);
                 daemon.follow();
             }
-            sighting = next(&mut wire) => match sighting {
-                Ok(sighting) => daemon.sighted(&sighting),
-                Err(error) => tracing::warn!(%error, "the wire cannot be watched for a moment"),
-            },
-            () = table.deleted() => table.restore(&mut daemon),
-            located = daemon.locate.next() => daemon.located(located),
-            command = requests.recv() => match command {
-                Some(command) => daemon.command(command),
-                None => break,
-            },
-            () = sleep_until(wake) => daemon.timers(),
+            // Before what may never end while many associations are busy.
             _ = poll.tick() => {
                 daemon.look_at_clocks();
                 if udp != udp_port() {
@@ -215,8 +205,21 @@ pub async fn run(sources: Sources, loaded: Loaded) -> Result<(), StartError> {
                 if daemon.pace.is_due(Instant::now()) {
                     daemon.look_around();
                     daemon.follow();
+                } else {
+                    daemon.look_at_listeners();
                 }
             }
+            sighting = next(&mut wire) => match sighting {
+                Ok(sighting) => daemon.sighted(&sighting),
+                Err(error) => tracing::warn!(%error, "the wire cannot be watched for a moment"),
+            },
+            () = table.deleted() => table.restore(&mut daemon),
+            located = daemon.locate.next() => daemon.located(located),
+            command = requests.recv() => match command {
+                Some(command) => daemon.command(command),
+                None => break,
+            },
+            () = sleep_until(wake) => daemon.timers(),
             // What comes of it is told to the log and to whoever monitors.
             _ = hangup.recv() => drop(daemon.reload(false)),
             _ = terminate.recv() => break,

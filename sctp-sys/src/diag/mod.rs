@@ -196,6 +196,14 @@ pub fn snapshot() -> io::Result<Snapshot> {
     }
 }
 
+/// The sockets that listen, as [`snapshot`] finds them. It costs the same however many associations there are.
+///
+/// # Errors
+/// The system's: ENOENT or the like when the kernel has no SCTP.
+pub fn listening() -> io::Result<Vec<EndpointEntry>> {
+    netlink::listening().or_else(|_| proc::listening())
+}
+
 /// As [`snapshot`], by sock_diag alone.
 ///
 /// # Errors

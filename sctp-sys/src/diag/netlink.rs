@@ -52,12 +52,24 @@ impl From<DiagError> for io::Error {
 }
 
 pub(super) fn snapshot() -> io::Result<Snapshot> {
+    dump(u32::MAX)
+}
+
+/// The sockets that listen. With this state alone the kernel does not walk the associations.
+pub(super) fn listening() -> io::Result<Vec<EndpointEntry>> {
+    let mut endpoints = dump(1 << LISTENING)?.endpoints;
+    endpoints.retain(|endpoint| endpoint.listening);
+    Ok(endpoints)
+}
+
+/// All that is in one of these states: a bit for each value of `sk_state`.
+fn dump(states: u32) -> io::Result<Snapshot> {
     let mut socket = netlink_sys::Socket::new(NETLINK_SOCK_DIAG)?;
     socket.bind_auto()?;
     let mut snapshot = Snapshot::default();
     let mut buffer = Vec::with_capacity(DATAGRAM);
     for (sequence, family) in [(1, libc::AF_INET), (2, libc::AF_INET6)] {
-        socket.send_to(&request(family as u8, sequence), &netlink_sys::SocketAddr::new(0, 0), 0)?;
+        socket.send_to(&request(family as u8, sequence, states), &netlink_sys::SocketAddr::new(0, 0), 0)?;
         loop {
             buffer.clear();
             let (_, from) = match socket.recv_from(&mut buffer, 0) {
@@ -116,9 +128,11 @@ fn request_one(local: SocketAddr, peer: SocketAddr) -> [u8; HEADER + REQUEST] {
     out
 }
 
-/// A dump of all states of one family with INFO.
-fn request(family: u8, sequence: u32) -> [u8; HEADER + REQUEST] {
-    request_with(family, sequence, NLM_F_REQUEST | NLM_F_DUMP)
+/// A dump of one family with INFO.
+fn request(family: u8, sequence: u32, states: u32) -> [u8; HEADER + REQUEST] {
+    let mut out = request_with(family, sequence, NLM_F_REQUEST | NLM_F_DUMP);
+    out[HEADER + 4..HEADER + 8].copy_from_slice(&states.to_ne_bytes());
+    out
 }
 
 fn request_with(family: u8, sequence: u32, flags: u16) -> [u8; HEADER + REQUEST] {

@@ -9,13 +9,22 @@ use crate::sockopt::AssocState;
 /// `sk_state` of a listening socket.
 const LISTENING: i32 = 10;
 
+/// A table of the namespace of this thread, which need not be that of the process.
+fn read(name: &str) -> io::Result<Vec<u8>> {
+    std::fs::read(format!("/proc/thread-self/net/sctp/{name}"))
+}
+
 pub(super) fn snapshot() -> io::Result<Snapshot> {
-    // The namespace of this thread, which need not be that of the process.
-    let read = |name: &str| std::fs::read(format!("/proc/thread-self/net/sctp/{name}"));
     let mut snapshot =
         Snapshot { associations: parse_assocs(&read("assocs")?), endpoints: parse_eps(&read("eps")?) };
     snapshot.unique();
     Ok(snapshot)
+}
+
+pub(super) fn listening() -> io::Result<Vec<EndpointEntry>> {
+    let mut snapshot = Snapshot { endpoints: parse_eps(&read("eps")?), ..Snapshot::default() };
+    snapshot.unique();
+    Ok(snapshot.endpoints)
 }
 
 /// A line's columns by the names of the table's first line.

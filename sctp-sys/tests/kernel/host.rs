@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use sctp_sys::diag::{
-    Kind, Snapshot, Source, association, snapshot, snapshot_by_sock_diag, snapshot_from_proc,
+    Kind, Snapshot, Source, association, listening, snapshot, snapshot_by_sock_diag, snapshot_from_proc,
 };
 use sctp_sys::sockopt::{self, AssocState};
 use sctp_sys::{Family, SendInfo, Socket, Style};
@@ -152,8 +152,28 @@ fn many_associations_are_each_listed_once() {
 }
 
 #[test]
+fn the_sockets_that_listen_are_listed_without_those_that_were_accepted() {
+    in_namespace(|| {
+        for family in [Family::V4, Family::V6] {
+            let [_, peer, _] = addresses(family);
+            let server = listener(Style::OneToOne, peer);
+            let client = socket(Style::OneToOne, family);
+            client.connect(peer).unwrap();
+            let accepted = server.accept().unwrap();
+            assert_eq!(snapshot().unwrap().associations.len(), 2);
+            let all = listening().unwrap();
+            assert_eq!(all.iter().map(|it| it.inode).collect::<Vec<_>>(), [server.inode().unwrap()]);
+            assert_eq!((all[0].local_port, &all[0].local[..]), (peer.port(), &[peer.ip()][..]));
+            assert!(all[0].listening && !all[0].wildcard && all[0].kind == Some(Kind::OneToOne));
+            drop(accepted);
+        }
+    });
+}
+
+#[test]
 fn a_host_without_associations_lists_none() {
     in_namespace(|| {
+        assert_eq!(listening().unwrap(), []);
         assert_eq!(snapshot().unwrap(), Snapshot::default());
         assert_eq!(snapshot_from_proc().unwrap(), Snapshot::default());
     });

@@ -119,6 +119,18 @@ impl Pair {
         at_a: Option<&Namespace>,
         wrapped: &[String],
     ) -> Result<Talk> {
+        let server = self.serve(stage, at_a, wrapped)?;
+        let talk = self.start_clients(stage, at_a, wrapped)?;
+        Ok(Talk { server: Some(server), ..talk })
+    }
+
+    /// Starts the server alone, and waits until it listens.
+    pub(super) fn serve(
+        &self,
+        stage: &mut Stage,
+        at_a: Option<&Namespace>,
+        wrapped: &[String],
+    ) -> Result<Program> {
         let words = ["--local", &list(&self.server), "--port", &self.port.to_string()].map(str::to_owned);
         let mut command = self.command(stage, self.server_at, "server", wrapped)?;
         command.args(words).args(&self.server_with);
@@ -130,8 +142,7 @@ impl Pair {
             }
             server.output().contains("listening").then_some(Ok(()))
         })??;
-        let talk = self.start_clients(stage, at_a, wrapped)?;
-        Ok(Talk { server: Some(server), ..talk })
+        Ok(server)
     }
 
     /// Starts the clients alone, of a server that is there.
@@ -244,6 +255,16 @@ fn until_flow(stage: &mut Stage, talks: &mut [Talk], limit: Duration) -> Result<
         Err(other) => Err(other.into()),
         Ok(result) => result,
     }
+}
+
+/// Waits until A's sockets that listen at these ports are bound to this address and no other.
+pub(super) fn until_a_listens(stage: &Stage, ports: &[u16], at: IpAddr, limit: Duration) -> Result<()> {
+    clock::until(&format!("listeners at {at}, ports {ports:?}"), limit, || {
+        let all = stage.network.host(Host::A).enter(diag::listening).ok()?;
+        let there = |port: &u16| all.iter().any(|it| it.local_port == *port && it.local == [at]);
+        ports.iter().all(there).then_some(())
+    })?;
+    Ok(())
 }
 
 /// Waits until B's kernel knows every association's other end at these addresses and no other.
