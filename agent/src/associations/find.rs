@@ -74,6 +74,8 @@ pub struct Survey {
     programs: HashMap<i32, Option<PathBuf>>,
     given: HashMap<u64, Given>,
     /// Listening sockets of the last look.
+    endpoints: HashSet<u64>,
+    /// Those of them that carry no associations.
     listening: HashSet<u64>,
     /// Sockets that nobody holds who may be looked into, and at how many looks they are passed over before somebody is
     /// looked for once more: now, and the next time.
@@ -135,21 +137,28 @@ impl Survey {
         Ok((associations, endpoints))
     }
 
-    /// Lists the listening sockets alone, which costs the same however many associations there are.
+    /// Lists the listening sockets alone, which costs the same however many associations there are; none: they are those
+    /// of the last time. `anew`: also then.
     ///
     /// # Errors
     /// Neither sock_diag nor /proc/net/sctp can be read.
-    pub fn listeners(&mut self) -> io::Result<Vec<Endpoint>> {
+    pub fn listeners(&mut self, anew: bool) -> io::Result<Option<Vec<Endpoint>>> {
         let entries = diag::listening()?;
-        let inodes = entries.iter().map(|entry| entry.inode).filter(|&inode| inode != 0).collect();
+        let inodes: HashSet<u64> =
+            entries.iter().map(|entry| entry.inode).filter(|&inode| inode != 0).collect();
+        let known = |inode| self.holders.contains_key(inode) || self.given.contains_key(inode);
+        if !anew && inodes == self.endpoints && inodes.iter().all(known) {
+            return Ok(None);
+        }
         self.find_holders(&inodes);
-        Ok(self.endpoints(entries))
+        Ok(Some(self.endpoints(entries)))
     }
 
     /// The listening ones whose holders are known. All are remembered: until it is accepted, an association is its
     /// listener's, and cannot be touched by itself.
     fn endpoints(&mut self, mut entries: Vec<EndpointEntry>) -> Vec<Endpoint> {
         entries.retain(|entry| entry.listening);
+        self.endpoints = entries.iter().map(|entry| entry.inode).filter(|&inode| inode != 0).collect();
         let alone = entries.iter().filter(|entry| entry.kind != Some(Kind::OneToMany));
         self.listening = alone.map(|entry| entry.inode).collect();
         let mut endpoints = BTreeMap::new();

@@ -25,8 +25,10 @@ pub(super) struct Listener {
 impl Daemon {
     /// Looks for new listeners between two looks at everything, which are rare where there are many associations.
     pub(super) fn look_at_listeners(&mut self) {
-        match self.survey.listeners() {
-            Ok(endpoints) => self.tend_listeners(endpoints),
+        let lagging = self.listeners.values().any(|listener| listener.trouble.is_some());
+        match self.survey.listeners(lagging) {
+            Ok(Some(endpoints)) => self.tend_listeners(endpoints),
+            Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the host's listening SCTP sockets cannot be listed"),
         }
     }
