@@ -173,7 +173,7 @@ impl Registrar {
         if let (_, Inserted::Changed(_)) = self.space.insert(handle.clone(), element) {
             self.has_changed(handle.clone());
         }
-        // What was reported was reported of where it is no more; and what had been before it went there is long answered.
+        // Reports since then were of where it no longer is; those before, its registration there has answered.
         self.forget_reports(key);
         self.timers.clear((Timer::Answer, key));
         self.ask(now, key);
