@@ -9,7 +9,7 @@ mod strategies;
 #[path = "common/vectors.rs"]
 mod vectors;
 
-use asap_client::wire::{Cause, Message, decode};
+use asap_client::wire::{Cause, Message, Writer, decode};
 use codec::{Protocol, Refusal};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -92,6 +92,17 @@ fn a_message_with_octets_changed_never_panics_and_never_grows() {
 #[test]
 fn arbitrary_octets_never_panic() {
     codec::noise_is_harmless::<Asap>(15);
+}
+
+proptest! {
+    #[test]
+    fn a_transport_is_as_long_as_it_says(transport in transport()) {
+        let mut writer = Writer::new();
+        transport.emit(&mut writer);
+        let octets = writer.finish().unwrap();
+        prop_assert_eq!(transport.length(), usize::from(u16::from_be_bytes([octets[2], octets[3]])));
+        prop_assert!(octets.len() - transport.length() < 4, "padding");
+    }
 }
 
 #[test]

@@ -64,9 +64,9 @@ impl Registrar {
         self.settle(now);
     }
 
-    /// Takes a message of a pool user that waited alone. See [`asap::Registrar::handle_question`].
-    pub fn handle_question(&mut self, now: Instant, association: Association, bytes: &[u8]) {
-        self.asap.handle_question(now, association, bytes);
+    /// Takes a message of a pool element or user without keeping it. See [`asap::Registrar::handle_message`].
+    pub fn handle_message(&mut self, now: Instant, association: Association, ppid: u32, bytes: &[u8]) {
+        self.asap.handle_message(now, association, ppid, bytes);
         self.settle(now);
     }
 

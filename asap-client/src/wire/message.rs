@@ -262,6 +262,16 @@ impl Message {
     /// data of error causes and then the causes. A message that does not fit even so gives no octets at all; only an
     /// opaque transport, cookie or handle of nearly 64 KiB made here can bring that about, never a received one.
     pub fn encode(&self) -> Vec<u8> {
+        Writer::message(self.type_().0, self.flags(), |w| self.emit(w)).unwrap_or_default()
+    }
+
+    /// As [`Self::encode`], in the place of what was in a buffer, which may be used again and again.
+    pub fn encode_into(&self, buffer: &mut Vec<u8>) {
+        // Where it does not fit, nothing is in the buffer.
+        let _ = Writer::message_into(buffer, self.type_().0, self.flags(), |w| self.emit(w));
+    }
+
+    fn flags(&self) -> u8 {
         let flag = match self {
             Self::RegistrationResponse { rejected: flag, .. }
             | Self::HandleResolution { subscribe: flag, .. }
@@ -269,7 +279,7 @@ impl Message {
             | Self::EndpointKeepAlive { home: flag, .. } => *flag,
             _ => false,
         };
-        Writer::message(self.type_().0, u8::from(flag) * FLAG, |w| self.emit(w)).unwrap_or_default()
+        u8::from(flag) * FLAG
     }
 
     fn emit(&self, w: &mut Writer) {

@@ -11,7 +11,8 @@ use super::error::Problem;
 /// The longest message and the longest parameter: what a 16-bit length can say.
 pub const MAX_LENGTH: usize = 65_535;
 
-const HEADER: usize = 4;
+/// Octets of the header of a message or parameter.
+pub(super) const HEADER: usize = 4;
 
 fn padding(length: usize) -> usize {
     length.wrapping_neg() & 3
@@ -229,15 +230,32 @@ impl Writer {
         Self { bytes: Vec::with_capacity(256), ..Self::default() }
     }
 
+    /// An empty writer that takes the place of what was in a buffer.
+    pub fn reusing(mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        Self { bytes: buffer, ..Self::default() }
+    }
+
     /// A whole message: header, then what `body` writes, padded to a multiple of 4.
     ///
     /// `None` when a length does not fit 16 bits.
     pub fn message(type_: u8, flags: u8, body: impl FnOnce(&mut Self)) -> Option<Vec<u8>> {
-        let mut writer = Self::new();
+        let mut buffer = Self::new().bytes;
+        Self::message_into(&mut buffer, type_, flags, body).then_some(buffer)
+    }
+
+    /// As [`Self::message`], in the place of what was in a buffer, which may be used again and again. `false` when a length
+    /// does not fit 16 bits; then the buffer is empty.
+    pub fn message_into(buffer: &mut Vec<u8>, type_: u8, flags: u8, body: impl FnOnce(&mut Self)) -> bool {
+        let mut writer = Self::reusing(std::mem::take(buffer));
         writer.bytes(&[type_, flags, 0, 0]);
         body(&mut writer);
         writer.close(0, 0);
-        (!writer.overflow).then_some(writer.bytes)
+        if writer.overflow {
+            writer.bytes.clear();
+        }
+        *buffer = writer.bytes;
+        !writer.overflow
     }
 
     /// The octets so far; `None` when a length did not fit 16 bits.
@@ -271,8 +289,8 @@ impl Writer {
     /// Appends anything that begins with a 16-bit code and a 16-bit length: parameters and error causes.
     pub fn structure(&mut self, code: u16, body: impl FnOnce(&mut Self)) {
         let start = self.bytes.len();
-        self.u16(code);
-        self.u16(0);
+        let [high, low] = code.to_be_bytes();
+        self.bytes(&[high, low, 0, 0]);
         body(self);
         self.close(start, start);
     }
@@ -307,8 +325,10 @@ impl Writer {
             Err(_) => self.overflow = true,
         }
         let pad = padding(self.bytes.len() - aligned);
-        self.bytes.resize(self.bytes.len() + pad, 0);
-        self.tail += pad;
+        if pad > 0 {
+            self.bytes.resize(self.bytes.len() + pad, 0);
+            self.tail += pad;
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::code::ParameterType;
 use super::error::Problem;
-use super::tlv::{Context, Parameter, Writer};
+use super::tlv::{Context, HEADER, Parameter, Writer};
 
 /// What an SCTP transport carries (RFC 5354 §3.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -156,6 +156,17 @@ impl Transport {
             ParameterType::UDP_LITE_TRANSPORT => Self::UdpLite { port, address },
             _ => Self::Dccp { port, service, address },
         })
+    }
+
+    /// The octets of the parameter that [`Self::emit`] writes, header included, without the padding behind an opaque one.
+    pub fn length(&self) -> usize {
+        let address = |address: &IpAddr| HEADER + if address.is_ipv4() { 4 } else { 16 };
+        let before = match self {
+            Self::Opaque(octets) => return HEADER + octets.len(),
+            Self::Dccp { .. } => 8,
+            _ => 4,
+        };
+        HEADER + before + self.addresses().iter().map(address).sum::<usize>()
     }
 
     /// Writes the transport parameter.

@@ -11,10 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::event::Event;
+use super::registration::Known;
 use super::service::Registrar;
 use super::timers::Timer;
 use crate::Association;
-use crate::handlespace::{Element, ElementKey};
+use crate::handlespace::ElementKey;
 
 /// A registration that waits for the owner's answer.
 #[derive(Clone, Debug)]
@@ -90,14 +91,13 @@ impl Registrar {
     pub(super) fn to_be_asked(
         &self,
         association: Association,
-        handle: &PoolHandle,
-        element: &Element,
+        before: Option<Known>,
     ) -> Option<(ElementKey, Association)> {
+        let (key, owner) = before?;
         if self.settings.move_timeout.is_zero() {
             return None;
         }
-        let key = self.space.key(handle, element.id)?;
-        let owner = self.space.get(key)?.1.owner.filter(|owner| *owner != association)?;
+        let owner = owner.filter(|owner| *owner != association)?;
         self.are_apart(owner, association).then_some((key, owner))
     }
 
@@ -131,7 +131,7 @@ impl Registrar {
     pub(super) fn let_in(&mut self, now: Instant, key: ElementKey) {
         let Some(Newcomer { association, handle, asked }) = self.take_newcomer(key) else { return };
         match self.accept(now, association, &handle, &asked) {
-            Ok(element) => self.confirm(now, association, handle, element),
+            Ok((element, _)) => self.confirm(now, association, handle, element),
             Err(cause) => self.refuse(association, handle, asked.id, cause),
         }
     }

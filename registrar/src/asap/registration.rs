@@ -12,7 +12,7 @@ use super::timers::Timer;
 use crate::Association;
 use crate::enrp::wire::UpdateAction;
 use crate::enrp::{self, Change};
-use crate::handlespace::{Element, Inserted, Life};
+use crate::handlespace::{Element, ElementKey, Inserted, Life};
 
 impl Registrar {
     /// REGISTRATION.
@@ -23,11 +23,11 @@ impl Registrar {
         handle: PoolHandle,
         asked: PoolElement,
     ) {
-        let element = match self.accept(now, association, &handle, &asked) {
-            Ok(element) => element,
+        let (element, before) = match self.accept(now, association, &handle, &asked) {
+            Ok(accepted) => accepted,
             Err(cause) => return self.refuse(association, handle, asked.id, cause),
         };
-        match self.to_be_asked(association, &handle, &element) {
+        match self.to_be_asked(association, before) {
             Some((key, owner)) => {
                 // Where it speaks ASAP is said by the association.
                 let asked = PoolElement { asap: None, ..asked };
@@ -60,14 +60,14 @@ impl Registrar {
         self.send(association, &Message::RegistrationResponse { rejected: true, handle, id, error });
     }
 
-    /// Checks a registration; the element as it is to be kept, or why not.
+    /// Checks a registration; the element as it is to be kept, and its key with its owner if it is there, or why not.
     pub(super) fn accept(
         &self,
         now: Instant,
         association: Association,
         handle: &PoolHandle,
         asked: &PoolElement,
-    ) -> Result<Element, Cause> {
+    ) -> Result<(Element, Option<Known>), Cause> {
         let client = self.clients.get(&association).ok_or_else(|| Cause::bare(Cause::UNSPECIFIED))?;
         if client.tcp {
             return Err(Cause::bare(Cause::SECURITY));
@@ -76,7 +76,8 @@ impl Registrar {
         if handle.as_bytes().len() > limits.pool_handle_octets {
             return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
         }
-        let pool = self.space.pool(handle);
+        let place = self.space.find(handle);
+        let pool = place.and_then(|place| self.space.pool_at(place));
         if let Some(pool) = pool {
             if asked.policy.code() != pool.policy().code() {
                 return Err(with_data(Cause::INCONSISTENT_POLICY, tlv(|w| pool.policy().emit(w))));
@@ -102,17 +103,18 @@ impl Registrar {
         let Some(user) = client.confirm(&asked.user, self.settings.allow_loopback) else {
             return Err(Cause::invalid_values(&tlv(|w| asked.user.emit(w))));
         };
-        if tlv(|w| user.emit(w)).len() > limits.element_octets {
+        if user.length() > limits.element_octets {
             return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
         }
         let before = pool.and_then(|pool| pool.element(asked.id));
-        let has_it = before.is_some_and(|before| before.owner == Some(association))
-            || self.space.key(handle, asked.id).is_some_and(|key| self.newcomers.is(key, association));
+        let known = place.zip(before).map(|(pool, before)| (ElementKey { pool, id: asked.id }, before.owner));
+        let has_it = known
+            .is_some_and(|(key, owner)| owner == Some(association) || self.newcomers.is(key, association));
         let has = self.space.count_owned_by(association) + self.newcomers.count(association);
         if (!has_it && has >= limits.elements_per_association)
             || (before.is_none_or(|before| before.home != self.settings.server)
                 && self.space.count_of_home(self.settings.server) >= limits.elements)
-            || !self.space.has_room(handle, asked.id, &limits.space())
+            || !self.space.has_room_in(pool, handle, asked.id, &limits.space())
         {
             return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
         }
@@ -131,7 +133,7 @@ impl Registrar {
         if long && !fits_into_an_update(handle, &element) {
             return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
         }
-        Ok(element)
+        Ok((element, known))
     }
 
     /// Whether two associations have no address in common.
@@ -203,6 +205,9 @@ impl Registrar {
         element.asap.addresses().iter().any(|address| client.addresses.contains(address))
     }
 }
+
+/// An element that is there, and the association that owns it.
+pub(super) type Known = (ElementKey, Option<Association>);
 
 /// The most addresses that are kept of where an element speaks ASAP.
 const ADDRESSES: usize = 64;

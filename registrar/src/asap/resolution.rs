@@ -32,12 +32,12 @@ impl Registrar {
             && self.subscriptions.octets_with(&handle) <= limits.pool_handles_octets;
         let subscribed = known || (subscribe && room);
         let selected = pool.select(count(items, limit), &mut || self.random.draw());
-        let answer = response(pool, &selected, subscribed).into();
+        response(pool, &selected, subscribed, &mut self.written);
         if subscribe && subscribed {
             self.subscriptions.insert(association, pool.handle().clone(), items);
         }
         self.counters.resolutions += 1;
-        self.send_bytes(association, answer);
+        self.send_bytes(association, self.written.as_slice().into());
         if subscribe && !subscribed {
             // The response has the elements, so that why there is no subscription is said apart.
             self.counters.subscriptions_refused += 1;
@@ -72,12 +72,15 @@ impl Registrar {
         let mut made: BTreeMap<usize, Arc<[u8]>> = BTreeMap::new();
         for (association, items) in subscribers {
             let count = count(items, limit);
-            let bytes = made.entry(count).or_insert_with(|| match self.space.pool_mut(handle) {
-                Some(pool) => {
-                    let selected = pool.peek(count, &mut || self.random.draw());
-                    response(pool, &selected, true).into()
+            let bytes = made.entry(count).or_insert_with(|| {
+                match self.space.pool_mut(handle) {
+                    Some(pool) => {
+                        let selected = pool.peek(count, &mut || self.random.draw());
+                        response(pool, &selected, true, &mut self.written);
+                    }
+                    None => unknown(handle.clone(), true).encode_into(&mut self.written),
                 }
-                None => unknown(handle.clone(), true).encode().into(),
+                self.written.as_slice().into()
             });
             let bytes = Arc::clone(bytes);
             self.counters.pushes += 1;
@@ -93,9 +96,10 @@ fn count(items: Option<u32>, limit: usize) -> usize {
 
 /// A [`Message::HandleResolutionResponse`] with these elements, written without a copy of them: this is what a registrar
 /// does most.
-fn response(pool: &Pool, selected: &[u32], subscribed: bool) -> Vec<u8> {
+fn response(pool: &Pool, selected: &[u32], subscribed: bool, buffer: &mut Vec<u8>) {
     let type_ = MessageType::HANDLE_RESOLUTION_RESPONSE.0;
-    Writer::message(type_, u8::from(subscribed), |w| pool.emit(selected, w)).unwrap_or_default()
+    // Where it does not fit, nothing is in the buffer.
+    let _ = Writer::message_into(buffer, type_, u8::from(subscribed), |w| pool.emit(selected, w));
 }
 
 fn unknown(handle: PoolHandle, subscribed: bool) -> Message {

@@ -69,6 +69,8 @@ pub struct Registrar {
     pub(super) leaving: BTreeSet<ElementKey>,
     changes: VecDeque<Change>,
     outputs: VecDeque<Output>,
+    /// What was written last: the next message is written in its place.
+    pub(super) written: Vec<u8>,
 }
 
 impl Registrar {
@@ -95,6 +97,7 @@ impl Registrar {
             leaving: BTreeSet::new(),
             changes: VecDeque::new(),
             outputs: VecDeque::new(),
+            written: Vec::new(),
         }
     }
 
@@ -351,9 +354,9 @@ impl Registrar {
         }
     }
 
-    /// Takes a message, as [`Input::Message`] does, without keeping it.
-    pub fn handle_question(&mut self, now: Instant, association: Association, bytes: &[u8]) {
-        self.message(now, association, wire::PPID, bytes);
+    /// Takes a message, as [`Input::Message`] does, from where it was read.
+    pub fn handle_message(&mut self, now: Instant, association: Association, ppid: u32, bytes: &[u8]) {
+        self.message(now, association, ppid, bytes);
         self.register_freed(now);
         self.push(now);
     }
@@ -470,7 +473,8 @@ impl Registrar {
     }
 
     pub(super) fn send(&mut self, association: Association, message: &Message) {
-        self.send_bytes(association, message.encode().into());
+        message.encode_into(&mut self.written);
+        self.send_bytes(association, self.written.as_slice().into());
     }
 
     pub(super) fn send_bytes(&mut self, association: Association, bytes: Arc<[u8]>) {

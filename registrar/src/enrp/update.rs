@@ -14,12 +14,12 @@ impl Enrp {
     /// Tells all peers of an element of ours.
     pub(super) fn announce_update(&mut self, key: ElementKey, space: &Handlespace) {
         let Some((pool, element)) = space.get(key) else { return };
-        let (handle, element) = (pool.handle().clone(), element.clone());
+        let handle = pool.handle();
         // It registered here: whoever claimed it before is of the past.
         self.claims.forget(key, &mut self.timers);
-        self.tell_update(UpdateAction::Add, &handle, &element);
-        if self.settings.suggest_takeovers && !self.is_draining() {
-            self.suggest(key, &handle, &element, space);
+        self.tell_update(UpdateAction::Add, handle, element);
+        if self.settings.suggest_takeovers && !self.is_draining() && !self.peers.is_empty() {
+            self.suggest(key, handle, element, space);
         }
     }
 

@@ -8,11 +8,12 @@
 mod checksum;
 mod element;
 mod expiry;
-mod index;
+mod homes;
 mod kept;
 mod looks;
 mod moment;
 mod names;
+mod owners;
 mod pool;
 mod room;
 mod slots;
@@ -23,16 +24,17 @@ use std::time::Instant;
 pub use checksum::ChecksumSum;
 pub use element::{Element, Life};
 pub use expiry::Deadlines;
-use index::{Homes, Owners};
+use homes::Homes;
 use kept::Kept;
 use looks::Looks;
 use moment::Moment;
 use names::Names;
+use owners::Owners;
 pub use pool::Pool;
 use pool::{Put, Replaced};
 pub use room::Bounds;
 pub use slots::Place;
-use slots::Slots;
+use slots::{InSlot, Slots};
 
 use crate::Association;
 
@@ -40,14 +42,18 @@ use crate::Association;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ElementKey {
     /// Where its pool is.
-    pool: Place,
+    pub(crate) pool: Place,
     /// The element's identifier.
-    id: u32,
+    pub(crate) id: u32,
 }
 
 impl ElementKey {
     pub(crate) const MIN: Self = Self { pool: Place { slot: 0, generation: 0 }, id: 0 };
     pub(crate) const MAX: Self = Self { pool: Place { slot: u32::MAX, generation: u32::MAX }, id: u32::MAX };
+
+    fn in_slot(self) -> InSlot {
+        InSlot::new(self.pool.slot, self.id)
+    }
 }
 
 /// What an insertion did.
@@ -115,6 +121,11 @@ impl Handlespace {
         places
     }
 
+    /// The pool at a place, if it is still there.
+    pub fn pool_at(&self, place: Place) -> Option<&Pool> {
+        self.pools.get(place)
+    }
+
     /// The pool at a place, if it is still there, to select from.
     pub fn pool_at_mut(&mut self, place: Place) -> Option<&mut Pool> {
         self.pools.get_mut(place)
@@ -155,7 +166,7 @@ impl Handlespace {
 
     /// The keys of the elements that an association owns.
     pub fn owned_by(&self, owner: Association) -> impl Iterator<Item = ElementKey> {
-        self.owners.of(owner)
+        self.owners.of(owner).filter_map(|element| self.key_in_slot(element))
     }
 
     /// How many elements an association owns.
@@ -178,11 +189,18 @@ impl Handlespace {
         home: u32,
         after: Option<(&PoolHandle, u32)>,
     ) -> impl Iterator<Item = ElementKey> {
-        self.homes.after(home, after).filter_map(|(slot, id)| self.key_in_slot(slot, id))
+        self.homes.after(home, after).flat_map(|(part, first)| {
+            let pool = self.pools.in_slot(part.slot());
+            pool.into_iter().flat_map(move |(place, pool)| {
+                let whole = part.is_whole().then(|| pool.ids_from(first));
+                let ids = whole.into_iter().flatten().chain(part.ids(first));
+                ids.map(move |id| ElementKey { pool: place, id })
+            })
+        })
     }
 
-    fn key_in_slot(&self, slot: u32, id: u32) -> Option<ElementKey> {
-        self.pools.in_slot(slot).map(|(pool, _)| ElementKey { pool, id })
+    fn key_in_slot(&self, element: InSlot) -> Option<ElementKey> {
+        self.pools.in_slot(element.slot()).map(|(pool, _)| ElementKey { pool, id: element.id() })
     }
 
     /// How many elements a home registrar has.
@@ -253,7 +271,7 @@ impl Handlespace {
         let key = ElementKey { pool: place, id };
         let Some(pool) = self.pools.get_mut(place) else { return (key, Inserted::New) };
         let Put { replaced, looks } = pool.insert(element, self.looks.moment(expires));
-        self.looks.change((place.slot, id), looks.0, looks.1);
+        self.looks.change(key.in_slot(), looks.0, looks.1);
         let before = replaced.as_ref().map(|replaced| &replaced.before);
         if before.is_none() {
             self.elements += 1;
@@ -261,14 +279,16 @@ impl Handlespace {
         let (old_home, old_owner) = (before.map(|b| b.home), before.map(|b| b.owner));
         if old_home != Some(home) {
             // The new one first: every pool is in the order of a home at every moment.
-            self.homes.insert(home, pool.handle(), key);
+            let new = old_home.is_none();
+            let others = pool.ids_from(0).filter(|other| !new || *other != id);
+            self.homes.insert(home, pool.handle(), key.in_slot(), others);
             if let Some(old) = old_home {
-                self.homes.remove(old, pool.handle(), key);
+                self.homes.remove(old, pool.handle(), key.in_slot(), false);
             }
         }
         if old_owner != Some(owner) {
-            self.owners.remove(old_owner.flatten(), key);
-            self.owners.insert(owner, key);
+            self.owners.remove(old_owner.flatten(), key.in_slot());
+            self.owners.insert(owner, key.in_slot());
         }
         let done = match replaced {
             None => Inserted::New,
@@ -291,9 +311,9 @@ impl Handlespace {
             self.handle_octets -= handle.as_bytes().len();
         }
         self.elements -= 1;
-        self.owners.remove(element.owner, key);
-        self.homes.remove(element.home, &handle, key);
-        self.looks.change((key.pool.slot, key.id), look, Moment::NEVER);
+        self.owners.remove(element.owner, key.in_slot());
+        self.homes.remove(element.home, &handle, key.in_slot(), pool_gone);
+        self.looks.change(key.in_slot(), look, Moment::NEVER);
         Some(Removed { handle, element, pool_gone })
     }
 
@@ -304,11 +324,11 @@ impl Handlespace {
         let Some(kept) = pool.kept_mut(key.id) else { return };
         let (old_home, old_owner) = kept.set_home(home, owner);
         if old_home != home {
-            self.homes.insert(home, pool.handle(), key);
-            self.homes.remove(old_home, pool.handle(), key);
+            self.homes.insert(home, pool.handle(), key.in_slot(), pool.ids_from(0));
+            self.homes.remove(old_home, pool.handle(), key.in_slot(), false);
         }
-        self.owners.remove(old_owner, key);
-        self.owners.insert(owner, key);
+        self.owners.remove(old_owner, key.in_slot());
+        self.owners.insert(owner, key.in_slot());
     }
 
     /// Replaces where an element was heard from.
@@ -355,14 +375,14 @@ impl Handlespace {
 
     /// An element whose registration has ended. It is still there: remove it.
     pub fn pop_expired(&mut self, now: Instant) -> Option<ElementKey> {
-        while let Some((slot, id)) = self.looks.pop(now) {
-            let Some(key) = self.key_in_slot(slot, id) else { continue };
-            let Some(kept) = self.pools.get_mut(key.pool).and_then(|pool| pool.kept_mut(id)) else {
+        while let Some(element) = self.looks.pop(now) {
+            let Some(key) = self.key_in_slot(element) else { continue };
+            let Some(kept) = self.pools.get_mut(key.pool).and_then(|pool| pool.kept_mut(key.id)) else {
                 continue;
             };
             let later = self.looks.moment(kept.element().expires.filter(|at| *at > now));
             kept.set_look(later);
-            self.looks.change((slot, id), Moment::NEVER, later);
+            self.looks.change(element, Moment::NEVER, later);
             if later == Moment::NEVER {
                 return Some(key);
             }

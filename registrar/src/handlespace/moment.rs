@@ -1,26 +1,49 @@
 //! Moments that take half the room of an [`Instant`], for orders that have one for each element.
 
+use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
 /// A moment, in nanoseconds since the first one that was told to its [`Origin`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment {
     // In halves, since what it is kept with needs no more than the alignment of these.
     high: i32,
     low: u32,
 }
 
+impl PartialOrd for Moment {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Moment {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.nanoseconds().cmp(&other.nanoseconds())
+    }
+}
+
 impl Moment {
     /// It never comes.
     pub(super) const NEVER: Self = Self { high: i32::MAX, low: u32::MAX };
 
+    #[expect(clippy::cast_possible_truncation, reason = "each half is taken by itself")]
     fn new(nanoseconds: i64) -> Self {
-        let [high, low] = [nanoseconds >> 32, nanoseconds & i64::from(u32::MAX)];
-        Self { high: i32::try_from(high).unwrap_or(i32::MAX), low: u32::try_from(low).unwrap_or(u32::MAX) }
+        Self { high: (nanoseconds >> 32) as i32, low: nanoseconds.cast_unsigned() as u32 }
     }
 
     fn nanoseconds(self) -> i64 {
         i64::from(self.high) << 32 | i64::from(self.low)
+    }
+
+    /// A number for each, in their order.
+    pub(super) fn in_order(self) -> u64 {
+        self.nanoseconds().cast_unsigned() ^ (1 << 63)
+    }
+
+    /// The one of this number.
+    pub(super) fn from_order(number: u64) -> Self {
+        Self::new((number ^ (1 << 63)).cast_signed())
     }
 
     /// The same, or up to 17 ms (2^24 ns) later: one of those moments at which all that has time so long is done
@@ -71,6 +94,10 @@ mod tests {
         assert_eq!(moments.map(|moment| origin.instant(moment)), all.map(Some));
         assert!(moments[1] < moments[0] && moments[0] < moments[2] && moments[3] < Moment::NEVER);
         assert_eq!(origin.moment(None), Moment::NEVER);
+        let mut numbers = moments.map(|moment| (moment.in_order(), moment));
+        assert!(numbers.iter().all(|(number, moment)| Moment::from_order(*number) == *moment));
+        numbers.sort_by_key(|(number, _)| *number);
+        assert!(numbers.is_sorted_by_key(|(_, moment)| *moment), "they are in the order of their numbers");
     }
 
     #[test]

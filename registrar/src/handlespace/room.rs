@@ -2,7 +2,7 @@
 
 use asap_client::wire::PoolHandle;
 
-use super::Handlespace;
+use super::{Handlespace, Pool};
 
 /// Bounds on the handlespace as a whole. Every one holds for all pools, whoever filled them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,12 @@ impl Handlespace {
     /// Whether one more element of this identifier has room in this pool, which need not be there. An element that is
     /// there has.
     pub fn has_room(&self, handle: &PoolHandle, id: u32, bounds: &Bounds) -> bool {
-        match self.pool(handle) {
+        self.has_room_in(self.pool(handle), handle, id, bounds)
+    }
+
+    /// As [`Self::has_room`], where the pool was looked for before.
+    pub fn has_room_in(&self, pool: Option<&Pool>, handle: &PoolHandle, id: u32, bounds: &Bounds) -> bool {
+        match pool {
             Some(pool) => pool.element(id).is_some() || pool.len() < bounds.elements_per_pool,
             None => {
                 let octets = self.handle_octets + handle.as_bytes().len();

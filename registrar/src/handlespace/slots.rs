@@ -9,6 +9,35 @@ pub struct Place {
     pub(super) generation: u32,
 }
 
+/// An element that is there, by its pool's slot and its identifier; in the order of both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct InSlot(u64);
+
+impl InSlot {
+    pub(super) fn new(slot: u32, id: u32) -> Self {
+        Self(u64::from(slot) << 32 | u64::from(id))
+    }
+
+    pub(super) fn slot(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "each half is taken by itself")]
+    pub(super) fn id(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// A number for each, in their order.
+    pub(super) fn in_order(self) -> u64 {
+        self.0
+    }
+
+    /// The one of this number.
+    pub(super) fn from_order(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// Slots that lie together. Growing moves none of them.
 const BLOCK: usize = 1024;
 

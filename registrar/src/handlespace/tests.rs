@@ -9,6 +9,7 @@ impl Handlespace {
     /// Every order says the same.
     pub(crate) fn check(&self) {
         let mut owned = BTreeSet::new();
+        let mut lengths = BTreeMap::new();
         let mut looks = BTreeSet::new();
         let mut clock = self.looks.clone();
         let mut homes: BTreeMap<u32, (ChecksumSum, Vec<ElementKey>)> = BTreeMap::new();
@@ -21,18 +22,19 @@ impl Handlespace {
             assert_eq!(self.names.find(handle, &self.pools), Some(place));
             assert_eq!(pool.handle(), *handle);
             assert!(pool.len() > 0, "an empty pool does not exist");
+            lengths.insert(*slot, pool.len());
             let ids: Vec<u32> = pool.elements().map(|element| element.id).collect();
             assert!(ids.is_sorted_by(|a, b| a < b));
             for element in pool.elements() {
                 let key = ElementKey { pool: place, id: element.id };
                 assert_eq!(self.key(handle, element.id), Some(key));
                 all.push(key);
-                owned.extend(element.owner.map(|owner| (owner, key)));
+                owned.extend(element.owner.map(|owner| (owner, key.in_slot())));
                 let look = pool.kept(element.id).unwrap().look();
                 let expires = clock.moment(element.expires);
                 assert!((look == Moment::NEVER) == (expires == Moment::NEVER) && look <= expires);
                 if look != Moment::NEVER {
-                    looks.insert((look, (*slot, element.id)));
+                    looks.insert((look, key.in_slot()));
                 }
                 let said = |emit: &dyn Fn(&mut Writer)| {
                     let mut writer = Writer::new();
@@ -71,8 +73,8 @@ impl Handlespace {
         assert_eq!(octets, self.handle_octets());
         assert_eq!(self.page(None, None, usize::MAX), all);
         assert_eq!(owned, self.owners.all());
-        self.homes.check();
-        assert_eq!(looks, *self.looks.all());
+        self.homes.check(&lengths);
+        assert_eq!(looks, self.looks.all());
         assert!(self.homes().eq(homes.keys().copied()));
         for (home, (sum, keys)) in homes {
             assert_eq!(self.checksum(home), sum.fold());

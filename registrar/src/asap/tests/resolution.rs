@@ -190,7 +190,7 @@ fn questions_that_waited_together_or_alone_are_answered_as_each_would_be() {
     });
     for (association, bytes) in &questions {
         one_by_one.bytes(*association, bytes.clone());
-        alone.registrar.handle_question(alone.now, *association, bytes);
+        alone.registrar.handle_message(alone.now, *association, wire::PPID, bytes);
         alone.drain();
     }
     assert_eq!(

@@ -252,20 +252,21 @@ impl Service {
         ppid: u32,
         bytes: &[u8],
     ) {
-        let input = match role {
+        match role {
             Role::Asap if ppid == wire::PPID && may_wait(bytes) => {
                 if !self.intake.push(association, bytes) {
                     self.unheard += 1;
                     self.log.unheard(now);
                 }
-                return;
             }
             // What an element registers is compared with the peer's addresses as they are at this moment: the kernel tells
             // of a change before it hands over what was sent after it.
-            Role::Asap => Input::Asap(asap::Input::Message { association, ppid, bytes: bytes.to_vec() }),
-            Role::Enrp => Input::Enrp(enrp::Input::Message { association, ppid, bytes: bytes.to_vec() }),
-        };
-        self.registrar.handle(now, input);
+            Role::Asap => self.registrar.handle_message(now, association, ppid, bytes),
+            Role::Enrp => {
+                let input = enrp::Input::Message { association, ppid, bytes: bytes.to_vec() };
+                self.registrar.handle(now, Input::Enrp(input));
+            }
+        }
     }
 
     /// Answers some of the questions that wait, which are looked up together.
@@ -273,7 +274,7 @@ impl Service {
         let outstanding = &self.outstanding;
         if let Some((association, question)) = self.intake.take_only(|it| outstanding.waits_for(it)) {
             self.answering = true;
-            self.registrar.handle_question(self.now, association, question);
+            self.registrar.handle_message(self.now, association, wire::PPID, question);
             self.drain();
             self.answering = false;
             if !self.own.is_empty() {
