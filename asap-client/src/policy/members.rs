@@ -190,6 +190,16 @@ impl<T> Members<T> {
         self.len() == 0
     }
 
+    /// What is known of one of them, whichever is found at once; of none, if there are none.
+    pub fn any(&self) -> Option<&T> {
+        let one = match &self.0 {
+            Kept::One(one) => Some(one),
+            Kept::Few(run) => run.first(),
+            Kept::Many(runs) => runs.runs.iter().find_map(|run| run.members.first()),
+        };
+        one.map(|(_, value)| value)
+    }
+
     /// The run in which this member is or would be.
     fn run(&self, id: u32) -> &[Member<T>] {
         match &self.0 {
@@ -458,6 +468,7 @@ mod tests {
                     }
                 }
                 members.check();
+                prop_assert!(members.any().map_or(map.is_empty(), |any| map.values().any(|value| value == any)));
                 prop_assert_eq!((members.len(), members.is_empty()), (map.len(), map.is_empty()));
             }
             prop_assert!(members.range(head).eq(map.range(head..).map(|(id, value)| (*id, value))));

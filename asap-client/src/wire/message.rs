@@ -108,6 +108,8 @@ struct Slots {
     /// Those that may be there once.
     seen: [Option<P>; PARAMETERS],
     handle: Option<PoolHandle>,
+    /// The only one that may be there.
+    element: Option<PoolElement>,
     elements: Vec<PoolElement>,
     id: Option<u32>,
     policy: Option<Policy>,
@@ -132,6 +134,9 @@ impl Slots {
             }
             match parameter.type_ {
                 P::POOL_HANDLE => slots.handle = Some(PoolHandle::parse(&parameter)?),
+                P::POOL_ELEMENT if message == MessageType::REGISTRATION => {
+                    slots.element = Some(PoolElement::parse(&parameter, context)?);
+                }
                 P::POOL_ELEMENT => slots.elements.push(PoolElement::parse(&parameter, context)?),
                 P::PE_IDENTIFIER => slots.id = Some(parse_u32(&parameter)?),
                 P::POLICY => slots.policy = Some(Policy::parse(&parameter)?),
@@ -197,7 +202,7 @@ fn parse(bytes: &[u8], context: &mut Context) -> Result<Message, Problem> {
     Ok(match type_ {
         M::REGISTRATION => {
             let handle = slots.handle()?;
-            let element = slots.elements.pop().ok_or(Problem::Missing { parameter: P::POOL_ELEMENT })?;
+            let element = slots.element.ok_or(Problem::Missing { parameter: P::POOL_ELEMENT })?;
             Message::Registration { handle, element }
         }
         M::DEREGISTRATION => Message::Deregistration { handle: slots.handle()?, id: slots.id()? },

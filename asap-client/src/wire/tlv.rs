@@ -193,24 +193,26 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// The parameter's length is below 4 or reaches beyond this reader's end.
+    #[inline]
     pub fn parameter(&mut self, context: &mut Context) -> Result<Option<Parameter<'a>>, Problem> {
-        if self.left() < HEADER {
+        let (bytes, start) = (self.bytes, self.at);
+        let here = &bytes[start..self.end];
+        let &[high, low, length_high, length_low, ..] = here else {
             self.at = self.end;
             return Ok(None);
-        }
-        let (start, available) = (self.at, self.left());
-        let type_ = ParameterType(self.u16()?);
-        let length = usize::from(self.u16()?);
-        if length < HEADER || length > available {
-            return Err(Problem::Malformed { parameter: type_, at: start, length, left: available });
-        }
-        let value = self.sub(length - HEADER)?;
-        let pad = padding(length).min(self.left());
-        self.at += pad;
-        if pad > 0 && self.left() == 0 {
+        };
+        let type_ = ParameterType(u16::from_be_bytes([high, low]));
+        let length = usize::from(u16::from_be_bytes([length_high, length_low]));
+        let Some(whole) = here.get(..length).filter(|whole| whole.len() >= HEADER) else {
+            return Err(Problem::Malformed { parameter: type_, at: start, length, left: here.len() });
+        };
+        let behind = here.len() - length;
+        let pad = padding(length).min(behind);
+        self.at = start + length + pad;
+        if pad > 0 && pad == behind {
             context.padded_lengths = true;
         }
-        Ok(Some(Parameter { type_, whole: &self.bytes[start..start + length], value }))
+        Ok(Some(Parameter { type_, whole, value: Self { bytes, at: start + HEADER, end: start + length } }))
     }
 }
 

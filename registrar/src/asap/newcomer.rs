@@ -130,8 +130,8 @@ impl Registrar {
     /// The owner is silent, or gone, or is the newcomer itself: lets in whoever waits.
     pub(super) fn let_in(&mut self, now: Instant, key: ElementKey) {
         let Some(Newcomer { association, handle, asked }) = self.take_newcomer(key) else { return };
-        match self.accept(now, association, &handle, &asked) {
-            Ok((element, _)) => self.confirm(now, association, handle, element),
+        match self.accept(association, &handle, &asked) {
+            Ok(accepted) => self.confirm(now, association, handle, asked, accepted),
             Err(cause) => self.refuse(association, handle, asked.id, cause),
         }
     }

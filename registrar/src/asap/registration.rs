@@ -23,17 +23,17 @@ impl Registrar {
         handle: PoolHandle,
         asked: PoolElement,
     ) {
-        let (element, before) = match self.accept(now, association, &handle, &asked) {
+        let accepted = match self.accept(association, &handle, &asked) {
             Ok(accepted) => accepted,
             Err(cause) => return self.refuse(association, handle, asked.id, cause),
         };
-        match self.to_be_asked(association, before) {
+        match self.to_be_asked(association, accepted.before) {
             Some((key, owner)) => {
                 // Where it speaks ASAP is said by the association.
                 let asked = PoolElement { asap: None, ..asked };
                 self.ask_owner(now, key, owner, Newcomer { association, handle, asked });
             }
-            None => self.confirm(now, association, handle, element),
+            None => self.confirm(now, association, handle, asked, accepted),
         }
     }
 
@@ -43,9 +43,22 @@ impl Registrar {
         now: Instant,
         association: Association,
         handle: PoolHandle,
-        element: Element,
+        asked: PoolElement,
+        accepted: Accepted,
     ) {
-        let id = element.id;
+        let Some(client) = self.clients.get(&association) else { return };
+        let id = asked.id;
+        let element = Element {
+            id,
+            home: self.settings.server,
+            life: asked.life,
+            user: accepted.user.unwrap_or(asked.user),
+            policy: asked.policy,
+            asap: client.asap_transport(),
+            owner: Some(association),
+            expires: accepted.life.end(now),
+            bad_reports: 0,
+        };
         self.admit(now, association, handle.clone(), element);
         self.counters.registrations += 1;
         let answer = Message::RegistrationResponse { rejected: false, handle, id, error: None };
@@ -60,14 +73,13 @@ impl Registrar {
         self.send(association, &Message::RegistrationResponse { rejected: true, handle, id, error });
     }
 
-    /// Checks a registration; the element as it is to be kept, and its key with its owner if it is there, or why not.
+    /// Checks a registration; why it is refused.
     pub(super) fn accept(
         &self,
-        now: Instant,
         association: Association,
         handle: &PoolHandle,
         asked: &PoolElement,
-    ) -> Result<(Element, Option<Known>), Cause> {
+    ) -> Result<Accepted, Cause> {
         let client = self.clients.get(&association).ok_or_else(|| Cause::bare(Cause::UNSPECIFIED))?;
         if client.tcp {
             return Err(Cause::bare(Cause::SECURITY));
@@ -100,14 +112,18 @@ impl Registrar {
         if asked.user.port() == Some(0) {
             return Err(Cause::invalid_values(&tlv(|w| asked.user.emit(w))));
         }
-        let Some(user) = client.confirm(&asked.user, self.settings.allow_loopback) else {
-            return Err(Cause::invalid_values(&tlv(|w| asked.user.emit(w))));
+        let user = match client.confirm(&asked.user, self.settings.allow_loopback) {
+            Confirmed::All => None,
+            Confirmed::Only(user) => Some(user),
+            Confirmed::Nothing => return Err(Cause::invalid_values(&tlv(|w| asked.user.emit(w)))),
         };
-        if user.length() > limits.element_octets {
+        let kept = user.as_ref().unwrap_or(&asked.user);
+        if kept.length() > limits.element_octets {
             return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
         }
         let before = pool.and_then(|pool| pool.element(asked.id));
-        let known = place.zip(before).map(|(pool, before)| (ElementKey { pool, id: asked.id }, before.owner));
+        let known: Option<Known> =
+            place.zip(before).map(|(pool, before)| (ElementKey { pool, id: asked.id }, before.owner));
         let has_it = known
             .is_some_and(|(key, owner)| owner == Some(association) || self.newcomers.is(key, association));
         let has = self.space.count_owned_by(association) + self.newcomers.count(association);
@@ -118,22 +134,11 @@ impl Registrar {
         {
             return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
         }
-        let element = Element {
-            id: asked.id,
-            home: self.settings.server,
-            life: asked.life,
-            user,
-            policy: asked.policy.clone(),
-            asap: client.asap_transport(),
-            owner: Some(association),
-            expires: life.end(now),
-            bad_reports: 0,
-        };
         let long = handle.as_bytes().len() + limits.element_octets > ALWAYS_FITS;
-        if long && !fits_into_an_update(handle, &element) {
+        if long && !fits_into_an_update(handle, asked, kept, client.asap_transport()) {
             return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
         }
-        Ok((element, known))
+        Ok(Accepted { before: known, life, user })
     }
 
     /// Whether two associations have no address in common.
@@ -148,9 +153,6 @@ impl Registrar {
         let id = element.id;
         let (key, inserted) = self.space.insert(handle.clone(), element);
         self.plan_keep_alive(now, key);
-        self.adoptions.forget(key);
-        self.forget_reports(key);
-        self.timers.clear((Timer::Adopt, key));
         self.change(Change::Updated(key));
         let (before, changed) = match inserted {
             Inserted::New => {
@@ -161,6 +163,9 @@ impl Registrar {
             Inserted::Changed(before) => (before, true),
             Inserted::Refreshed(before) => (before, false),
         };
+        self.adoptions.forget(key);
+        self.forget_reports(key);
+        self.timers.clear((Timer::Adopt, key));
         let from = before.owner.filter(|older| *older != owner);
         match from {
             Some(older) => {
@@ -209,6 +214,24 @@ impl Registrar {
 /// An element that is there, and the association that owns it.
 pub(super) type Known = (ElementKey, Option<Association>);
 
+/// What was found out about a registration that is not to be refused.
+pub(super) struct Accepted {
+    /// The element, if it is there.
+    pub(super) before: Option<Known>,
+    life: Life,
+    /// What is kept instead of the user transport that it asked for.
+    user: Option<Transport>,
+}
+
+/// What is left of a transport when only that is kept of it which the association has.
+enum Confirmed {
+    /// All, as it is.
+    All,
+    /// This.
+    Only(Transport),
+    Nothing,
+}
+
 /// The most addresses that are kept of where an element speaks ASAP.
 const ADDRESSES: usize = 64;
 
@@ -219,10 +242,19 @@ impl Client {
         Transport::Sctp { port: self.port, use_: TransportUse::DataOnly, addresses }
     }
 
-    /// The transport with those of its addresses that the association has and that others can use; `None` if no
-    /// address is left. Loopback addresses are kept if `allow_loopback` is set or the association came from one
+    /// What of a transport is the association's: those of its addresses that the association has and that others can
+    /// use. Loopback addresses are kept if `allow_loopback` is set or the association came from one
     /// and there is no other; link-local ones say nothing without a link.
-    fn confirm(&self, transport: &Transport, allow_loopback: bool) -> Option<Transport> {
+    fn confirm(&self, transport: &Transport, allow_loopback: bool) -> Confirmed {
+        let plain = |address: &IpAddr| {
+            self.addresses.contains(address) && !is_link_local(address) && !address.is_loopback()
+        };
+        match transport {
+            Transport::Opaque(_) => return Confirmed::All,
+            // As nearly all say it. Those of the association are canonical.
+            _ if matches!(transport.addresses(), [one] if plain(one)) => return Confirmed::All,
+            _ => {}
+        }
         let mut own: Vec<IpAddr> = Vec::with_capacity(1);
         for address in transport.addresses().iter().map(IpAddr::to_canonical) {
             if self.addresses.contains(&address) && !is_link_local(&address) && !own.contains(&address) {
@@ -232,13 +264,12 @@ impl Client {
         let elsewhere = own.iter().any(|address| !address.is_loopback());
         own.retain(|a| !a.is_loopback() || allow_loopback || (self.from.is_loopback() && !elsewhere));
         match transport {
-            Transport::Opaque(_) => Some(transport.clone()),
-            _ if own.is_empty() => None,
+            _ if own.is_empty() => Confirmed::Nothing,
             Transport::Sctp { port, use_, .. } => {
                 own.shrink_to_fit();
-                Some(Transport::Sctp { port: *port, use_: *use_, addresses: own })
+                Confirmed::Only(Transport::Sctp { port: *port, use_: *use_, addresses: own })
             }
-            other => Some(other.clone()),
+            _ => Confirmed::All,
         }
     }
 }
@@ -254,8 +285,8 @@ fn is_link_local(address: &IpAddr) -> bool {
 const ALWAYS_FITS: usize = 63_488;
 
 /// Whether peers can be told of the element: with its pool's handle and all that is known of it, in one message.
-fn fits_into_an_update(handle: &PoolHandle, element: &Element) -> bool {
-    let element = PoolElement { asap: Some(element.asap.clone()), ..element.to_wire() };
+fn fits_into_an_update(handle: &PoolHandle, asked: &PoolElement, user: &Transport, asap: Transport) -> bool {
+    let element = PoolElement { user: user.clone(), asap: Some(asap), ..asked.clone() };
     let update = enrp::wire::Body::HandleUpdate {
         takeover_suggested: false,
         action: UpdateAction::Add,

@@ -13,12 +13,15 @@ use crate::handlespace::{Element, ElementKey, Handlespace};
 impl Enrp {
     /// Tells all peers of an element of ours.
     pub(super) fn announce_update(&mut self, key: ElementKey, space: &Handlespace) {
-        let Some((pool, element)) = space.get(key) else { return };
-        let handle = pool.handle();
         // It registered here: whoever claimed it before is of the past.
         self.claims.forget(key, &mut self.timers);
+        if self.peers.is_empty() {
+            return;
+        }
+        let Some((pool, element)) = space.get(key) else { return };
+        let handle = pool.handle();
         self.tell_update(UpdateAction::Add, handle, element);
-        if self.settings.suggest_takeovers && !self.is_draining() && !self.peers.is_empty() {
+        if self.settings.suggest_takeovers && !self.is_draining() {
             self.suggest(key, handle, element, space);
         }
     }

@@ -64,6 +64,9 @@ impl<K: Ord + Copy + Hash> Deadlines<K> {
 
     /// Takes the deadline of `key` away; says whether there was one.
     pub fn clear(&mut self, key: K) -> bool {
+        if self.when.is_empty() {
+            return false;
+        }
         match self.when.remove(&key) {
             Some(when) => self.order.remove(&(when.look, key)),
             None => false,

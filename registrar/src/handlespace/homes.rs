@@ -142,14 +142,14 @@ impl Homes {
         &mut self.whose[slot]
     }
 
-    /// Takes an element in that was not this home's before. `handle` should be the pool's own: it is kept. `others` are the
-    /// identifiers of the elements of the pool that had a home before, this one included if it had.
-    pub(super) fn insert(
+    /// Takes an element in that was not this home's before. `handle` should be the pool's own: it is kept. `others` gives
+    /// the identifiers of the elements of the pool that had a home before, this one included if it had.
+    pub(super) fn insert<I: Iterator<Item = u32>>(
         &mut self,
         home: u32,
         handle: &PoolHandle,
         element: InSlot,
-        others: impl Iterator<Item = u32>,
+        others: impl FnOnce() -> I,
     ) {
         let slot = element.slot();
         let whose = *self.whose(slot);
@@ -161,7 +161,7 @@ impl Homes {
             }
             Whose::One(one) => {
                 *self.whose(slot) = Whose::Several;
-                if let (Some(part), Some(one)) = (Part::of(slot, others), self.homes.get_mut(&one)) {
+                if let (Some(part), Some(one)) = (Part::of(slot, others()), self.homes.get_mut(&one)) {
                     one.pools.insert(handle.clone(), part);
                 }
                 self.homes.entry(home).or_default().list(handle, element);

@@ -40,12 +40,13 @@ const ROOM: usize = 47;
 const BEFORE: usize = 8;
 
 impl Told {
-    fn new(element: &Element) -> Self {
+    fn new(element: &Element, buffer: &mut Vec<u8>) -> Self {
         let mut told = Self { length: 0, octets: [0; ROOM] };
-        let mut writer = Writer::new();
+        let mut writer = Writer::reusing(std::mem::take(buffer));
         element.as_wire().emit(&mut writer);
-        let octets = writer.finish().unwrap_or_default();
-        let aligned = matches!(*octets, [_, _, high, low, ..] if octets.len() == usize::from(u16::from_be_bytes([high, low])));
+        *buffer = writer.finish().unwrap_or_default();
+        let octets = &**buffer;
+        let aligned = matches!(octets, [_, _, high, low, ..] if octets.len() == usize::from(u16::from_be_bytes([*high, *low])));
         if let Some(octets) = octets.get(BEFORE..)
             && aligned
             && let Some(place) = told.octets.get_mut(..octets.len())
@@ -62,8 +63,9 @@ impl Told {
 }
 
 impl Kept {
-    pub(super) fn new(element: Element) -> Self {
-        let told = Told::new(&element);
+    /// What is written on the way is written into the buffer, as below.
+    pub(super) fn new(element: Element, buffer: &mut Vec<u8>) -> Self {
+        let told = Told::new(&element, buffer);
         Self { told, rest: Box::new(Rest { element, look: Moment::NEVER, answered: None, adopted: false }) }
     }
 
@@ -76,22 +78,27 @@ impl Kept {
     }
 
     /// Puts another element in its place; gives back the one that was there, and whether pool users see a difference.
-    pub(super) fn replace(&mut self, element: Element) -> (Element, bool) {
+    pub(super) fn replace(&mut self, element: Element, buffer: &mut Vec<u8>) -> (Element, bool) {
         self.rest.adopted = false;
         let before = &self.rest.element;
         let changed = before.differs_for_users(&element);
         if changed || (before.home, before.life) != (element.home, element.life) {
-            self.told = Told::new(&element);
+            self.told = Told::new(&element, buffer);
         }
         (std::mem::replace(&mut self.rest.element, element), changed)
     }
 
     /// Gives it another home and another owner; those that it had before.
-    pub(super) fn set_home(&mut self, home: u32, owner: Option<Association>) -> (u32, Option<Association>) {
+    pub(super) fn set_home(
+        &mut self,
+        home: u32,
+        owner: Option<Association>,
+        buffer: &mut Vec<u8>,
+    ) -> (u32, Option<Association>) {
         let element = &mut self.rest.element;
         let before =
             (std::mem::replace(&mut element.home, home), std::mem::replace(&mut element.owner, owner));
-        self.told = Told::new(element);
+        self.told = Told::new(element, buffer);
         before
     }
 

@@ -91,6 +91,8 @@ pub struct Handlespace {
     elements: usize,
     /// Octets of the handles of all pools.
     handle_octets: usize,
+    /// What was written last of an element: the next one is written in its place.
+    written: Vec<u8>,
 }
 
 impl Handlespace {
@@ -270,7 +272,7 @@ impl Handlespace {
         };
         let key = ElementKey { pool: place, id };
         let Some(pool) = self.pools.get_mut(place) else { return (key, Inserted::New) };
-        let Put { replaced, looks } = pool.insert(element, self.looks.moment(expires));
+        let Put { replaced, looks } = pool.insert(element, self.looks.moment(expires), &mut self.written);
         self.looks.change(key.in_slot(), looks.0, looks.1);
         let before = replaced.as_ref().map(|replaced| &replaced.before);
         if before.is_none() {
@@ -280,7 +282,7 @@ impl Handlespace {
         if old_home != Some(home) {
             // The new one first: every pool is in the order of a home at every moment.
             let new = old_home.is_none();
-            let others = pool.ids_from(0).filter(|other| !new || *other != id);
+            let others = || pool.ids_from(0).filter(|other| !new || *other != id);
             self.homes.insert(home, pool.handle(), key.in_slot(), others);
             if let Some(old) = old_home {
                 self.homes.remove(old, pool.handle(), key.in_slot(), false);
@@ -322,9 +324,9 @@ impl Handlespace {
     pub fn set_home(&mut self, key: ElementKey, home: u32, owner: Option<Association>) {
         let Some(pool) = self.pools.get_mut(key.pool) else { return };
         let Some(kept) = pool.kept_mut(key.id) else { return };
-        let (old_home, old_owner) = kept.set_home(home, owner);
+        let (old_home, old_owner) = kept.set_home(home, owner, &mut self.written);
         if old_home != home {
-            self.homes.insert(home, pool.handle(), key.in_slot(), pool.ids_from(0));
+            self.homes.insert(home, pool.handle(), key.in_slot(), || pool.ids_from(0));
             self.homes.remove(old_home, pool.handle(), key.in_slot(), false);
         }
         self.owners.remove(old_owner, key.in_slot());

@@ -57,7 +57,7 @@ impl Pool {
 
     /// A transport of the pool's type and use, which all its elements have.
     pub fn transport(&self) -> Option<&Transport> {
-        self.elements().next().map(|element| &element.user)
+        self.elements.members().any().map(|kept| &kept.element().user)
     }
 
     /// Whether an element of this policy and transport may be in the pool: they have its types, and the same use.
@@ -100,8 +100,9 @@ impl Pool {
         self.elements.get_mut(id)
     }
 
-    /// Puts an element in whose registration ends at this moment. What else is kept of one that is there stays.
-    pub(super) fn insert(&mut self, element: Element, expires: Moment) -> Put {
+    /// Puts an element in whose registration ends at this moment. What else is kept of one that is there stays. What is
+    /// written on the way is written into the buffer.
+    pub(super) fn insert(&mut self, element: Element, expires: Moment, buffer: &mut Vec<u8>) -> Put {
         let id = element.id;
         let renewed = self.elements.renew(
             id,
@@ -111,13 +112,13 @@ impl Pool {
                 let looks =
                     (kept.look(), if expires == Moment::NEVER { expires } else { kept.look().min(expires) });
                 kept.set_look(looks.1);
-                let (before, changed) = kept.replace(element);
+                let (before, changed) = kept.replace(element, buffer);
                 Put { replaced: Some(Replaced { before, changed }), looks }
             },
         );
         renewed.unwrap_or_else(|element| {
             let policy = element.policy.clone();
-            let mut kept = Kept::new(element);
+            let mut kept = Kept::new(element, buffer);
             kept.set_look(expires);
             self.elements.set(id, kept, &policy);
             Put { replaced: None, looks: (Moment::NEVER, expires) }
