@@ -82,8 +82,9 @@ impl Claims {
 
     /// The element's own registration settles it.
     pub(super) fn forget(&mut self, key: ElementKey, timers: &mut Deadlines<Timer>) {
-        self.take(key);
-        timers.clear(Timer::Claim(key));
+        if self.take(key).is_some() {
+            timers.clear(Timer::Claim(key));
+        }
     }
 
     /// The claimant itself says that the element is gone.

@@ -63,10 +63,10 @@ impl Told {
 }
 
 impl Kept {
-    /// What is written on the way is written into the buffer, as below.
-    pub(super) fn new(element: Element, buffer: &mut Vec<u8>) -> Self {
+    /// One that is looked at at this moment. What is written on the way is written into the buffer, as below.
+    pub(super) fn new(element: Element, look: Moment, buffer: &mut Vec<u8>) -> Self {
         let told = Told::new(&element, buffer);
-        Self { told, rest: Box::new(Rest { element, look: Moment::NEVER, answered: None, adopted: false }) }
+        Self { told, rest: Box::new(Rest { element, look, answered: None, adopted: false }) }
     }
 
     pub(super) fn element(&self) -> &Element {

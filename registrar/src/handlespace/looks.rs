@@ -1,23 +1,39 @@
 //! When to look at which element whether its registration has ended.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::moment::{Moment, Origin};
 use super::slots::InSlot;
 
-/// A moment and an element that is looked at then, in the order of both: in one number, which is quickly compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Look(u128);
+/// A moment and an element that is looked at then, the latest first: most that come in are looked at after all others,
+/// and what comes first is found first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    at: u64,
+    element: InSlot,
+}
+
+impl PartialOrd for Look {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Look {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.at.cmp(&self.at).then_with(|| other.element.cmp(&self.element))
+    }
+}
 
 impl Look {
     fn new(at: Moment, element: InSlot) -> Self {
-        Self(u128::from(at.in_order()) << 64 | u128::from(element.in_order()))
+        Self { at: at.in_order(), element }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "each half is taken by itself")]
-    fn parts(self) -> (Moment, InSlot) {
-        (Moment::from_order((self.0 >> 64) as u64), InSlot::from_order(self.0 as u64))
+    fn moment(self) -> Moment {
+        Moment::from_order(self.at)
     }
 }
 
@@ -49,19 +65,19 @@ impl Looks {
 
     /// When the first is looked at.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.order.first().and_then(|look| self.origin.instant(look.parts().0))
+        self.order.last().and_then(|look| self.origin.instant(look.moment()))
     }
 
     /// Takes the first one out, if it is time to look at it.
     pub(super) fn pop(&mut self, now: Instant) -> Option<InSlot> {
         let now = self.moment(Some(now));
-        self.order.first().filter(|look| look.parts().0 <= now)?;
-        self.order.pop_first().map(|look| look.parts().1)
+        self.order.last().filter(|look| look.moment() <= now)?;
+        self.order.pop_last().map(|look| look.element)
     }
 
     /// All of them. For tests.
     #[cfg(test)]
     pub(super) fn all(&self) -> BTreeSet<(Moment, InSlot)> {
-        self.order.iter().map(|look| look.parts()).collect()
+        self.order.iter().map(|look| (look.moment(), look.element)).collect()
     }
 }

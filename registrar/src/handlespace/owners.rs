@@ -1,5 +1,6 @@
 //! Elements by the association that owns them.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 use super::slots::InSlot;
@@ -10,7 +11,8 @@ use crate::Association;
 #[expect(clippy::box_collection, reason = "a set takes three words, and nearly nobody has one")]
 enum Owned {
     One(InSlot),
-    More(Box<BTreeSet<InSlot>>),
+    /// The last first: most that come in come behind all others, and what comes first is found first.
+    More(Box<BTreeSet<Reverse<InSlot>>>),
 }
 
 /// Elements by owner. Those that are registered at another registrar are not in it.
@@ -27,11 +29,11 @@ impl Owners {
             btree_map::Entry::Occupied(mut entry) => match entry.get_mut() {
                 Owned::One(one) if *one == element => {}
                 Owned::One(one) => {
-                    let both = Box::new(BTreeSet::from([*one, element]));
+                    let both = Box::new(BTreeSet::from([Reverse(*one), Reverse(element)]));
                     entry.insert(Owned::More(both));
                 }
                 Owned::More(elements) => {
-                    elements.insert(element);
+                    elements.insert(Reverse(element));
                 }
             },
         }
@@ -46,8 +48,8 @@ impl Owners {
                 entry.remove();
             }
             Owned::More(elements) => {
-                elements.remove(&element);
-                if let (Some(last), 1) = (elements.first().copied(), elements.len()) {
+                elements.remove(&Reverse(element));
+                if let (Some(Reverse(last)), 1) = (elements.first().copied(), elements.len()) {
                     entry.insert(Owned::One(last));
                 }
             }
@@ -59,7 +61,9 @@ impl Owners {
         let (one, more) = match self.0.get(&owner) {
             None => (None, None),
             Some(Owned::One(element)) => (Some(*element), None),
-            Some(Owned::More(elements)) => (None, Some(elements.iter().copied())),
+            Some(Owned::More(elements)) => {
+                (None, Some(elements.iter().rev().map(|Reverse(element)| *element)))
+            }
         };
         one.into_iter().chain(more.into_iter().flatten())
     }

@@ -104,6 +104,11 @@ impl Pool {
     /// written on the way is written into the buffer.
     pub(super) fn insert(&mut self, element: Element, expires: Moment, buffer: &mut Vec<u8>) -> Put {
         let id = element.id;
+        if self.elements.members().get(id).is_none() {
+            let policy = element.policy.clone();
+            self.elements.set(id, Kept::new(element, expires, buffer), &policy);
+            return Put { replaced: None, looks: (Moment::NEVER, expires) };
+        }
         let renewed = self.elements.renew(
             id,
             element,
@@ -116,13 +121,7 @@ impl Pool {
                 Put { replaced: Some(Replaced { before, changed }), looks }
             },
         );
-        renewed.unwrap_or_else(|element| {
-            let policy = element.policy.clone();
-            let mut kept = Kept::new(element, buffer);
-            kept.set_look(expires);
-            self.elements.set(id, kept, &policy);
-            Put { replaced: None, looks: (Moment::NEVER, expires) }
-        })
+        renewed.unwrap_or(Put { replaced: None, looks: (Moment::NEVER, Moment::NEVER) })
     }
 
     pub(super) fn remove(&mut self, id: u32) -> Option<Kept> {

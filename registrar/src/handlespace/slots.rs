@@ -26,16 +26,6 @@ impl InSlot {
     pub(super) fn id(self) -> u32 {
         self.0 as u32
     }
-
-    /// A number for each, in their order.
-    pub(super) fn in_order(self) -> u64 {
-        self.0
-    }
-
-    /// The one of this number.
-    pub(super) fn from_order(number: u64) -> Self {
-        Self(number)
-    }
 }
 
 /// Slots that lie together. Growing moves none of them.
