@@ -394,6 +394,14 @@ impl<T> Circle for Members<T> {
         }
         round
     }
+
+    fn next_after(&self, member: u32, mut place: u32) -> u32 {
+        let (run, at) = self.run_at(usize::try_from(place).unwrap_or(0));
+        match run.get(at..) {
+            Some([(here, _), (next, _), ..]) if *here == member => *next,
+            _ => self.once_round(member.wrapping_add(1), &mut place, 1).first().copied().unwrap_or(member),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -482,6 +490,11 @@ mod tests {
             let mut guess = place;
             prop_assert_eq!(members.once_round(head, &mut guess, count), &*round);
             prop_assert_eq!(members.once_round(head, &mut guess, count), &*round, "where it was found");
+            if let Some(first) = round.first() {
+                let next = map.keys().find(|id| *id > first).or(map.keys().next()).copied();
+                prop_assert_eq!(Some(members.next_after(*first, guess)), next);
+                prop_assert_eq!(Some(members.next_after(*first, place)), next, "wherever it is looked for");
+            }
             // Behind that place they lie as they are named.
             let guess = usize::try_from(guess).unwrap();
             for (distance, id) in round.iter().enumerate().take(3) {

@@ -68,6 +68,9 @@ trait Circle {
     /// Once round from the first that is not below `head`, but at most `count`. `place` is where that one may be, to
     /// find it without a search; afterwards it is where it was found.
     fn once_round(&self, head: u32, place: &mut u32, count: usize) -> Vec<u32>;
+
+    /// The member behind one that was found at this place; itself, if there is no other.
+    fn next_after(&self, member: u32, place: u32) -> u32;
 }
 
 /// The most common policy needs so little that a box would only be a detour.

@@ -37,9 +37,8 @@ impl Selection for RoundRobin {
             [] => {}
             [_, second, ..] => (self.head, self.place) = (second, self.place.wrapping_add(1)),
             [only] => {
-                self.place = self.place.wrapping_add(1);
-                let next = members.once_round(only.wrapping_add(1), &mut self.place, 1);
-                self.head = next.first().copied().unwrap_or(only);
+                let next = members.next_after(only, self.place);
+                (self.head, self.place) = (next, self.place.wrapping_add(1));
             }
         }
     }

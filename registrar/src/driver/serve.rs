@@ -66,10 +66,10 @@ pub(super) struct Service {
     read: u64,
     /// Whose message was read last.
     last_heard: Option<Place>,
-    /// When it was last looked which can be read.
-    looked: Instant,
-    /// When it was last looked what is due.
-    woken: Instant,
+    /// When it is looked again which can be read, at the latest.
+    look_by: Instant,
+    /// When it is looked again what is due, at the latest.
+    wake_by: Instant,
     /// Until when each has been read.
     readings: Vec<Reading>,
     /// Who sends much over those of ASAP.
@@ -138,8 +138,8 @@ impl Service {
             readable: Vec::new(),
             read: 0,
             last_heard: None,
-            looked: now,
-            woken: now,
+            look_by: now,
+            wake_by: now,
             readings: sockets.iter().map(|_| Reading::new(now)).collect(),
             shares: Shares::default(),
             own: Own::new(now, sockets.len(), tcp::room(&config))?,
@@ -356,7 +356,7 @@ impl Service {
     /// Something is due: the machine, another try at a full buffer, or a look at full windows.
     fn wake(&mut self) {
         let now = self.now;
-        self.woken = now;
+        self.wake_by = now + round::UNLOOKED;
         if self.registrar.poll_timeout().is_some_and(|at| at <= now) {
             self.time_out(now);
         }

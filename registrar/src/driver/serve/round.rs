@@ -32,7 +32,7 @@ const TOGETHER: usize = 4;
 
 /// While questions come again as soon as they are answered, it is not looked for longer than this whether other sockets can
 /// be read, and whether anything else is due.
-const UNLOOKED: Duration = Duration::from_millis(1);
+pub(super) const UNLOOKED: Duration = Duration::from_millis(2);
 
 /// A socket that cannot be read so often in a row is given up, and the registrar with it.
 const FAILURES: u32 = 100;
@@ -67,7 +67,7 @@ impl Service {
             if bell.was_rung() || !all_heard {
                 all_heard = self.hear(&mut wishes, &mut Context::from_waker(&waker));
             }
-            if self.read == before || self.now.saturating_duration_since(self.woken) >= UNLOOKED {
+            if self.read == before || self.now >= self.wake_by {
                 self.now = Instant::now();
                 self.wake();
             }
@@ -90,7 +90,7 @@ impl Service {
     /// socket.
     fn let_others_go_on(&mut self, bell: &Bell) -> io::Result<()> {
         std::thread::yield_now();
-        if self.now.saturating_duration_since(self.looked) >= UNLOOKED {
+        if self.now >= self.look_by {
             return self.wait(bell, Some(Duration::ZERO));
         }
         let asap = self.sockets.iter().map(|(role, _)| *role == Role::Asap);
@@ -109,7 +109,7 @@ impl Service {
     /// Waits until there is something to be read, or for so long.
     fn wait(&mut self, bell: &Bell, limit: Option<Duration>) -> io::Result<()> {
         let before = Instant::now();
-        self.looked = before;
+        self.look_by = before + UNLOOKED;
         let sockets = self.sockets.iter().map(|(_, socket)| socket.as_fd());
         bell.wait(sockets.chain([self.own.watch()]), &mut self.readable, limit)?;
         for (reading, readable) in self.readings.iter_mut().zip(&self.readable) {

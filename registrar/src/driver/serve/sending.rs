@@ -21,9 +21,13 @@ const TAKEN_OUT: usize = 8;
 impl Service {
     pub(super) fn send(&mut self, association: Association, bytes: Arc<[u8]>) {
         let now = self.now;
-        while self.associations.contains_key(&association) || self.tcp.has(association) {
+        loop {
+            let place = self.associations.get(&association).copied();
+            if place.is_none() && !self.tcp.has(association) {
+                return;
+            }
             match self.outstanding.offer(association, &bytes, self.answering) {
-                Offer::Send => return self.give(now, association, bytes),
+                Offer::Send => return self.give(now, association, place, bytes),
                 Offer::Wait => {
                     // What it does not take is not to fill the buffer that it shares.
                     self.tcp.hold(association);
@@ -53,7 +57,7 @@ impl Service {
         while (self.retry.is_none() || self.is_apart(association))
             && let Some(bytes) = self.outstanding.next(association)
         {
-            self.give(now, association, bytes);
+            self.give(now, association, self.associations.get(&association).copied(), bytes);
             self.tcp.let_go(association);
         }
         if !self.outstanding.waits_for(association) {
@@ -64,11 +68,9 @@ impl Service {
         }
     }
 
-    fn give(&mut self, now: Instant, association: Association, bytes: Arc<[u8]>) {
-        if self.give_to_stream(association, &bytes) {
-            return;
-        }
-        let Some(place) = self.associations.get(&association).copied() else { return };
+    /// Gives it to the kernel; `place`: where the association is, if it is one of SCTP.
+    fn give(&mut self, now: Instant, association: Association, place: Option<Place>, bytes: Arc<[u8]>) {
+        let Some(place) = place else { return self.tcp.send(association, bytes) };
         let Some(socket) = self.socket(place.socket) else { return };
         let ppid = match self.role(place) {
             Role::Asap => wire::PPID,

@@ -1,7 +1,6 @@
 //! What happens to TCP connections, for the machine; and what it wants of them.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpStream;
 
@@ -73,14 +72,5 @@ impl Service {
         self.tcp.finish(association);
         self.outstanding.forget(association);
         self.registrar.handle(now, Input::Asap(asap::Input::Down { association }));
-    }
-
-    /// Gives octets to a TCP connection; whether it is one.
-    pub(super) fn give_to_stream(&self, association: Association, bytes: &Arc<[u8]>) -> bool {
-        let is_one = self.tcp.has(association);
-        if is_one {
-            self.tcp.send(association, Arc::clone(bytes));
-        }
-        is_one
     }
 }
