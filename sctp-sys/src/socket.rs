@@ -322,6 +322,18 @@ impl Socket {
     /// `WouldBlock`: no room; EMSGSIZE: above the send buffer, or above the fragmentation point when
     /// fragmenting is off; EINVAL: no such stream or association; EPIPE, ECONNRESET: gone. No SIGPIPE.
     pub fn send(&self, info: &SendInfo, data: &[u8]) -> io::Result<usize> {
+        self.send_with(libc::MSG_NOSIGNAL, info, data)
+    }
+
+    /// As [`send`](Self::send), but never waits, also on a socket that does otherwise.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn send_now(&self, info: &SendInfo, data: &[u8]) -> io::Result<usize> {
+        self.send_with(libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT, info, data)
+    }
+
+    fn send_with(&self, flags: libc::c_int, info: &SendInfo, data: &[u8]) -> io::Result<usize> {
         let mut control: cmsg::Buffer<
             {
                 cmsg::space(size_of::<abi::SndInfo>())
@@ -351,8 +363,7 @@ impl Socket {
         let msg = message(&mut name, &mut iov, control.filled());
         // SAFETY: `msg` points to a name, one vector and control data that outlive the call; `sendmsg`
         // only reads them.
-        let sent =
-            retry(|| unsafe { libc::sendmsg(self.fd.as_raw_fd(), &raw const msg, libc::MSG_NOSIGNAL) })?;
+        let sent = retry(|| unsafe { libc::sendmsg(self.fd.as_raw_fd(), &raw const msg, flags) })?;
         Ok(sent.cast_unsigned())
     }
 
@@ -365,9 +376,21 @@ impl Socket {
     /// `WouldBlock`; ECONNRESET and its like when the association was aborted; `InvalidData` for a
     /// notification that cannot be parsed.
     pub fn recv(&self, buf: &mut Vec<u8>) -> io::Result<Option<Received>> {
+        self.recv_with(0, buf)
+    }
+
+    /// As [`recv`](Self::recv), but never waits, also on a socket that does otherwise.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn recv_now(&self, buf: &mut Vec<u8>) -> io::Result<Option<Received>> {
+        self.recv_with(libc::MSG_DONTWAIT, buf)
+    }
+
+    fn recv_with(&self, flags: libc::c_int, buf: &mut Vec<u8>) -> io::Result<Option<Received>> {
         let mut inbox = self.inbox.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         loop {
-            let Some(piece) = self.recv_piece(buf)? else { return Ok(None) };
+            let Some(piece) = self.recv_piece(flags, buf)? else { return Ok(None) };
             let limit = self.limit.load(Ordering::Relaxed);
             match inbox.take(&piece, buf, limit) {
                 None => {}
@@ -387,7 +410,7 @@ impl Socket {
     }
 
     /// One `recvmsg`, its bytes in `buf`.
-    fn recv_piece(&self, buf: &mut Vec<u8>) -> io::Result<Option<Piece>> {
+    fn recv_piece(&self, flags: libc::c_int, buf: &mut Vec<u8>) -> io::Result<Option<Piece>> {
         buf.clear();
         buf.reserve(READ);
         let mut name = [0u8; addr::STORAGE_LEN];
@@ -398,7 +421,8 @@ impl Socket {
         let mut msg = message(&mut name, &mut iov, control.all());
         // SAFETY: `msg` points to a name, one vector over spare capacity of `buf` and a control buffer, all
         // valid for writes of the lengths given and outliving the call.
-        let read = retry(|| unsafe { libc::recvmsg(self.fd.as_raw_fd(), &raw mut msg, 0) })?.cast_unsigned();
+        let read =
+            retry(|| unsafe { libc::recvmsg(self.fd.as_raw_fd(), &raw mut msg, flags) })?.cast_unsigned();
         let (flags, name_len, control_len) = (msg.msg_flags, msg.msg_namelen, msg.msg_controllen);
         // SAFETY: the kernel has written `read` octets, no more than the vector holds, at the beginning of
         // the spare capacity of `buf`, which was empty.

@@ -66,6 +66,10 @@ pub(super) struct Service {
     read: u64,
     /// Whose message was read last.
     last_heard: Option<Place>,
+    /// How many messages before that one were of the same association, without one of another in between.
+    in_a_row: u32,
+    /// The socket at which the next message is waited for, for a moment.
+    sleeps_at: Option<usize>,
     /// When it is looked again which can be read, at the latest.
     look_by: Instant,
     /// When it is looked again what is due, at the latest.
@@ -138,6 +142,8 @@ impl Service {
             readable: Vec::new(),
             read: 0,
             last_heard: None,
+            in_a_row: 0,
+            sleeps_at: None,
             look_by: now,
             wake_by: now,
             readings: sockets.iter().map(|_| Reading::new(now)).collect(),
@@ -284,7 +290,10 @@ impl Service {
         else {
             return;
         };
-        match socket.connectx(&remote) {
+        // Nobody is waited for: it is told when the association is up.
+        let done = socket.set_nonblocking(true).and_then(|()| socket.connectx(&remote));
+        let _ = socket.set_nonblocking(false);
+        match done {
             Ok(assoc) if role == Role::Enrp => {
                 self.connecting.insert(Place { socket: index, assoc }, remote);
             }

@@ -1,5 +1,7 @@
 //! The SCTP sockets of the ASAP service, set for mobile peers.
 
+use nix::sys::socket::{setsockopt, sockopt as os};
+use nix::sys::time::TimeVal;
 use sctp_sys::event::EventType;
 use sctp_sys::sockopt::{self, AssocParams, InitMsg, PeerAddrParams, RtoInfo, SackInfo};
 use sctp_sys::{FUTURE_ASSOC, Family, Socket, Style};
@@ -31,6 +33,10 @@ const SACK: SackInfo = SackInfo { delay: 20, frequency: 2 };
 /// That all is acknowledged is asked for by need: see [`super::outstanding`].
 const EVENTS: [EventType; 4] =
     [EventType::AssocChange, EventType::PeerAddrChange, EventType::Shutdown, EventType::PartialDelivery];
+
+/// How long a message is waited for at most where one is expected at once; the kernel makes it one or two of its ticks. What
+/// may be a whole message is taken without waiting everywhere else.
+const MOMENT: TimeVal = TimeVal::new(0, 2_000);
 
 /// What is spoken over a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +102,7 @@ fn open_one(addresses: &[SocketAddr], sctp: &Sctp) -> Result<Socket, StartError>
 
 fn set(socket: &Socket) -> io::Result<()> {
     let fd = socket.as_fd();
-    socket.set_nonblocking(true)?;
+    setsockopt(socket, os::ReceiveTimeout, &MOMENT)?;
     socket.set_message_limit(MESSAGE_LIMIT);
     // After a stop the port is held until the last peer, perhaps unreachable, has acknowledged. This lets the
     // next start have it; not beside a registrar that listens.
@@ -137,7 +143,6 @@ pub(super) fn set_timers(socket: &Socket, sctp: &Sctp) -> io::Result<()> {
 
 /// Large buffers, past the system's bound where that is allowed.
 fn set_buffers(socket: &Socket) {
-    use nix::sys::socket::{setsockopt, sockopt as os};
     if setsockopt(socket, os::RcvBufForce, &BUFFER).is_err() {
         let _ = setsockopt(socket, os::RcvBuf, &BUFFER);
     }

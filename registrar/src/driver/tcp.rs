@@ -202,6 +202,10 @@ impl Tcp {
         self.connections.len() >= self.most
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
     pub(super) fn has(&self, association: Association) -> bool {
         self.connections.contains_key(&association)
     }
@@ -220,7 +224,7 @@ impl Tcp {
         self.connections.insert(association, Connection { queue, unwritten, task });
     }
 
-    /// Queues octets for a connection; bounded by whoever accounts for them.
+    /// Queues octets for a connection, if it is there; bounded by whoever accounts for them.
     pub(super) fn send(&self, association: Association, bytes: Arc<[u8]>) {
         if let Some(connection) = self.connections.get(&association) {
             connection.unwritten.add();

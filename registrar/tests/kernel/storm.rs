@@ -200,6 +200,39 @@ fn no_live_element_is_lost_in_a_storm_of_resolutions_and_registrations_go_throug
 }
 
 #[test]
+fn who_asks_one_question_after_the_other_keeps_nobody_waiting_who_is_heard_elsewhere() {
+    let first = World::new(&config(1));
+    let mut element = Client::connect("10.0.0.2");
+    element.register("p0", 1, "10.0.0.2");
+    let (over, asked) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut client = Client::connect("10.0.0.8");
+            while !over.load(Ordering::SeqCst) {
+                let answer = client.ask(&resolution("p0", false));
+                assert!(
+                    matches!(answer, Message::HandleResolutionResponse { error: None, .. }),
+                    "{answer:?}"
+                );
+                asked.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        // Another registrar, over the socket of ENRP; and the control socket, each time that it is asked.
+        let second = World::beside(&config(2));
+        let synchronised =
+            |dump: &Dump| dump.pools.len() == 1 && dump.peers.iter().any(|peer| peer.connected);
+        second.until(synchronised);
+        first.until(synchronised);
+        let others = asked.load(Ordering::SeqCst);
+        while !asking.is_finished() && asked.load(Ordering::SeqCst) < others + 1_000 {
+            first.dump();
+        }
+        over.store(true, Ordering::SeqCst);
+        asking.join().unwrap();
+    });
+}
+
+#[test]
 fn every_question_of_a_flood_is_answered_and_who_asks_has_to_wait() {
     let world = World::new("[asap]\nkeep_alive_interval = \"0s\"\n");
     let mut element = Client::connect("10.0.0.2");

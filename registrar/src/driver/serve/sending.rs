@@ -77,7 +77,7 @@ impl Service {
             Role::Enrp => enrp::wire::PPID,
         };
         let info = SendInfo { ppid, assoc: place.assoc, ..SendInfo::default() };
-        match socket.send(&info, &bytes) {
+        match socket.send_now(&info, &bytes) {
             Ok(_) => {
                 if self.outstanding.ask(now, association) {
                     self.tell_when_dry(association, true);
