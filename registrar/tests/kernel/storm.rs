@@ -264,9 +264,19 @@ fn every_question_of_a_flood_is_answered_and_who_asks_has_to_wait() {
     assert_eq!((dump.dropped_resolutions, dump.dropped_not_reading), (0, 0), "{dump}");
 }
 
+const IMPATIENT: &str = "[asap]\nkeep_alive_interval = \"0s\"\nunread_timeout = \"2s\"\n";
+
 #[test]
 fn who_reads_slowly_is_waited_for_and_who_reads_nothing_is_dropped() {
-    let world = World::new("[asap]\nkeep_alive_interval = \"0s\"\nunread_timeout = \"2s\"\n");
+    drops_the_deaf_alone(&World::new(IMPATIENT));
+}
+
+#[test]
+fn the_same_holds_where_the_kernel_gives_each_association_a_send_buffer_of_its_own() {
+    drops_the_deaf_alone(&World::with_send_buffers(IMPATIENT));
+}
+
+fn drops_the_deaf_alone(world: &World) {
     let mut element = Client::connect("10.0.0.2");
     for id in 0..100 {
         element.register("p1", id, "10.0.0.2");

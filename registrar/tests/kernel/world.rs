@@ -47,6 +47,12 @@ impl World {
         Self::through(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], config)
     }
 
+    /// The kernel gives each association of the registrar's sockets a send buffer of its own.
+    pub(crate) fn with_send_buffers(config: &str) -> Self {
+        let set = "echo 1 > /proc/sys/net/sctp/sndbuf_policy && exec \"$0\" \"$@\"";
+        Self::through(&["sh", "-c", set], config)
+    }
+
     fn through(wrapper: &[&'static str], config: &str) -> Self {
         unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
         sh("ip link set lo up; ip link add d0 type dummy; ip link set d0 up");

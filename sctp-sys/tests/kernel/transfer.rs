@@ -325,6 +325,34 @@ fn nothing_to_read_is_would_block() {
 }
 
 #[test]
+fn what_is_to_be_done_now_does_not_wait_on_a_socket_that_waits_for_ever() {
+    use nix::sys::socket::{setsockopt, sockopt as os};
+    use nix::sys::time::TimeVal;
+    in_namespace(|| {
+        let (client, server) = pair(Family::V4);
+        for socket in [&client, &server] {
+            setsockopt(socket, os::ReceiveTimeout, &TimeVal::new(0, 0)).unwrap();
+            setsockopt(socket, os::SendTimeout, &TimeVal::new(0, 0)).unwrap();
+        }
+        let nothing = server.recv_now(&mut Vec::new()).unwrap_err();
+        assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+        let mut sent = 0;
+        let full = loop {
+            match client.send_now(&SendInfo::default(), &[7; 1000]) {
+                Ok(_) => sent += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+        assert!(sent > 0);
+        for _ in 0..sent {
+            assert_eq!(message(&server).1, [7; 1000]);
+        }
+        assert!(server.recv_now(&mut Vec::new()).is_err());
+    });
+}
+
+#[test]
 fn a_refused_association_is_an_error() {
     in_namespace(|| {
         let client = socket(Style::OneToOne, Family::V4);

@@ -172,6 +172,14 @@ const BENCHES: &[Bench] = &[
         kind: Kind::Several(registrar::rates),
     },
     Bench {
+        name: "registrar-rates-buffers",
+        what: "The same with the sysctl net.sctp.sndbuf_policy=1, for all three servers: each association of a socket has a \
+               send buffer of its own, and when a peer acknowledges something the kernel looks after that one alone.",
+        needed: &[registrar::RSPLIB],
+        wished: &[],
+        kind: Kind::Several(registrar::rates_with_buffers),
+    },
+    Bench {
         name: "registrar-scale",
         what: "100,000 elements: how soon a second registrar has them, memory, and the cost of keep-alives.",
         needed: &[registrar::RSPLIB],
@@ -337,7 +345,8 @@ mod tests {
 
     #[test]
     fn the_beginning_of_several_names_means_all_of_them_unless_it_is_one_itself() {
-        assert_eq!(arguments(&["registrar"]).benches().unwrap().len(), 3);
+        assert_eq!(arguments(&["registrar"]).benches().unwrap().len(), 4);
+        assert_eq!(arguments(&["registrar-rates"]).benches().unwrap().len(), 1);
         assert_eq!(arguments(&["reaction"]).benches().unwrap().len(), 1);
         assert!(arguments(&["regis"]).benches().is_err());
     }

@@ -21,6 +21,13 @@ pub(super) fn rates(tell: Tell<'_>) -> Result<()> {
     rates::measure(&Site::new()?, tell)
 }
 
+/// The same where the kernel gives a send buffer of its own to each association of a socket.
+pub(super) fn rates_with_buffers(tell: Tell<'_>) -> Result<()> {
+    let site = Site::new()?;
+    site.sysctl("sndbuf_policy", "1")?;
+    rates::measure(&site, tell)
+}
+
 /// 100,000 elements.
 pub(super) fn scale(tell: Tell<'_>) -> Result<()> {
     scale::measure(&Site::new()?, tell)

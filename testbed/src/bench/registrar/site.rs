@@ -51,13 +51,17 @@ impl Site {
             ip(&["link", "set", "lo", "up"])?;
             ip(&["link", "add", "d0", "type", "dummy"])?;
             ip(&["link", "set", "d0", "up"])?;
-            (1..=10)
-                .try_for_each(|last| ip(&["addr", "add", &format!("{}/24", address(last)), "dev", "d0"]))?;
-            ["addip_enable", "auth_enable"]
-                .iter()
-                .try_for_each(|name| fs::write(format!("/proc/sys/net/sctp/{name}"), "1"))
+            (1..=10).try_for_each(|last| ip(&["addr", "add", &format!("{}/24", address(last)), "dev", "d0"]))
         })?;
-        Ok(Self { namespace, directory })
+        let site = Self { namespace, directory };
+        ["addip_enable", "auth_enable"].iter().try_for_each(|name| site.sysctl(name, "1"))?;
+        Ok(site)
+    }
+
+    /// Sets `net.sctp.name` of the host. Sockets take most of them over when they are made.
+    pub(in crate::bench) fn sysctl(&self, name: &str, value: &str) -> Result<()> {
+        let file = format!("/proc/sys/net/sctp/{name}");
+        self.enter(|| fs::write(&file, value).with_context(|| file.clone()))
     }
 
     /// From now on its packets are no longer than this, in octets.
