@@ -105,6 +105,17 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn a_message_says_the_same_with_a_parameter_behind_it_that_is_to_be_skipped(message in message()) {
+        let mut octets = message.encode();
+        octets.extend([0xbf, 0xff, 0, 4]);
+        let length = u16::try_from(octets.len()).unwrap();
+        octets[2..4].copy_from_slice(&length.to_be_bytes());
+        prop_assert_eq!(decode(&octets).unwrap().message, message);
+    }
+}
+
 #[test]
 fn fuzz_whatever_becomes_of_an_asap_message_on_its_way_is_harmless() {
     let known = vectors::vectors().into_values().map(|octets| vec![octets]);

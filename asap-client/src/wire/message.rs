@@ -6,7 +6,7 @@ use super::element::{PoolElement, emit_u32, parse_u32};
 use super::error::{DecodeError, Problem};
 use super::handle::PoolHandle;
 use super::policy::Policy;
-use super::tlv::{Context, Header, Reader, Writer};
+use super::tlv::{Context, HEADER, Header, Reader, Writer};
 use super::transport::Transport;
 
 /// The R, S, A and H bits are all this one.
@@ -198,6 +198,9 @@ fn parse(bytes: &[u8], context: &mut Context) -> Result<Message, Problem> {
         M::ENDPOINT_KEEP_ALIVE | M::SERVER_ANNOUNCE => reader.u32()?,
         _ => 0,
     };
+    if let Some(message) = plain(type_, flag, reader, context)? {
+        return Ok(message);
+    }
     let mut slots = Slots::read(type_, reader, context)?;
     Ok(match type_ {
         M::REGISTRATION => {
@@ -237,6 +240,43 @@ fn parse(bytes: &[u8], context: &mut Context) -> Result<Message, Problem> {
         M::COOKIE_ECHO => Message::CookieEcho(slots.cookie()?),
         M::BUSINESS_CARD => Message::BusinessCard { handle: slots.handle()?, elements: slots.elements },
         _ => Message::Error(slots.error.ok_or(Problem::Missing { parameter: P::OPERATION_ERROR })?),
+    })
+}
+
+/// Reads what comes most often, and as it comes nearly always: a registration with a handle and an element, a question with
+/// a handle and perhaps an option, and nothing else. Anything else is `None`.
+fn plain(
+    type_: MessageType,
+    flag: bool,
+    mut reader: Reader<'_>,
+    context: &mut Context,
+) -> Result<Option<Message>, Problem> {
+    if !matches!(type_, MessageType::REGISTRATION | MessageType::HANDLE_RESOLUTION) {
+        return Ok(None);
+    }
+    let Ok(Some(handle)) = reader.parameter(context) else { return Ok(None) };
+    let Ok(second) = reader.parameter(context) else { return Ok(None) };
+    if handle.type_ != P::POOL_HANDLE || reader.left() >= HEADER {
+        return Ok(None);
+    }
+    let handle = &handle;
+    Ok(match second {
+        Some(element) if type_ == MessageType::REGISTRATION && element.type_ == P::POOL_ELEMENT => {
+            let handle = PoolHandle::parse(handle)?;
+            Some(Message::Registration { handle, element: PoolElement::parse(&element, context)? })
+        }
+        None if type_ == MessageType::HANDLE_RESOLUTION => Some(Message::HandleResolution {
+            subscribe: flag,
+            handle: PoolHandle::parse(handle)?,
+            items: None,
+        }),
+        Some(option)
+            if type_ == MessageType::HANDLE_RESOLUTION && option.type_ == P::HANDLE_RESOLUTION_OPTION =>
+        {
+            let handle = PoolHandle::parse(handle)?;
+            Some(Message::HandleResolution { subscribe: flag, handle, items: Some(parse_u32(&option)?) })
+        }
+        _ => None,
     })
 }
 

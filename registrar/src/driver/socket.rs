@@ -34,8 +34,8 @@ const SACK: SackInfo = SackInfo { delay: 20, frequency: 2 };
 const EVENTS: [EventType; 4] =
     [EventType::AssocChange, EventType::PeerAddrChange, EventType::Shutdown, EventType::PartialDelivery];
 
-/// How long a message is waited for at most where one is expected at once; the kernel makes it one or two of its ticks. What
-/// may be a whole message is taken without waiting everywhere else.
+/// How long a message is waited for at most where one is expected at once; the kernel makes it one or two of its ticks.
+/// Otherwise the sockets are read and written without waiting.
 const MOMENT: TimeVal = TimeVal::new(0, 2_000);
 
 /// What is spoken over a socket.
