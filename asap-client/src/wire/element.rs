@@ -81,9 +81,7 @@ impl PoolElementRef<'_> {
     /// Writes a Pool Element parameter.
     pub fn emit(&self, writer: &mut Writer) {
         writer.parameter(ParameterType::POOL_ELEMENT, |w| {
-            w.u32(self.id);
-            w.u32(self.home);
-            w.bytes(&self.life.to_be_bytes());
+            w.bytes([self.id.to_be_bytes(), self.home.to_be_bytes(), self.life.to_be_bytes()].as_flattened());
             self.user.emit(w);
             self.policy.emit(w);
             if let Some(asap) = self.asap {
@@ -146,7 +144,7 @@ pub fn parse_u32(parameter: &Parameter<'_>) -> Result<u32, Problem> {
 
 /// Writes a parameter whose value is one 32-bit number.
 pub fn emit_u32(writer: &mut Writer, type_: ParameterType, value: u32) {
-    writer.parameter(type_, |w| w.u32(value));
+    writer.word(type_, value);
 }
 
 /// Reads a PE Checksum parameter (ENRP).

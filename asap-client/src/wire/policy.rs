@@ -4,6 +4,9 @@ use super::code::ParameterType;
 use super::error::Problem;
 use super::tlv::{Parameter, Writer};
 
+/// The most values that a policy has.
+const VALUES: usize = 4;
+
 /// A selection policy with an element's values for it.
 ///
 /// Loads, degradations and distance penalty factors (`dpf`) are fractions: 0 is none, `u32::MAX` is 100 %. Weights are
@@ -99,23 +102,27 @@ impl Policy {
         })
     }
 
-    /// The values, in the order of the wire.
-    fn values(&self) -> Vec<u32> {
+    /// The values, in the order of the wire, and how many there are.
+    fn values(&self) -> ([u32; VALUES], usize) {
         match *self {
-            Self::RoundRobin | Self::Random | Self::Unknown { .. } => vec![],
-            Self::WeightedRoundRobin { weight } | Self::WeightedRandom { weight } => vec![weight],
-            Self::Priority { priority } => vec![priority],
-            Self::LeastUsed { load } | Self::RandomizedLeastUsed { load } => vec![load],
+            Self::RoundRobin | Self::Random | Self::Unknown { .. } => ([0; VALUES], 0),
+            Self::WeightedRoundRobin { weight: value }
+            | Self::WeightedRandom { weight: value }
+            | Self::Priority { priority: value }
+            | Self::LeastUsed { load: value }
+            | Self::RandomizedLeastUsed { load: value } => ([value, 0, 0, 0], 1),
             Self::LeastUsedDegradation { load, degradation }
             | Self::PriorityLeastUsed { load, degradation }
             | Self::RandomizedPriorityLeastUsed { load, degradation }
             | Self::RandomizedLeastUsedDegradation { load, degradation }
             | Self::PriorityLeastUsedDegradation { load, degradation }
-            | Self::RandomizedPriorityLeastUsedDegradation { load, degradation } => vec![load, degradation],
-            Self::WeightedRandomDpf { weight, dpf, distance } => vec![weight, dpf, distance],
-            Self::LeastUsedDpf { load, dpf, distance } => vec![load, dpf, distance],
+            | Self::RandomizedPriorityLeastUsedDegradation { load, degradation } => {
+                ([load, degradation, 0, 0], 2)
+            }
+            Self::WeightedRandomDpf { weight: value, dpf, distance }
+            | Self::LeastUsedDpf { load: value, dpf, distance } => ([value, dpf, distance, 0], 3),
             Self::LeastUsedDegradationDpf { load, degradation, dpf, distance } => {
-                vec![load, degradation, dpf, distance]
+                ([load, degradation, dpf, distance], 4)
             }
         }
     }
@@ -140,22 +147,27 @@ impl Policy {
             return Ok(Self::Unknown { code, data: data.to_vec() });
         }
         let (words, rest) = data.as_chunks::<4>();
-        let values: Vec<u32> = words.iter().map(|word| u32::from_be_bytes(*word)).collect();
-        match Self::from_values(code, &values) {
-            Some(policy) if rest.is_empty() => Ok(policy),
-            _ => Err(parameter.invalid("the length is not this policy's")),
+        let mut values = [0; VALUES];
+        for (value, word) in values.iter_mut().zip(words) {
+            *value = u32::from_be_bytes(*word);
         }
+        let policy = values.get(..words.len()).and_then(|values| Self::from_values(code, values));
+        policy.filter(|_| rest.is_empty()).ok_or_else(|| parameter.invalid("the length is not this policy's"))
     }
 
     /// Writes a Pool Member Selection Policy parameter.
     pub fn emit(&self, writer: &mut Writer) {
+        if matches!(self, Self::RoundRobin | Self::Random) {
+            return writer.word(ParameterType::POLICY, self.code());
+        }
         writer.parameter(ParameterType::POLICY, |w| {
             w.u32(self.code());
             if let Self::Unknown { data, .. } = self {
                 return w.bytes(data);
             }
-            for value in self.values() {
-                w.u32(value);
+            let (values, count) = self.values();
+            for value in values.iter().take(count) {
+                w.u32(*value);
             }
         });
     }

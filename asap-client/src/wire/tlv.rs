@@ -151,10 +151,18 @@ impl<'a> Reader<'a> {
         Ok(Self { bytes: self.bytes, at: start, end: self.at })
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Problem> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.bytes(N)?);
-        Ok(array)
+    /// The next `N` octets. Where several numbers lie together this is faster than one after the other.
+    ///
+    /// # Errors
+    /// Fewer are left.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Problem> {
+        match self.bytes.get(self.at..self.end).and_then(<[u8]>::first_chunk) {
+            Some(array) => {
+                self.at += N;
+                Ok(*array)
+            }
+            None => Err(Problem::Truncated { at: self.at, wanted: N, left: self.left() }),
+        }
     }
 
     /// The next octet.
@@ -286,6 +294,13 @@ impl Writer {
     /// Appends a parameter whose value `body` writes.
     pub fn parameter(&mut self, type_: ParameterType, body: impl FnOnce(&mut Self)) {
         self.structure(type_.0, body);
+    }
+
+    /// Appends a parameter whose value is one 32-bit number or address. That it is written at once makes it several times
+    /// as fast as by its parts.
+    pub fn word(&mut self, type_: ParameterType, value: u32) {
+        const LENGTH: u64 = 8;
+        self.bytes(&(u64::from(type_.0) << 48 | LENGTH << 32 | u64::from(value)).to_be_bytes());
     }
 
     /// Appends anything that begins with a 16-bit code and a 16-bit length: parameters and error causes.

@@ -119,8 +119,8 @@ impl Transport {
         if !parameter.type_.is_transport() {
             return Err(Problem::OutOfPlace { parameter: parameter.type_ });
         }
-        let port = value.u16()?;
-        let use_or_reserved = value.u16()?;
+        let [port @ .., high, low] = value.array::<4>()?;
+        let (port, use_or_reserved) = (u16::from_be_bytes(port), u16::from_be_bytes([high, low]));
         let service = match parameter.type_ {
             ParameterType::DCCP_TRANSPORT => value.u32()?,
             _ => 0,
@@ -175,8 +175,8 @@ impl Transport {
             if let Self::Opaque(octets) = self {
                 return w.bytes(octets);
             }
-            w.u16(self.port().unwrap_or_default());
-            w.u16(u16::from(self.use_() == TransportUse::DataPlusControl));
+            let use_ = u16::from(self.use_() == TransportUse::DataPlusControl);
+            w.bytes([self.port().unwrap_or_default().to_be_bytes(), use_.to_be_bytes()].as_flattened());
             if let Self::Dccp { service, .. } = self {
                 w.u32(*service);
             }
@@ -205,7 +205,7 @@ pub fn parse_address(parameter: &Parameter<'_>) -> Result<IpAddr, Problem> {
 /// Writes an IPv4 or IPv6 Address parameter.
 pub fn emit_address(writer: &mut Writer, address: IpAddr) {
     match address {
-        IpAddr::V4(v4) => writer.parameter(ParameterType::IPV4_ADDRESS, |w| w.bytes(&v4.octets())),
+        IpAddr::V4(v4) => writer.word(ParameterType::IPV4_ADDRESS, v4.to_bits()),
         IpAddr::V6(v6) => writer.parameter(ParameterType::IPV6_ADDRESS, |w| w.bytes(&v6.octets())),
     }
 }
