@@ -181,3 +181,22 @@ pub fn nudge(fd: BorrowedFd<'_>, assoc: AssocId, peer: SocketAddr, left: bool) -
     }
     if given_up { sockopt::set_primary(fd, assoc, peer) } else { Ok(()) }
 }
+
+/// Makes `peer` the primary path. Where the paths of the other family lead nowhere (`alone`), they are given up, so that what
+/// waits is sent again to `peer`, and at once: set a second time, the primary path is no changeover any more (see
+/// [`nudge`]).
+///
+/// # Errors
+/// The kernel's.
+pub fn send_to(fd: BorrowedFd<'_>, assoc: AssocId, peer: SocketAddr, alone: bool) -> io::Result<()> {
+    sockopt::set_primary(fd, assoc, peer)?;
+    if !alone {
+        return Ok(());
+    }
+    for other in sockopt::peer_addrs(fd, assoc)? {
+        if other.is_ipv6() != peer.is_ipv6() {
+            mark_down(fd, assoc, other)?;
+        }
+    }
+    sockopt::set_primary(fd, assoc, peer)
+}

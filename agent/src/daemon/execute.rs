@@ -169,6 +169,11 @@ impl Daemon {
                 let peer = SocketAddr::new(*peer, managed.peer_port);
                 on_socket(managed, |fd, assoc| act::nudge(fd, assoc, peer, *left))
             }
+            Action::SendTo { peer, alone } => {
+                let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };
+                let peer = SocketAddr::new(*peer, managed.peer_port);
+                on_socket(managed, |fd, assoc| act::send_to(fd, assoc, peer, *alone))
+            }
             Action::Timers(timers) => {
                 let offline = self.config.agent.offline.as_secs();
                 let Some(managed) = self.associations.get_mut(&key) else { return Ok(()) };

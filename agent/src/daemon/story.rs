@@ -173,6 +173,7 @@ pub(super) fn describe(action: &Action) -> String {
         Action::SetPeerPrimary(address) => format!("ask the peer to send to {address}"),
         Action::Heartbeat(address) => format!("heartbeat to {address}"),
         Action::Nudge { peer, .. } => format!("nudge the path to {peer}"),
+        Action::SendTo { peer, .. } => format!("send to {peer}"),
         Action::Timers(timers) => format!("timers {timers:?}").to_lowercase(),
         Action::Swap { old, new } => format!("swap {old} for {new}"),
     }

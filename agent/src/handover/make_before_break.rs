@@ -30,6 +30,7 @@ impl Planner {
             self.arrive(now, alive);
         }
         self.forget_what_nobody_asks_for(now);
+        self.follow_families(now, alive);
         // First of all: the first answer to a heartbeat that the peer's kernel gets after the deletion makes it send
         // again at once what it had sent to the old address.
         let gone = self.delete_what_is_gone(now, alive);

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::backlog::Backlog;
+use super::families::Families;
 use super::make_before_break::ABORTS_LINGER;
 use super::own::{Own, OwnAddresses};
 use super::rendezvous::Rendezvous;
@@ -72,6 +73,8 @@ pub struct Planner {
     guarded: Option<Instant>,
     /// Until when an ABORT may be an answer to what was sent before the peer knew the new address.
     pub(super) deaf_to_aborts: Option<Instant>,
+    /// What is known of paths by their families.
+    pub(super) families: Families,
     /// A swap is under way.
     pub(super) swapping: Option<(IpAddr, Instant)>,
     timers: Option<Timers>,
@@ -129,6 +132,7 @@ impl Planner {
             peer_settles: None,
             guarded: None,
             deaf_to_aborts: None,
+            families: Families::default(),
             swapping: None,
             timers: Some(Timers::Calm),
             fresh_peer: None,
@@ -235,7 +239,12 @@ impl Planner {
             self.vanished.len() + self.deleted.len() + self.postponed.len() + self.refused_to_go.len();
         let now =
             self.held.len() + self.via.len() + self.leaving.len() + self.rules.len() + self.outputs.len();
-        of_own + now + self.own.all().count() + self.peers_when_stranded.len() + self.rendezvous.remembers()
+        of_own
+            + now
+            + self.own.all().count()
+            + self.peers_when_stranded.len()
+            + self.rendezvous.remembers()
+            + self.families.remembers()
     }
 
     /// The kernel's lists as last told.
@@ -377,6 +386,7 @@ impl Planner {
                 self.deleted.insert(*address, now);
             }
             Action::Swap { .. } => self.swapping = None,
+            Action::SendTo { .. } => self.families.not_led(),
             Action::Rules(_) => {
                 self.rules_shown = false;
                 self.rules_due = Some(now + self.tuning.retry);

@@ -5,6 +5,7 @@
 mod backlog;
 mod backups;
 mod daemon;
+mod families;
 mod hold;
 mod make_before_break;
 mod rendezvous;

@@ -189,6 +189,13 @@ pub enum Action {
         /// It is known to have left its other addresses.
         left: bool,
     },
+    /// Make this peer address the primary path.
+    SendTo {
+        /// Where to send.
+        peer: IpAddr,
+        /// Paths of the other family lead nowhere.
+        alone: bool,
+    },
     /// Set the association's retransmission timers.
     Timers(Timers),
     /// The whole break-before-make by socket options alone (mutes this end until answered).

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::Stage;
 use super::stage::gap;
@@ -26,6 +26,15 @@ fn ipv6_comes(stage: &Stage) -> Result<()> {
     stage.ip(["addr add fd00:1::2/64 dev a1 nodad", "route add default via fd00:1::1 dev a1"])
 }
 
+/// The first ASCONF that asks the peer to forget this address leaves from that one, over the other family, and not from where
+/// the host no longer is.
+fn ensure_forgotten_from(stage: &Stage, gone: &str, from: &str) -> Result<()> {
+    let asked = stage.asconfs(0).into_iter().find(|asked| asked.ends_with(&format!("delete {gone}")));
+    let asked = asked.with_context(|| format!("nobody asked for the deletion of {gone}"))?;
+    ensure!(asked.starts_with(&format!("ASCONF {from} > ")), "{asked:?}: it should leave from {from}");
+    Ok(())
+}
+
 /// The association knows both from the start.
 pub(super) fn both_known(stage: &mut Stage) -> Result<String> {
     addresses(stage)?;
@@ -39,6 +48,7 @@ pub(super) fn both_known(stage: &mut Stage) -> Result<String> {
     stage.ip(["addr del fd00:1::2/64 dev a1"])?;
     stage.until_at(&["10.1.0.2"])?;
     stage.until_flows()?;
+    ensure_forgotten_from(stage, "fd00:1::2", "10.1.0.2")?;
     stage.note("IPv6 comes, and IPv4 goes");
     stage.ip(["addr add fd00:1::3/64 dev a1 nodad", "route replace default via fd00:1::1 dev a1"])?;
     stage.until("IPv6 in the association", |stage| {
@@ -53,6 +63,7 @@ pub(super) fn both_known(stage: &mut Stage) -> Result<String> {
     stage.until_flows()?;
     let said = stage.asconfs(gone).len();
     ensure!(said < 20, "{said} ASCONFs in four seconds ask for what is refused");
+    ensure_forgotten_from(stage, "10.1.0.2", "fd00:1::3")?;
     let record = stage.finish()?;
     Ok(format!("from IPv6 to IPv4 and back; the longest pause was {:.0} ms", gap(&record, from)))
 }
@@ -74,6 +85,7 @@ pub(super) fn one_known(stage: &mut Stage) -> Result<String> {
     stage.until_unlisted("10.1.0.2")?;
     stage.until_flows()?;
     stage.until_settled()?;
+    ensure_forgotten_from(stage, "10.1.0.2", "fd00:1::2")?;
     let record = stage.finish()?;
     Ok(format!("from IPv4 to IPv6; the longest pause was {:.0} ms", gap(&record, from)))
 }

@@ -260,6 +260,13 @@ impl Host {
             // With paths left that have not timed out, the kernel retransmits by itself, only later; here that is the
             // same.
             Action::Nudge { left: false, .. } => {}
+            Action::SendTo { peer, alone } => {
+                let other = |it: &IpAddr| *alone && it.is_ipv6() != peer.is_ipv6();
+                for other in kernel.peers().into_iter().filter(other) {
+                    kernel.mark_down(now, other);
+                }
+                kernel.send_to(*peer);
+            }
             Action::Timers(timers) => {
                 kernel.set_rto_max(match timers {
                     Timers::Calm => 1_000,

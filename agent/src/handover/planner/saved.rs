@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::Planner;
+use crate::handover::families::Families;
 use crate::handover::make_before_break::ABORTS_LINGER;
 use crate::handover::own::Own;
 use crate::handover::types::{Binding, Facts, Identity, Tuning};
@@ -32,6 +33,8 @@ pub struct Saved {
     pub events: bool,
     /// Where the peer answered, if the kernel does not know that address.
     pub peer_at: Option<IpAddr>,
+    /// The primary path of a family that the host has lost, and what is primary instead.
+    pub led: Option<(IpAddr, IpAddr)>,
 }
 
 impl Planner {
@@ -72,6 +75,7 @@ impl Planner {
         if let Some(peer) = saved.peer_at {
             planner.rendezvous.prove(peer);
         }
+        planner.families = Families::resumed(saved.led, &planner.facts);
         planner
     }
 
@@ -91,6 +95,7 @@ impl Planner {
             leaving: self.leaving.clone(),
             events: self.events,
             peer_at: self.rendezvous.proven(),
+            led: self.families.led(),
         };
         // Of a settled association nothing has to be known.
         if (Saved { confirmed: BTreeSet::new(), ..saved.clone() }) == Saved::default()

@@ -163,6 +163,11 @@ impl Kernel {
         }
     }
 
+    /// `SCTP_PRIMARY_ADDR`.
+    pub fn send_to(&mut self, address: IpAddr) {
+        self.set_primary(address);
+    }
+
     /// The peer's addresses.
     #[must_use]
     pub fn peers(&self) -> Vec<IpAddr> {
