@@ -68,7 +68,7 @@ impl Planner {
             self.rendezvous.prove(peer);
             self.peer_settles = None;
         }
-        self.probe_what_was_given_up(now);
+        self.probe_what_was_given_up(now, |_| true);
         if self.carried {
             // No more looking for it.
         } else if let Some(at) = self.rendezvous.take_turns(now, &self.facts, target.is_ipv6()) {

@@ -50,7 +50,9 @@ impl Planner {
                 );
             }
         } else {
-            self.probe_what_was_given_up(now);
+            // Where there is no address of a family, the kernel would ask from one that the host, or the peer, does not know.
+            let there = |peer: IpAddr| alive.iter().any(|own| own.is_ipv6() == peer.is_ipv6());
+            self.probe_what_was_given_up(now, there);
         }
         if gone {
             self.learn_of_others(now);

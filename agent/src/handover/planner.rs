@@ -356,12 +356,12 @@ impl Planner {
         }
     }
 
-    /// Something waits to be acknowledged, and there are paths that the kernel has given up: one of them may be the
-    /// one that works by now.
-    pub(super) fn probe_what_was_given_up(&mut self, now: Instant) {
+    /// Something waits to be acknowledged, and of these paths there are some that the kernel has given up: one of them may be
+    /// the one that works by now.
+    pub(super) fn probe_what_was_given_up(&mut self, now: Instant, of: impl Fn(IpAddr) -> bool) {
         let peers = self.facts.peers.iter();
-        let given_up: Vec<_> =
-            peers.filter(|(_, state)| *state == PathState::Inactive).map(|&(p, _)| p).collect();
+        let given_up = peers.filter(|&&(peer, state)| state == PathState::Inactive && of(peer));
+        let given_up: Vec<_> = given_up.map(|&(peer, _)| peer).collect();
         if given_up.is_empty() || !self.facts.unacknowledged {
             return;
         }

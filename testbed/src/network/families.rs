@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::Stage;
-use super::stage::gap;
+use super::stage::{gap, gap_in};
 use crate::clock;
 use crate::topology::{A1, Host};
 
@@ -38,6 +38,17 @@ fn ensure_forgotten_from(stage: &Stage, gone: &str, from: &str) -> Result<()> {
 /// The association knows both from the start.
 pub(super) fn both_known(stage: &mut Stage) -> Result<String> {
     addresses(stage)?;
+    there_and_back(stage)
+}
+
+/// The same, with an agent at the peer's host, too.
+pub(super) fn both_agents(stage: &mut Stage) -> Result<String> {
+    addresses(stage)?;
+    stage.start_daemon_at_peer()?;
+    there_and_back(stage)
+}
+
+fn there_and_back(stage: &mut Stage) -> Result<String> {
     ipv6_comes(stage)?;
     stage.start_daemon("", "")?;
     let (own, peer) =
@@ -50,6 +61,7 @@ pub(super) fn both_known(stage: &mut Stage) -> Result<String> {
     stage.until_flows()?;
     ensure_forgotten_from(stage, "fd00:1::2", "10.1.0.2")?;
     stage.note("IPv6 comes, and IPv4 goes");
+    let back = clock::now();
     stage.ip(["addr add fd00:1::3/64 dev a1 nodad", "route replace default via fd00:1::1 dev a1"])?;
     stage.until("IPv6 in the association", |stage| {
         stage.association()?.local.iter().any(std::net::IpAddr::is_ipv6).then_some(())
@@ -65,7 +77,8 @@ pub(super) fn both_known(stage: &mut Stage) -> Result<String> {
     ensure!(said < 20, "{said} ASCONFs in four seconds ask for what is refused");
     ensure_forgotten_from(stage, "10.1.0.2", "fd00:1::3")?;
     let record = stage.finish()?;
-    Ok(format!("from IPv6 to IPv4 and back; the longest pause was {:.0} ms", gap(&record, from)))
+    let (there, back) = (gap_in(&record, from..back), gap(&record, back));
+    Ok(format!("the longest pause from IPv6 to IPv4 was {there:.0} ms, and back {back:.0} ms"))
 }
 
 /// The association begins with IPv4. The daemon is started when both are there, and does not know which came last.
@@ -87,5 +100,5 @@ pub(super) fn one_known(stage: &mut Stage) -> Result<String> {
     stage.until_settled()?;
     ensure_forgotten_from(stage, "10.1.0.2", "fd00:1::2")?;
     let record = stage.finish()?;
-    Ok(format!("from IPv4 to IPv6; the longest pause was {:.0} ms", gap(&record, from)))
+    Ok(format!("the longest pause from IPv4 to IPv6 was {:.0} ms", gap(&record, from)))
 }

@@ -132,7 +132,11 @@ pub static ALL: [Scenario<Stage>; 20] = [
     scenario(
         "network-families",
         "An association goes from IPv6 to IPv4 and back, and from IPv4 to IPv6 where it began with IPv4 alone.",
-        &[("both known", families::both_known), ("one known", families::one_known)],
+        &[
+            ("both known", families::both_known),
+            ("agents at both ends", families::both_agents),
+            ("one known", families::one_known),
+        ],
     ),
     scenario(
         "network-counts",

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -147,6 +148,20 @@ impl Stage {
         let mut command = Command::new(beside("roamd")?);
         command.arg("--config").arg(&file);
         self.start_daemon_as(&mut command)
+    }
+
+    /// Starts an agent at B, until the end of the round.
+    pub(crate) fn start_daemon_at_peer(&mut self) -> Result<()> {
+        let runtime = self.path("roamd-b");
+        let file = self.path("roamd-b.toml");
+        fs::write(&file, format!("[agent]\nruntime_dir = {:?}\n", runtime.display().to_string()))?;
+        let mut command = Command::new(beside("roamd")?);
+        command.arg("--config").arg(&file);
+        let program = self.start(Host::B, "roamd-b", &mut command)?;
+        self.others.push(program);
+        self.until("the start of roamd at B", |_| Client::connect(&runtime).ok().map(|_| ()))?;
+        capture::follow(runtime, Host::B, &self.story);
+        Ok(())
     }
 
     /// Writes the configuration of the agent at A.
@@ -458,9 +473,14 @@ impl Stage {
 
 /// The longest time without an echo after `from`, in milliseconds.
 pub(crate) fn gap(record: &AssociationRecord, from: Nanos) -> f64 {
+    gap_in(record, from..Nanos::MAX)
+}
+
+/// As [`gap`], of those that began before an end.
+pub(super) fn gap_in(record: &AssociationRecord, time: Range<Nanos>) -> f64 {
     let arrivals: Vec<Nanos> = record.echoed.iter().flatten().copied().collect();
-    let pairs = arrivals.windows(2).filter(|pair| pair[1] > from);
-    pairs.map(|pair| ms_between(pair[0].max(from), pair[1])).fold(0.0, f64::max)
+    let pairs = arrivals.windows(2).filter(|pair| pair[1] > time.start && pair[0] < time.end);
+    pairs.map(|pair| ms_between(pair[0].max(time.start), pair[1])).fold(0.0, f64::max)
 }
 
 fn ip_at<Line: AsRef<str>>(at: &Namespace, lines: impl IntoIterator<Item = Line>) -> Result<()> {

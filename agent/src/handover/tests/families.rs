@@ -185,3 +185,12 @@ fn no_path_is_asked_of_whose_family_the_host_has_nothing() {
     host.wait(Duration::from_secs(60));
     assert!(!host.did(&Action::Heartbeat(peer())));
 }
+
+#[test]
+fn while_a_family_is_gone_nothing_asks_for_its_paths() {
+    let mut host = led();
+    host.unacknowledged = true;
+    host.facts();
+    host.wait(Duration::from_secs(10));
+    assert!(!host.did(&Action::Heartbeat(peer6())));
+}
