@@ -166,7 +166,9 @@ impl Load {
                 break;
             }
             for number in events.drain(..) {
-                for _ in 0..AT_ONCE {
+                // No more than what was asked before: who is answered at once is not to ask again and again while the
+                // answers of others wait here.
+                for _ in 0..window {
                     let Some(connection) = self.connections.get_mut(number) else { break };
                     let Some(kind) = connection.read(&mut self.buffer)? else { break };
                     let now = Instant::now();
