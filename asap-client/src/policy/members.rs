@@ -57,7 +57,7 @@ fn set<T>(run: &mut Vec<Member<T>>, id: u32, value: T) -> Option<T> {
         Ok(at) => run.get_mut(at).map(|(_, before)| std::mem::replace(before, value)),
         Err(at) => {
             if run.len() == run.capacity() {
-                run.reserve_exact((run.len() / 2).clamp(1, 4));
+                run.reserve_exact(run.len().clamp(1, 4));
             }
             run.insert(at, (id, value));
             None
