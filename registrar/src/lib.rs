@@ -27,6 +27,7 @@ mod http;
 mod listen;
 pub mod machine;
 pub mod monitor;
+mod numbered;
 mod query;
 
 #[cfg(test)]

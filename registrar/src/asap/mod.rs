@@ -37,6 +37,7 @@
 //!   message ends, so that the next one is understood.
 
 mod adoption;
+mod clients;
 mod event;
 mod former;
 mod keepalive;

@@ -4,11 +4,11 @@ use asap_client::random::SplitMix64;
 use asap_client::wire::{self, Cause, DecodeError, Decoded, Message, PoolHandle};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::adoption::{Adoptions, Yielded, remote};
+use super::clients::Clients;
 use super::event::{Counters, Event, Reason, Why};
 use super::former::Formers;
 use super::newcomer::Newcomers;
@@ -40,7 +40,7 @@ pub(crate) struct Client {
 pub struct Registrar {
     pub(super) settings: Settings,
     pub(super) space: Handlespace,
-    pub(super) clients: BTreeMap<Association, Client>,
+    pub(super) clients: Clients,
     /// How many of them are TCP connections.
     over_tcp: usize,
     /// The same by where they are.
@@ -79,7 +79,7 @@ impl Registrar {
         Self {
             settings,
             space: Handlespace::default(),
-            clients: BTreeMap::new(),
+            clients: Clients::default(),
             over_tcp: 0,
             places: Places::default(),
             subscriptions: Subscriptions::default(),
@@ -118,13 +118,12 @@ impl Registrar {
 
     /// The associations there are.
     pub fn associations(&self) -> impl ExactSizeIterator<Item = Association> {
-        self.clients.keys().copied()
+        self.clients.keys()
     }
 
     /// The associations after this one, in order of their numbers; `None`: all.
     pub fn associations_after(&self, after: Option<Association>) -> impl Iterator<Item = Association> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.clients.range((from, Bound::Unbounded)).map(|(association, _)| *association)
+        self.clients.after(after)
     }
 
     /// How many of the associations are TCP connections, which only users have.
@@ -243,7 +242,7 @@ impl Registrar {
 
     /// The association that was silent longest of those that hold nothing.
     fn longest_idle(&self) -> Option<Association> {
-        self.longest_idle_of(self.clients.keys().copied())
+        self.longest_idle_of(self.clients.keys())
     }
 
     /// As [`Self::longest_idle`], of these alone.
@@ -269,11 +268,17 @@ impl Registrar {
         self.places.add(association, client.port, &addresses);
         client.addresses = addresses;
         let asap = client.asap_transport();
-        let owned: Vec<_> = self.space.owned_by(association).collect();
-        for key in owned {
+        for key in self.owned_in_order(association) {
             self.space.set_asap(key, asap.clone());
         }
         self.look_at_newcomers(now, association);
+    }
+
+    /// The elements of an association, in an order that does not depend on how they came.
+    fn owned_in_order(&self, association: Association) -> Vec<ElementKey> {
+        let mut owned: Vec<_> = self.space.owned_by(association).collect();
+        owned.sort_unstable();
+        owned
     }
 
     fn down(&mut self, now: Instant, association: Association) {
@@ -283,8 +288,7 @@ impl Registrar {
         self.subscriptions.remove_all(association);
         self.forget_newcomer(association);
         self.yielded.remove(&association);
-        let owned: Vec<_> = self.space.owned_by(association).collect();
-        for key in owned {
+        for key in self.owned_in_order(association) {
             // Whoever waits for it has it without that it seems gone for a moment.
             self.let_in(now, key);
             if self.space.get(key).is_some_and(|(_, element)| element.owner == Some(association))

@@ -9,8 +9,8 @@
 use asap_client::wire::MessageType;
 use std::collections::VecDeque;
 
-use super::numbered::Numbered;
 use crate::Association;
+use crate::numbered::Numbered;
 
 /// What keeping a message costs besides its octets.
 const OVERHEAD: usize = 64;

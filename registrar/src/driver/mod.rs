@@ -14,7 +14,6 @@ mod intake;
 mod log;
 mod multicast;
 mod notify;
-mod numbered;
 mod outstanding;
 mod own;
 mod reading;

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::full::Full;
-use super::numbered::Numbered;
 use crate::Association;
+use crate::numbered::Numbered;
 
 /// Octets that one association may have in the kernel beyond a first message.
 const WINDOW: usize = 64 * 1024;

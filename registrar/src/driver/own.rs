@@ -12,8 +12,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use super::numbered::Numbered;
 use super::reading::Reading;
+use crate::numbered::Numbered;
 
 /// What is asked for as the kernel's buffers of one of them: what comes of a client that asks without end, and what one
 /// that does not read is sent. The largest message goes into it whole.

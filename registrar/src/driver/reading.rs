@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::numbered::Numbered;
 use crate::Association;
+use crate::numbered::Numbered;
 
 /// So many messages at a time are few: a look that finds nothing costs about as much as reading one of them.
 const FEW: usize = 4;

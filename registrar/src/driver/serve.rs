@@ -26,7 +26,6 @@ use super::command::Drained;
 use super::intake::Intake;
 use super::log::Log;
 use super::multicast::{Announcements, Groups};
-use super::numbered::Numbered;
 use super::outstanding::Outstanding;
 use super::own::Own;
 use super::reading::{Reading, Shares};
@@ -36,6 +35,7 @@ use crate::announce::Announcer;
 use crate::config::Config;
 use crate::machine::{Input, Output, Registrar};
 use crate::monitor::Feed;
+use crate::numbered::Numbered;
 use crate::query::{Query, Surroundings};
 use crate::{Association, asap, enrp};
 

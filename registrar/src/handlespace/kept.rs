@@ -19,6 +19,8 @@ pub(super) struct Kept {
 struct Rest {
     element: Element,
     look: Moment,
+    /// Its place among the elements of its owner.
+    owned_at: u32,
     answered: Option<Instant>,
     /// It is ours by an answer, and has not registered here.
     adopted: bool,
@@ -66,7 +68,7 @@ impl Kept {
     /// One that is looked at at this moment. What is written on the way is written into the buffer, as below.
     pub(super) fn new(element: Element, look: Moment, buffer: &mut Vec<u8>) -> Self {
         let told = Told::new(&element, buffer);
-        Self { told, rest: Box::new(Rest { element, look, answered: None, adopted: false }) }
+        Self { told, rest: Box::new(Rest { element, look, owned_at: 0, answered: None, adopted: false }) }
     }
 
     pub(super) fn element(&self) -> &Element {
@@ -114,6 +116,15 @@ impl Kept {
 
     pub(super) fn set_look(&mut self, look: Moment) {
         self.rest.look = look;
+    }
+
+    /// Its place among the elements of its owner.
+    pub(super) fn owned_at(&self) -> u32 {
+        self.rest.owned_at
+    }
+
+    pub(super) fn set_owned_at(&mut self, at: u32) {
+        self.rest.owned_at = at;
     }
 
     /// When it last answered a keep-alive.

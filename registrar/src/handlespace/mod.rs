@@ -166,7 +166,7 @@ impl Handlespace {
         Some((pool, pool.element(key.id)?))
     }
 
-    /// The keys of the elements that an association owns.
+    /// The keys of the elements that an association owns, in no order.
     pub fn owned_by(&self, owner: Association) -> impl Iterator<Item = ElementKey> {
         self.owners.of(owner).filter_map(|element| self.key_in_slot(element))
     }
@@ -289,8 +289,7 @@ impl Handlespace {
             }
         }
         if old_owner != Some(owner) {
-            self.owners.remove(old_owner.flatten(), key.in_slot());
-            self.owners.insert(owner, key.in_slot());
+            self.change_owner(key, old_owner.flatten(), owner);
         }
         let done = match replaced {
             None => Inserted::New,
@@ -304,7 +303,7 @@ impl Handlespace {
     pub fn remove(&mut self, key: ElementKey) -> Option<Removed> {
         let pool = self.pools.get_mut(key.pool)?;
         let kept = pool.remove(key.id)?;
-        let (look, element) = (kept.look(), kept.into_element());
+        let (look, owned_at, element) = (kept.look(), kept.owned_at(), kept.into_element());
         let handle = pool.handle().clone();
         let pool_gone = pool.len() == 0;
         if pool_gone {
@@ -313,7 +312,7 @@ impl Handlespace {
             self.handle_octets -= handle.as_bytes().len();
         }
         self.elements -= 1;
-        self.owners.remove(element.owner, key.in_slot());
+        self.disown(element.owner, owned_at);
         self.homes.remove(element.home, &handle, key.in_slot(), pool_gone);
         self.looks.change(key.in_slot(), look, Moment::NEVER);
         Some(Removed { handle, element, pool_gone })
@@ -329,8 +328,26 @@ impl Handlespace {
             self.homes.insert(home, pool.handle(), key.in_slot(), || pool.ids_from(0));
             self.homes.remove(old_home, pool.handle(), key.in_slot(), false);
         }
-        self.owners.remove(old_owner, key.in_slot());
-        self.owners.insert(owner, key.in_slot());
+        self.change_owner(key, old_owner, owner);
+    }
+
+    fn change_owner(&mut self, key: ElementKey, from: Option<Association>, to: Option<Association>) {
+        if from.is_some() {
+            let at = self.kept_mut(key).map_or(0, |kept| kept.owned_at());
+            self.disown(from, at);
+        }
+        let at = self.owners.insert(to, key.in_slot());
+        if let Some(kept) = self.kept_mut(key) {
+            kept.set_owned_at(at);
+        }
+    }
+
+    /// Takes the element at a place out of those of an association.
+    fn disown(&mut self, owner: Option<Association>, at: u32) {
+        let moved = self.owners.remove(owner, at).and_then(|moved| self.key_in_slot(moved));
+        if let Some(kept) = moved.and_then(|moved| self.kept_mut(moved)) {
+            kept.set_owned_at(at);
+        }
     }
 
     /// Replaces where an element was heard from.

@@ -1,85 +1,90 @@
 //! Elements by the association that owns them.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, btree_map};
-
 use super::slots::InSlot;
 use crate::Association;
+use crate::numbered::Numbered;
 
-/// The elements of one owner. Nearly all have one, for which a set would cost more than the element.
+/// The elements of one owner. Nearly all have one, for which a list would cost more than the element.
 #[derive(Clone, Debug)]
-#[expect(clippy::box_collection, reason = "a set takes three words, and nearly nobody has one")]
 enum Owned {
     One(InSlot),
-    /// The last first: most that come in come behind all others, and what comes first is found first.
-    More(Box<BTreeSet<Reverse<InSlot>>>),
+    /// In no order. Every element knows its place here, so that it is taken out without a search.
+    More(Vec<InSlot>),
+}
+
+impl Owned {
+    fn elements(&self) -> &[InSlot] {
+        match self {
+            Self::One(element) => std::slice::from_ref(element),
+            Self::More(elements) => elements,
+        }
+    }
 }
 
 /// Elements by owner. Those that are registered at another registrar are not in it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Owners(BTreeMap<Association, Owned>);
+pub(super) struct Owners(Numbered<Association, Owned>);
 
 impl Owners {
-    pub(super) fn insert(&mut self, owner: Option<Association>, element: InSlot) {
-        let Some(owner) = owner else { return };
-        match self.0.entry(owner) {
-            btree_map::Entry::Vacant(entry) => {
-                entry.insert(Owned::One(element));
-            }
-            btree_map::Entry::Occupied(mut entry) => match entry.get_mut() {
-                Owned::One(one) if *one == element => {}
-                Owned::One(one) => {
-                    let both = Box::new(BTreeSet::from([Reverse(*one), Reverse(element)]));
-                    entry.insert(Owned::More(both));
-                }
-                Owned::More(elements) => {
-                    elements.insert(Reverse(element));
-                }
-            },
-        }
-    }
-
-    pub(super) fn remove(&mut self, owner: Option<Association>, element: InSlot) {
-        let Some(owner) = owner else { return };
-        let btree_map::Entry::Occupied(mut entry) = self.0.entry(owner) else { return };
-        match entry.get_mut() {
-            Owned::One(one) if *one != element => {}
-            Owned::One(_) => {
-                entry.remove();
+    /// Takes in an element that no owner has; its place among those of its owner.
+    pub(super) fn insert(&mut self, owner: Option<Association>, element: InSlot) -> u32 {
+        let Some(owner) = owner else { return 0 };
+        let Some(owned) = self.0.get_mut(&owner) else {
+            self.0.insert(owner, Owned::One(element));
+            return 0;
+        };
+        match owned {
+            Owned::One(one) => {
+                *owned = Owned::More(vec![*one, element]);
+                1
             }
             Owned::More(elements) => {
-                elements.remove(&Reverse(element));
-                if let (Some(Reverse(last)), 1) = (elements.first().copied(), elements.len()) {
-                    entry.insert(Owned::One(last));
-                }
+                elements.push(element);
+                // Memory ends long before the numbers do.
+                u32::try_from(elements.len() - 1).unwrap_or(u32::MAX)
             }
         }
     }
 
-    /// In the order of their pools' slots and of their identifiers.
-    pub(super) fn of(&self, owner: Association) -> impl Iterator<Item = InSlot> {
-        let (one, more) = match self.0.get(&owner) {
-            None => (None, None),
-            Some(Owned::One(element)) => (Some(*element), None),
-            Some(Owned::More(elements)) => {
-                (None, Some(elements.iter().rev().map(|Reverse(element)| *element)))
-            }
+    /// Takes out the element at a place among those of its owner. Another one that is to know that it has this place
+    /// from now on is given back.
+    pub(super) fn remove(&mut self, owner: Option<Association>, at: u32) -> Option<InSlot> {
+        let owner = owner?;
+        let owned = self.0.get_mut(&owner)?;
+        let Owned::More(elements) = owned else {
+            self.0.remove(&owner);
+            return None;
         };
-        one.into_iter().chain(more.into_iter().flatten())
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        if at >= elements.len() {
+            return None;
+        }
+        elements.swap_remove(at);
+        let moved = elements.get(at).copied();
+        match elements[..] {
+            [last] => *owned = Owned::One(last),
+            _ if elements.len() < elements.capacity() / 4 => elements.shrink_to(elements.len() * 2),
+            _ => {}
+        }
+        moved
+    }
+
+    /// In no order.
+    pub(super) fn of(&self, owner: Association) -> impl Iterator<Item = InSlot> {
+        self.0.get(&owner).map_or(&[][..], Owned::elements).iter().copied()
     }
 
     pub(super) fn count(&self, owner: Association) -> usize {
-        match self.0.get(&owner) {
-            None => 0,
-            Some(Owned::One(_)) => 1,
-            Some(Owned::More(elements)) => elements.len(),
-        }
+        self.0.get(&owner).map_or(0, |owned| owned.elements().len())
     }
 
-    /// All of them. For tests.
+    /// All of them, each with its place. For tests.
     #[cfg(test)]
-    pub(super) fn all(&self) -> BTreeSet<(Association, InSlot)> {
+    pub(super) fn all(&self) -> std::collections::BTreeSet<(Association, InSlot, u32)> {
         assert!(self.0.values().all(|owned| !matches!(owned, Owned::More(keys) if keys.len() < 2)));
-        self.0.keys().flat_map(|owner| self.of(*owner).map(|element| (*owner, element))).collect()
+        let of = |owner: &Association| {
+            self.of(*owner).zip(0..).map(|(element, at)| (*owner, element, at)).collect()
+        };
+        self.0.keys().flat_map(|owner| -> Vec<_> { of(owner) }).collect()
     }
 }

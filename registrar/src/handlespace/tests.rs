@@ -29,7 +29,8 @@ impl Handlespace {
                 let key = ElementKey { pool: place, id: element.id };
                 assert_eq!(self.key(handle, element.id), Some(key));
                 all.push(key);
-                owned.extend(element.owner.map(|owner| (owner, key.in_slot())));
+                let at = pool.kept(element.id).unwrap().owned_at();
+                owned.extend(element.owner.map(|owner| (owner, key.in_slot(), at)));
                 let look = pool.kept(element.id).unwrap().look();
                 let expires = clock.moment(element.expires);
                 assert!((look == Moment::NEVER) == (expires == Moment::NEVER) && look <= expires);

@@ -152,11 +152,12 @@ impl Registrar {
         assert!(self.space.handle_octets() <= limits.pool_handles_octets);
         assert!(self.space.pools().all(|pool| pool.len() <= limits.elements_per_pool));
         assert!(self.subscriptions.len() <= limits.subscriptions);
-        assert_eq!(self.over_tcp(), self.clients.values().filter(|client| client.tcp).count());
+        let clients = self.clients.keys().map(|association| self.clients.get(&association).unwrap());
+        assert_eq!(self.over_tcp(), clients.filter(|client| client.tcp).count());
         for client in self.clients.keys() {
-            let has = self.space.count_owned_by(*client) + self.newcomers.count(*client);
+            let has = self.space.count_owned_by(client) + self.newcomers.count(client);
             assert!(has <= limits.elements_per_association);
-            assert!(self.subscriptions.count(*client) <= limits.subscriptions_per_association);
+            assert!(self.subscriptions.count(client) <= limits.subscriptions_per_association);
         }
         for (pool, element) in self.space.pools().flat_map(|p| p.elements().map(move |e| (p, e))) {
             let Some(owner) = element.owner else { continue };

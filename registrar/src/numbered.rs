@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A map by such numbers.
-pub(super) type Numbered<K, V> = HashMap<K, V, BuildHasherDefault<Mixer>>;
+pub(crate) type Numbered<K, V> = HashMap<K, V, BuildHasherDefault<Mixer>>;
 
 /// Spreads numbers by a multiplication.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mixer(u64);
+pub(crate) struct Mixer(u64);
 
 impl Hasher for Mixer {
     fn write(&mut self, bytes: &[u8]) {
