@@ -67,6 +67,9 @@ impl Newcomers {
 
     /// For how many elements an association waits.
     pub(super) fn count(&self, association: Association) -> usize {
+        if self.by_association.is_empty() {
+            return 0;
+        }
         let all = (association, ElementKey::MIN)..=(association, ElementKey::MAX);
         self.by_association.range(all).count()
     }

@@ -12,7 +12,7 @@ use super::timers::Timer;
 use crate::Association;
 use crate::enrp::wire::UpdateAction;
 use crate::enrp::{self, Change};
-use crate::handlespace::{Element, ElementKey, Inserted, Life};
+use crate::handlespace::{Element, ElementKey, Inserted, Life, Place};
 
 impl Registrar {
     /// REGISTRATION.
@@ -37,7 +37,7 @@ impl Registrar {
         }
     }
 
-    /// Takes an element in that was accepted, and says so.
+    /// Takes an element in that was accepted just now, and says so.
     pub(super) fn confirm(
         &mut self,
         now: Instant,
@@ -59,7 +59,7 @@ impl Registrar {
             expires: accepted.life.end(now),
             bad_reports: 0,
         };
-        self.admit(now, association, handle.clone(), element);
+        self.admit(now, association, accepted.pool, handle.clone(), element);
         self.counters.registrations += 1;
         let answer = Message::RegistrationResponse { rejected: false, handle, id, error: None };
         self.send(association, &answer);
@@ -138,7 +138,7 @@ impl Registrar {
         if long && !fits_into_an_update(handle, asked, kept, client.asap_transport()) {
             return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
         }
-        Ok(Accepted { before: known, life, user })
+        Ok(Accepted { pool: place, before: known, life, user })
     }
 
     /// Whether two associations have no address in common.
@@ -149,9 +149,17 @@ impl Registrar {
         }
     }
 
-    fn admit(&mut self, now: Instant, owner: Association, handle: PoolHandle, element: Element) {
+    /// `pool` is where the element's pool is, if it is there.
+    fn admit(
+        &mut self,
+        now: Instant,
+        owner: Association,
+        pool: Option<Place>,
+        handle: PoolHandle,
+        element: Element,
+    ) {
         let id = element.id;
-        let (key, inserted) = self.space.insert(handle.clone(), element);
+        let (key, inserted) = self.space.insert_at(pool, handle.clone(), element);
         self.plan_keep_alive(now, key);
         self.change(Change::Updated(key));
         let (before, changed) = match inserted {
@@ -216,6 +224,8 @@ pub(super) type Known = (ElementKey, Option<Association>);
 
 /// What was found out about a registration that is not to be refused.
 pub(super) struct Accepted {
+    /// Where the pool is, if it is there.
+    pool: Option<Place>,
     /// The element, if it is there.
     pub(super) before: Option<Known>,
     life: Life,

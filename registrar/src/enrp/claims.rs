@@ -107,6 +107,10 @@ impl Claims {
     }
 
     fn take(&mut self, key: ElementKey) -> Option<Claim> {
+        // As nearly always: every registration comes by here.
+        if self.held.is_empty() {
+            return None;
+        }
         let claim = self.held.remove(&key)?;
         self.by.remove(&(claim.by, key));
         Some(claim)

@@ -65,10 +65,10 @@ impl Told {
 }
 
 impl Kept {
-    /// One that is looked at at this moment. What is written on the way is written into the buffer, as below.
-    pub(super) fn new(element: Element, look: Moment, buffer: &mut Vec<u8>) -> Self {
+    /// One that is looked at at this moment, and has this place among the elements of its owner. What is written on the way is written into the buffer, as below.
+    pub(super) fn new(element: Element, look: Moment, owned_at: u32, buffer: &mut Vec<u8>) -> Self {
         let told = Told::new(&element, buffer);
-        Self { told, rest: Box::new(Rest { element, look, owned_at: 0, answered: None, adopted: false }) }
+        Self { told, rest: Box::new(Rest { element, look, owned_at, answered: None, adopted: false }) }
     }
 
     pub(super) fn element(&self) -> &Element {

@@ -31,7 +31,7 @@ use moment::Moment;
 use names::Names;
 use owners::Owners;
 pub use pool::Pool;
-use pool::{Put, Replaced};
+use pool::Renewed;
 pub use room::Bounds;
 pub use slots::Place;
 use slots::{InSlot, Slots};
@@ -86,7 +86,7 @@ pub struct Handlespace {
     owners: Owners,
     homes: Homes,
     /// When each element is looked at whether its registration has ended: not after that, but before it where it
-    /// has registered again since. So most registrations leave this as it is.
+    /// has registered again since. So most that register again leave this as it is.
     looks: Looks,
     elements: usize,
     /// Octets of the handles of all pools.
@@ -260,43 +260,51 @@ impl Handlespace {
     ///
     /// Whether it fits the pool is for the caller to check before.
     pub fn insert(&mut self, handle: PoolHandle, element: Element) -> (ElementKey, Inserted) {
-        let (id, home, owner, expires) = (element.id, element.home, element.owner, element.expires);
-        let place = match self.find(&handle) {
-            Some(place) => place,
-            None => {
-                self.handle_octets += handle.as_bytes().len();
-                let place = self.pools.insert(Pool::for_first(handle.clone(), &element));
-                self.names.insert(&handle, place.slot);
-                place
+        let place = self.find(&handle);
+        self.insert_at(place, handle, element)
+    }
+
+    /// As [`Self::insert`], where the pool was looked for just before; `None`: it is not there.
+    pub fn insert_at(
+        &mut self,
+        place: Option<Place>,
+        handle: PoolHandle,
+        element: Element,
+    ) -> (ElementKey, Inserted) {
+        let (id, home, owner) = (element.id, element.home, element.owner);
+        let pool = place.unwrap_or_else(|| {
+            self.handle_octets += handle.as_bytes().len();
+            let place = self.pools.insert(Pool::for_first(handle.clone(), &element));
+            self.names.insert(&handle, place.slot);
+            place
+        });
+        let key = ElementKey { pool, id };
+        let Some(pool) = self.pools.get_mut(pool) else { return (key, Inserted::New) };
+        let (buffer, expires) = (&mut self.written, self.looks.moment(element.expires));
+        let Renewed { before, changed, looks } = match pool.renew(element, expires, buffer) {
+            Ok(renewed) => renewed,
+            Err(element) => {
+                let owned_at = self.owners.insert(owner, key.in_slot());
+                pool.insert(id, Kept::new(element, expires, owned_at, buffer));
+                self.looks.change(key.in_slot(), Moment::NEVER, expires);
+                self.elements += 1;
+                let others = || pool.ids_from(0).filter(|other| *other != id);
+                self.homes.insert(home, pool.handle(), key.in_slot(), others);
+                return (key, Inserted::New);
             }
         };
-        let key = ElementKey { pool: place, id };
-        let Some(pool) = self.pools.get_mut(place) else { return (key, Inserted::New) };
-        let Put { replaced, looks } = pool.insert(element, self.looks.moment(expires), &mut self.written);
         self.looks.change(key.in_slot(), looks.0, looks.1);
-        let before = replaced.as_ref().map(|replaced| &replaced.before);
-        if before.is_none() {
-            self.elements += 1;
-        }
-        let (old_home, old_owner) = (before.map(|b| b.home), before.map(|b| b.owner));
-        if old_home != Some(home) {
+        if before.home != home {
             // The new one first: every pool is in the order of a home at every moment.
-            let new = old_home.is_none();
-            let others = || pool.ids_from(0).filter(|other| !new || *other != id);
-            self.homes.insert(home, pool.handle(), key.in_slot(), others);
-            if let Some(old) = old_home {
-                self.homes.remove(old, pool.handle(), key.in_slot(), false);
-            }
+            self.homes.insert(home, pool.handle(), key.in_slot(), || pool.ids_from(0));
+            self.homes.remove(before.home, pool.handle(), key.in_slot(), false);
         }
-        if old_owner != Some(owner) {
-            self.change_owner(key, old_owner.flatten(), owner);
+        if before.owner != owner {
+            self.change_owner(key, before.owner, owner);
         }
-        let done = match replaced {
-            None => Inserted::New,
-            Some(Replaced { before, changed: true }) => Inserted::Changed(Box::new(before)),
-            Some(Replaced { before, changed: false }) => Inserted::Refreshed(Box::new(before)),
-        };
-        (key, done)
+        self.tidy_looks();
+        let before = Box::new(before);
+        (key, if changed { Inserted::Changed(before) } else { Inserted::Refreshed(before) })
     }
 
     /// Takes an element out; its pool goes with its last one.
@@ -315,6 +323,7 @@ impl Handlespace {
         self.disown(element.owner, owned_at);
         self.homes.remove(element.home, &handle, key.in_slot(), pool_gone);
         self.looks.change(key.in_slot(), look, Moment::NEVER);
+        self.tidy_looks();
         Some(Removed { handle, element, pool_gone })
     }
 
@@ -380,7 +389,11 @@ impl Handlespace {
 
     /// Whether an element has answered us and has not registered here.
     pub fn is_adopted(&self, key: ElementKey) -> bool {
-        self.pools.get(key.pool).and_then(|pool| pool.kept(key.id)).is_some_and(Kept::is_adopted)
+        self.kept(key).is_some_and(Kept::is_adopted)
+    }
+
+    fn kept(&self, key: ElementKey) -> Option<&Kept> {
+        self.pools.get(key.pool)?.kept(key.id)
     }
 
     fn kept_mut(&mut self, key: ElementKey) -> Option<&mut Kept> {
@@ -394,19 +407,34 @@ impl Handlespace {
 
     /// An element whose registration has ended. It is still there: remove it.
     pub fn pop_expired(&mut self, now: Instant) -> Option<ElementKey> {
-        while let Some(element) = self.looks.pop(now) {
-            let Some(key) = self.key_in_slot(element) else { continue };
-            let Some(kept) = self.pools.get_mut(key.pool).and_then(|pool| pool.kept_mut(key.id)) else {
+        while let Some((element, at)) = self.looks.pop(now) {
+            let taken = |key: &ElementKey| self.kept(*key).is_some_and(|kept| kept.look() == at);
+            let Some(key) = self.key_in_slot(element).filter(taken) else {
+                self.looks.was_stale();
                 continue;
             };
-            let later = self.looks.moment(kept.element().expires.filter(|at| *at > now));
-            kept.set_look(later);
+            let expires = self.kept(key).and_then(|kept| kept.element().expires);
+            let later = self.looks.moment(expires.filter(|at| *at > now));
+            if let Some(kept) = self.kept_mut(key) {
+                kept.set_look(later);
+            }
             self.looks.change(element, Moment::NEVER, later);
             if later == Moment::NEVER {
                 return Some(key);
             }
         }
         None
+    }
+
+    /// Where elements go or end earlier than they did, what is left of them in the order of time is thrown away now and then.
+    fn tidy_looks(&mut self) {
+        if self.looks.is_untidy() {
+            let pools = &self.pools;
+            self.looks.tidy(|element, at| {
+                let kept = pools.in_slot(element.slot()).and_then(|(_, pool)| pool.kept(element.id()));
+                kept.is_some_and(|kept| kept.look() == at)
+            });
+        }
     }
 }
 

@@ -18,19 +18,14 @@ pub struct Pool {
     elements: Selector<Kept>,
 }
 
-/// What came of putting an element into its pool.
-pub(super) struct Put {
-    pub(super) replaced: Option<Replaced>,
-    /// When it was to be looked at, and when it is now.
-    pub(super) looks: (Moment, Moment),
-}
-
-/// There was an element of the same identifier.
-pub(super) struct Replaced {
+/// What came of putting an element in the place of another of the same identifier.
+pub(super) struct Renewed {
     /// The element that was there.
     pub(super) before: Element,
     /// Pool users see a difference.
     pub(super) changed: bool,
+    /// When it was to be looked at, and when it is now.
+    pub(super) looks: (Moment, Moment),
 }
 
 impl Pool {
@@ -100,16 +95,26 @@ impl Pool {
         self.elements.get_mut(id)
     }
 
-    /// Puts an element in whose registration ends at this moment. What else is kept of one that is there stays. What is
-    /// written on the way is written into the buffer.
-    pub(super) fn insert(&mut self, element: Element, expires: Moment, buffer: &mut Vec<u8>) -> Put {
+    /// Puts an element in that is not there.
+    pub(super) fn insert(&mut self, id: u32, kept: Kept) {
+        let policy = kept.element().policy.clone();
+        self.elements.set(id, kept, &policy);
+    }
+
+    /// Puts an element in the place of the one with its identifier, if that is there. Its registration ends at this moment.
+    /// What else is kept stays. What is written on the way is written into the buffer.
+    ///
+    /// # Errors
+    /// It is not there; this is the element.
+    #[expect(clippy::result_large_err, reason = "it goes on to where it is kept at once")]
+    pub(super) fn renew(
+        &mut self,
+        element: Element,
+        expires: Moment,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Renewed, Element> {
         let id = element.id;
-        if self.elements.members().get(id).is_none() {
-            let policy = element.policy.clone();
-            self.elements.set(id, Kept::new(element, expires, buffer), &policy);
-            return Put { replaced: None, looks: (Moment::NEVER, expires) };
-        }
-        let renewed = self.elements.renew(
+        self.elements.renew(
             id,
             element,
             |element| &element.policy,
@@ -118,10 +123,9 @@ impl Pool {
                     (kept.look(), if expires == Moment::NEVER { expires } else { kept.look().min(expires) });
                 kept.set_look(looks.1);
                 let (before, changed) = kept.replace(element, buffer);
-                Put { replaced: Some(Replaced { before, changed }), looks }
+                Renewed { before, changed, looks }
             },
-        );
-        renewed.unwrap_or(Put { replaced: None, looks: (Moment::NEVER, Moment::NEVER) })
+        )
     }
 
     pub(super) fn remove(&mut self, id: u32) -> Option<Kept> {

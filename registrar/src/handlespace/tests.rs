@@ -75,7 +75,9 @@ impl Handlespace {
         assert_eq!(self.page(None, None, usize::MAX), all);
         assert_eq!(owned, self.owners.all());
         self.homes.check(&lengths);
-        assert_eq!(looks, self.looks.all());
+        assert!(looks.is_subset(&self.looks.all().collect()));
+        assert_eq!(self.looks.all().count(), looks.len() + self.looks.stale());
+        assert!(!self.looks.is_untidy());
         assert!(self.homes().eq(homes.keys().copied()));
         for (home, (sum, keys)) in homes {
             assert_eq!(self.checksum(home), sum.fold());
@@ -189,10 +191,26 @@ fn an_element_expires_at_the_end_of_its_last_registration_be_that_later_or_soone
     register(&mut space, Some(15));
     assert_eq!(space.next_expiry(), Some(at(15)), "sooner than before");
     register(&mut space, None);
-    assert_eq!((space.next_expiry(), space.pop_expired(at(1000))), (None, None));
+    assert_eq!((space.pop_expired(at(1000)), space.next_expiry()), (None, None));
     register(&mut space, Some(15));
     let key = space.pop_expired(at(15)).unwrap();
     assert_eq!(space.remove(key).unwrap().element.id, 1);
+    space.check();
+}
+
+#[test]
+fn elements_that_come_and_go_leave_nothing_behind_that_grows() {
+    #[expect(clippy::disallowed_methods, reason = "where the test's clock starts does not matter")]
+    let start = Instant::now();
+    let mut space = space(&[("p", 1, 1)]);
+    for life in 1..=10_000 {
+        let expires = Some(start + Duration::from_secs(1 << 20) + Duration::from_millis(life));
+        let (key, _) = space.insert(handle("p"), Element { expires, ..element(2, 1, None) });
+        if life % 2 == 0 {
+            space.remove(key);
+        }
+        assert!(space.looks.all().count() <= 1026, "{}", space.looks.all().count());
+    }
     space.check();
 }
 
