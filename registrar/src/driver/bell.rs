@@ -31,7 +31,12 @@ impl Bell {
 
     /// Whether it was rung since this was asked last.
     pub(super) fn was_rung(&self) -> bool {
-        self.rung.load(Ordering::Relaxed) && self.rung.swap(false, Ordering::SeqCst)
+        self.is_rung() && self.rung.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether there is something for the thread that it has not asked for yet.
+    pub(super) fn is_rung(&self) -> bool {
+        self.rung.load(Ordering::Relaxed)
     }
 
     /// Whether the thread is to end.

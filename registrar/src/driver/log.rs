@@ -12,7 +12,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Writes events, up to a number in each period, and says how many it kept to itself.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    began: Option<Instant>,
+    /// When this period ends.
+    until: Option<Instant>,
     lines: u32,
     silent: u64,
 }
@@ -67,9 +68,9 @@ impl Log {
     /// Whether another line may be written, and how many were kept back in the period that has just ended.
     fn admit(&mut self, now: Instant) -> (bool, u64) {
         let mut silent = 0;
-        if self.began.is_none_or(|began| now.saturating_duration_since(began) >= PERIOD) {
+        if self.until.is_none_or(|until| until <= now) {
             silent = std::mem::take(&mut self.silent);
-            self.began = Some(now);
+            self.until = Some(now + PERIOD);
             self.lines = 0;
         }
         if self.lines >= LINES {

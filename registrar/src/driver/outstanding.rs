@@ -5,8 +5,9 @@
 //! buffer is its window: it is sent what the kernel takes. The rest waits here, in bounded queues, and for whom something
 //! waits no question is answered. Whoever exceeds the bounds, or leaves a full window as it is for too long, is given up.
 //!
-//! Whether all is acknowledged the kernel tells by a notification ("sender dry"). For every answer that would cost as
-//! much as reading a message, so it is asked for when much of a window is used, or the kernel's buffer is full.
+//! Whether all is acknowledged the kernel tells by a notification ("sender dry"). That costs more than to read a message, so
+//! it is asked for when much of a window is used, or the kernel's buffer is full. Before that it is looked whether
+//! anything is unacknowledged at all: of one that waits for each answer nothing is when it asks again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,6 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) enum Offer {
     /// Give it to the kernel.
     Send,
+    /// Give it to the kernel, which may have to be asked then to tell when all is acknowledged ([`Outstanding::ask`]).
+    SendMuch,
+    /// Look whether all before it is acknowledged ([`Outstanding::dry`]), and offer it again.
+    Look,
     /// It is queued.
     Wait,
     /// It is not taken: this association has to be given up first, perhaps another than the one it is for.
@@ -44,6 +49,8 @@ pub(super) enum Offer {
 struct Line {
     /// What went to the kernel since the last time that all was known to be acknowledged.
     in_kernel: usize,
+    /// It was looked whether all of that is acknowledged, and it was not.
+    looked: bool,
     /// When the kernel was asked to tell that all is acknowledged; `None`: it is not asked.
     asked: Option<Instant>,
     queue: VecDeque<Arc<[u8]>>,
@@ -74,6 +81,12 @@ impl Line {
             true => self.full.is_none(),
             false => self.in_kernel == 0 || self.in_kernel + cost <= WINDOW,
         }
+    }
+
+    /// Whether it is worth a look whether all is acknowledged, before the kernel has to be asked to tell.
+    fn is_worth_a_look(&self, cost: usize) -> bool {
+        let much = self.in_kernel > 0 && self.in_kernel + cost > WATERMARK;
+        much && !self.own && !self.looked && self.asked.is_none()
     }
 
     /// Something is given to the kernel.
@@ -111,9 +124,13 @@ impl Outstanding {
         let cost = cost(bytes);
         let too_much = self.total > 0 && self.total + cost > self.all_together;
         let line = self.lines.entry(association).or_default();
+        if line.is_worth_a_look(cost) {
+            line.looked = true;
+            return Offer::Look;
+        }
         if line.queue.is_empty() && line.has_room(cost) {
             line.give(cost);
-            return Offer::Send;
+            return if line.in_kernel > WATERMARK { Offer::SendMuch } else { Offer::Send };
         }
         if !asked_for && line.queued > 0 && line.queued + cost > self.per_association {
             return Offer::GiveUp(association);
@@ -188,7 +205,7 @@ impl Outstanding {
     pub(super) fn dry(&mut self, association: Association) {
         let Some(line) = self.lines.get_mut(&association) else { return };
         line.in_kernel = 0;
-        line.asked = None;
+        (line.looked, line.asked) = (false, None);
         if line.queue.is_empty() && !line.own {
             self.lines.remove(&association);
         }
@@ -263,13 +280,22 @@ mod tests {
         vec![0; count].into()
     }
 
+    /// Offers it, and once more when nothing was acknowledged. Much or little is the same here.
+    fn offer(o: &mut Outstanding, association: Association, count: usize, asked_for: bool) -> Offer {
+        match o.offer(association, &bytes(count), asked_for) {
+            Offer::Look => offer(o, association, count, asked_for),
+            Offer::SendMuch => Offer::Send,
+            other => other,
+        }
+    }
+
     #[test]
     fn an_association_gets_a_window_and_the_next_when_it_has_acknowledged_the_first() {
         let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
-        assert_eq!(o.offer(A, &bytes(40_000), false), Offer::Send);
+        assert_eq!(offer(&mut o, A, 40_000, false), Offer::Send);
         assert!(o.ask(t, A) && !o.ask(t, A), "the kernel is asked, and once is enough");
-        assert_eq!(o.offer(A, &bytes(40_000), false), Offer::Wait);
-        assert_eq!(o.offer(A, &bytes(1), false), Offer::Wait, "the order is kept");
+        assert_eq!(offer(&mut o, A, 40_000, false), Offer::Wait);
+        assert_eq!(offer(&mut o, A, 1, false), Offer::Wait, "the order is kept");
         assert_eq!(o.next(A), None);
         o.dry(A);
         assert_eq!(o.next(A).unwrap().len(), 40_000);
@@ -285,7 +311,7 @@ mod tests {
         let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
         let mut asked = 0;
         for _ in 0..10_000 {
-            assert_eq!(o.offer(A, &bytes(100), false), Offer::Send);
+            assert_eq!(offer(&mut o, A, 100, false), Offer::Send);
             if o.ask(t, A) {
                 asked += 1;
                 o.dry(A);
@@ -295,18 +321,46 @@ mod tests {
     }
 
     #[test]
+    fn of_one_that_has_acknowledged_before_the_next_message_the_kernel_is_not_asked_to_tell() {
+        let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
+        let mut looks = 0;
+        for _ in 0..10_000 {
+            if o.offer(A, &bytes(100), false) == Offer::Look {
+                looks += 1;
+                o.dry(A);
+                assert_eq!(o.offer(A, &bytes(100), false), Offer::Send);
+            }
+            assert!(!o.ask(t, A));
+        }
+        assert!((1..400).contains(&looks), "{looks}");
+    }
+
+    #[test]
+    fn it_is_looked_once_and_then_the_kernel_is_asked_to_tell() {
+        let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
+        assert_eq!(o.offer(A, &bytes(30_000), false), Offer::Send);
+        assert_eq!(o.offer(A, &bytes(10_000), false), Offer::Look);
+        assert_eq!(o.offer(A, &bytes(10_000), false), Offer::SendMuch);
+        assert!(o.ask(t, A));
+        assert_eq!(o.offer(A, &bytes(40_000), false), Offer::Wait);
+        o.dry(A);
+        assert_eq!(o.next(A).unwrap().len(), 40_000);
+        assert!(o.ask(t, A), "what waited counts again");
+    }
+
+    #[test]
     fn the_largest_message_fits_a_window_of_its_own() {
         let mut o = Outstanding::new(1 << 20, 1 << 20);
-        assert_eq!(o.offer(A, &bytes(65_535), false), Offer::Send);
+        assert_eq!(offer(&mut o, A, 65_535, false), Offer::Send);
     }
 
     #[test]
     fn who_lets_too_much_gather_is_given_up() {
         let mut o = Outstanding::new(100_000, 1 << 20);
-        assert_eq!(o.offer(A, &bytes(60_000), false), Offer::Send);
-        assert_eq!(o.offer(A, &bytes(60_000), false), Offer::Wait);
-        assert_eq!(o.offer(A, &bytes(60_000), false), Offer::GiveUp(A));
-        assert_eq!(o.offer(B, &bytes(30_000), false), Offer::Send);
+        assert_eq!(offer(&mut o, A, 60_000, false), Offer::Send);
+        assert_eq!(offer(&mut o, A, 60_000, false), Offer::Wait);
+        assert_eq!(offer(&mut o, A, 60_000, false), Offer::GiveUp(A));
+        assert_eq!(offer(&mut o, B, 30_000, false), Offer::Send);
         o.forget(A);
         assert_eq!((o.total, o.of(A)), (0, 0));
     }
@@ -315,20 +369,20 @@ mod tests {
     fn when_all_together_let_too_much_gather_the_greatest_is_given_up() {
         let mut o = Outstanding::new(90_000, 100_000);
         for association in [A, B] {
-            assert_eq!(o.offer(association, &bytes(60_000), false), Offer::Send);
+            assert_eq!(offer(&mut o, association, 60_000, false), Offer::Send);
         }
-        assert_eq!(o.offer(A, &bytes(60_000), false), Offer::Wait);
-        assert_eq!(o.offer(B, &bytes(50_000), false), Offer::GiveUp(A));
+        assert_eq!(offer(&mut o, A, 60_000, false), Offer::Wait);
+        assert_eq!(offer(&mut o, B, 50_000, false), Offer::GiveUp(A));
         o.forget(A);
-        assert_eq!(o.offer(B, &bytes(50_000), false), Offer::Wait);
+        assert_eq!(offer(&mut o, B, 50_000, false), Offer::Wait);
     }
 
     #[test]
     fn what_the_kernel_refuses_is_sent_first_later() {
         let mut o = Outstanding::new(1 << 20, 1 << 20);
-        assert_eq!(o.offer(A, &bytes(1), false), Offer::Send);
+        assert_eq!(offer(&mut o, A, 1, false), Offer::Send);
         o.refused(now(), A, bytes(1));
-        assert_eq!(o.offer(A, &bytes(2), false), Offer::Wait);
+        assert_eq!(offer(&mut o, A, 2, false), Offer::Wait);
         assert_eq!(o.waiting(), [A]);
         assert_eq!(o.next(A).unwrap().len(), 1);
         assert_eq!(o.next(A).unwrap().len(), 2);
@@ -339,8 +393,8 @@ mod tests {
     #[test]
     fn when_the_kernel_is_full_the_one_that_does_not_acknowledge_is_to_blame() {
         let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
-        o.offer(A, &bytes(50_000), false);
-        o.offer(B, &bytes(60_000), false);
+        offer(&mut o, A, 50_000, false);
+        offer(&mut o, B, 60_000, false);
         assert_eq!(o.culprit(t + PATIENCE, |_| true), None, "nobody knows yet");
         let mut asked = o.ask_all(t);
         asked.sort_unstable();
@@ -362,25 +416,25 @@ mod tests {
     fn what_was_asked_for_is_queued_whatever_the_bound_and_what_was_not_is_not() {
         let mut o = Outstanding::new(100_000, 1 << 20);
         for _ in 0..4 {
-            assert_ne!(o.offer(A, &bytes(60_000), true), Offer::GiveUp(A));
+            assert_ne!(offer(&mut o, A, 60_000, true), Offer::GiveUp(A));
         }
         assert!(o.waits_for(A) && !o.waits_for(B));
-        assert_eq!(o.offer(A, &bytes(1), false), Offer::GiveUp(A));
+        assert_eq!(offer(&mut o, A, 1, false), Offer::GiveUp(A));
     }
 
     #[test]
     fn on_a_socket_of_its_own_an_association_is_sent_what_the_kernel_takes() {
         let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
-        assert_eq!(o.offer(A, &bytes(60_000), false), Offer::Send);
-        assert_eq!(o.offer(A, &bytes(60_000), false), Offer::Wait);
+        assert_eq!(offer(&mut o, A, 60_000, false), Offer::Send);
+        assert_eq!(offer(&mut o, A, 60_000, false), Offer::Wait);
         o.own(A);
         assert_eq!(o.next(A).unwrap().len(), 60_000);
         for _ in 0..100 {
-            assert_eq!(o.offer(A, &bytes(60_000), false), Offer::Send);
+            assert_eq!(offer(&mut o, A, 60_000, false), Offer::Send);
             assert!(!o.ask(t, A), "its buffer tells");
         }
         o.refused(t, A, bytes(60_000));
-        assert_eq!(o.offer(A, &bytes(1), false), Offer::Wait);
+        assert_eq!(offer(&mut o, A, 1, false), Offer::Wait);
         assert_eq!((o.next(A), o.full()), (None, vec![A]));
         o.dry(A);
         assert_eq!(o.next(A), None);
@@ -396,7 +450,7 @@ mod tests {
         let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
         o.own(A);
         assert!(!o.is_deaf(t + PATIENCE, A, 1, PATIENCE), "nothing waits");
-        assert_eq!(o.offer(A, &bytes(10), false), Offer::Send);
+        assert_eq!(offer(&mut o, A, 10, false), Offer::Send);
         o.refused(t, A, bytes(10));
         assert!(o.is_deaf(t + PATIENCE, A, 1, PATIENCE));
         o.room(A);
@@ -406,8 +460,8 @@ mod tests {
     #[test]
     fn those_with_most_in_the_shared_buffer_are_named_first() {
         let mut o = Outstanding::new(1 << 20, 1 << 20);
-        o.offer(A, &bytes(100), false);
-        o.offer(B, &bytes(200), false);
+        offer(&mut o, A, 100, false);
+        offer(&mut o, B, 200, false);
         assert_eq!(o.heaviest(10, |_| true), [B, A]);
         assert_eq!(o.heaviest(1, |_| true), [B]);
         assert_eq!(o.heaviest(10, |association| *association != B), [A]);

@@ -68,8 +68,6 @@ pub(super) struct Service {
     last_heard: Option<Place>,
     /// How many messages before that one were of the same association, without one of another in between.
     in_a_row: u32,
-    /// The socket at which the next message is waited for, for a moment.
-    sleeps_at: Option<usize>,
     /// When it is looked again which can be read, at the latest.
     look_by: Instant,
     /// When it is looked again what is due, at the latest.
@@ -84,6 +82,8 @@ pub(super) struct Service {
     apart_again: Option<Instant>,
     places: Numbered<Place, Association>,
     associations: Numbered<Association, Place>,
+    /// What was found last among the places: whoever sends a message often sends the next one too.
+    last_known: Option<(Place, Association)>,
     /// Associations to other registrars that are being set up, and where they lead.
     connecting: BTreeMap<Place, Vec<SocketAddr>>,
     intake: Intake,
@@ -143,7 +143,6 @@ impl Service {
             read: 0,
             last_heard: None,
             in_a_row: 0,
-            sleeps_at: None,
             look_by: now,
             wake_by: now,
             readings: sockets.iter().map(|_| Reading::new(now)).collect(),
@@ -153,6 +152,7 @@ impl Service {
             sockets,
             places: Numbered::default(),
             associations: Numbered::default(),
+            last_known: None,
             connecting: BTreeMap::new(),
             intake: Intake::default(),
             buffer: Vec::new(),
@@ -227,7 +227,11 @@ impl Service {
 
     /// The association at a place, taken up if it is new. `None` if it has ended meanwhile.
     fn known(&mut self, now: Instant, place: Place) -> Option<Association> {
+        if let Some((_, association)) = self.last_known.filter(|(known, _)| *known == place) {
+            return Some(association);
+        }
         if let Some(association) = self.places.get(&place) {
+            self.last_known = Some((place, *association));
             return Some(*association);
         }
         self.connecting.remove(&place);
@@ -333,6 +337,7 @@ impl Service {
     fn forget(&mut self, association: Association) {
         if let Some(place) = self.associations.remove(&association) {
             self.places.remove(&place);
+            self.last_known = None;
         }
         self.intake.forget(association);
         self.outstanding.forget(association);

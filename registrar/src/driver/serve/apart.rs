@@ -49,6 +49,7 @@ impl Service {
             Ok(own) => {
                 tracing::debug!(%association, "has a socket of its own from now on");
                 let apart = Place { socket: own, ..place };
+                self.last_known = None;
                 self.places.remove(&place);
                 self.places.insert(apart, association);
                 self.associations.insert(association, apart);

@@ -64,9 +64,7 @@ impl Service {
         self.readable = vec![true; self.sockets.len() + 1];
         self.tell_where_we_are();
         while !bell.is_over() {
-            if self.sleeps_at.is_none() {
-                self.now = Instant::now();
-            }
+            self.now = Instant::now();
             let before = self.read;
             self.read()?;
             if bell.was_rung() || !all_heard {
@@ -92,12 +90,17 @@ impl Service {
 
     /// Whoever was answered may ask again at once, and on a busy processor does so now. While somebody sleeps until a socket
     /// can be read, the kernel looks at him with each packet that is acknowledged, once for each association of the
-    /// socket: so where several ask, only the processor is left to them. One that asks alone is waited for where its next
-    /// question comes, which is quicker still, unless that could keep others waiting who are heard elsewhere and often.
+    /// socket: so where several ask, only the processor is left to them.
     fn let_others_go_on(&mut self, bell: &Bell) -> io::Result<()> {
-        let alone = self.in_a_row >= ALONE && self.own.is_empty() && self.tcp.is_empty();
-        let asks = self.last_heard.filter(|place| alone && self.role(*place) == Role::Asap);
-        if asks.is_none() {
+        if let Some(index) = self.asks_alone() {
+            while self.converse(index, bell)? {
+                self.wait(bell, Some(Duration::ZERO))?;
+                if self.readable.contains(&true) {
+                    return Ok(());
+                }
+                self.wake();
+            }
+        } else {
             std::thread::yield_now();
         }
         if self.now >= self.look_by {
@@ -105,8 +108,41 @@ impl Service {
         }
         let asap = self.sockets.iter().map(|(role, _)| *role == Role::Asap);
         self.readable.iter_mut().zip(asap).for_each(|(readable, asap)| *readable = asap);
-        self.sleeps_at = asks.map(|place| place.socket);
         Ok(())
+    }
+
+    /// The socket over which one asks alone, if nobody is heard elsewhere who asks often.
+    fn asks_alone(&self) -> Option<usize> {
+        let place = self.last_heard.filter(|_| self.in_a_row >= ALONE)?;
+        let alone = self.own.is_empty() && self.tcp.is_empty() && self.intake.is_empty();
+        (alone && self.role(place) == Role::Asap).then_some(place.socket)
+    }
+
+    /// Serves one that asks alone: its next message is waited for where it comes, for a moment, which is quicker than to leave
+    /// the processor to others and look. It ends when nothing comes, when somebody else is heard, or when something
+    /// else has to be looked for; whether it might go on after that look.
+    fn converse(&mut self, index: usize, bell: &Bell) -> io::Result<bool> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let until = self.look_by.min(self.wake_by);
+        let mut goes_on = true;
+        while goes_on
+            && self.now < until
+            && let Some((_, socket)) = self.sockets.get(index)
+        {
+            let received = socket.recv(&mut buffer);
+            self.now = Instant::now();
+            let came = self.take(index, received, &buffer)?;
+            self.shares.was_empty();
+            if !self.intake.is_empty() {
+                self.answer_waiting();
+            }
+            goes_on = came && self.asks_alone() == Some(index) && !bell.is_rung();
+        }
+        if self.in_a_row == 0 {
+            self.drain();
+        }
+        self.buffer = buffer;
+        Ok(goes_on)
     }
 
     /// How long there is nothing to do of its own accord; `None`: for ever.
@@ -146,7 +182,6 @@ impl Service {
                 }
             }
         }
-        self.sleeps_at = None;
         self.read_own(&mut buffer)?;
         self.buffer = buffer;
         Ok(())
@@ -191,51 +226,56 @@ impl Service {
                 return Ok(true);
             }
             let Some((_, socket)) = self.sockets.get(index) else { return Ok(true) };
-            let sleeps = count == 0 && self.sleeps_at == Some(index);
-            let received = if sleeps { socket.recv(buffer) } else { socket.recv_now(buffer) };
-            if sleeps {
-                self.now = Instant::now();
-            }
-            match received {
-                Ok(Some(received)) => {
-                    self.failures = 0;
-                    self.read += 1;
-                    self.readings[index].one();
-                    let from = match &received {
-                        Received::Message(info) => Some(Place { socket: index, assoc: info.assoc }),
-                        _ => None,
-                    };
-                    self.received(index, received, buffer);
-                    // Whoever alone asks again as soon as it is answered is answered at once. Where there are more, the answers
-                    // leave when all has been read: the first to be answered would take the processor meanwhile.
-                    if std::mem::replace(&mut self.last_heard, from) == from {
-                        self.in_a_row = self.in_a_row.saturating_add(1);
-                        self.drain();
-                    } else {
-                        self.in_a_row = 0;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readings[index].came(count);
-                    self.readings[index].was_empty(self.now);
-                    self.shares.was_empty();
-                    return Ok(true);
-                }
-                // One-to-many sockets have no end: this is an error as any other.
-                other => {
-                    let error = other.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
-                    tracing::warn!(%error, "the SCTP socket could not be read");
-                    self.failures += 1;
-                    if self.failures >= FAILURES {
-                        return Err(error);
-                    }
-                }
+            let received = socket.recv_now(buffer);
+            if !self.take(index, received, buffer)? {
+                self.readings[index].came(count);
+                self.readings[index].was_empty(self.now);
+                self.shares.was_empty();
+                return Ok(true);
             }
         }
         self.readings[index].came(READS);
         let unread = || sockopt::unread_at_most(self.sockets[index].1.as_fd()).ok();
         self.readings[index].goes_on(self.now, unread);
         Ok(false)
+    }
+
+    /// Takes what was read from a socket; whether there was anything. One that can be read the next time had something.
+    fn take(
+        &mut self,
+        index: usize,
+        received: io::Result<Option<Received>>,
+        bytes: &[u8],
+    ) -> io::Result<bool> {
+        match received {
+            Ok(Some(received)) => {
+                self.failures = 0;
+                self.read += 1;
+                self.readings[index].one();
+                let from = match &received {
+                    Received::Message(info) => Some(Place { socket: index, assoc: info.assoc }),
+                    _ => None,
+                };
+                self.received(index, received, bytes);
+                // Whoever alone asks again as soon as it is answered is answered at once. Where there are more, the answers
+                // leave when all has been read: the first to be answered would take the processor meanwhile.
+                if from.is_none() || from == self.last_heard {
+                    self.in_a_row = self.in_a_row.saturating_add(from.is_some().into());
+                    self.drain();
+                } else {
+                    (self.last_heard, self.in_a_row) = (from, 0);
+                }
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            // One-to-many sockets have no end: this is an error as any other.
+            other => {
+                let error = other.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
+                tracing::warn!(%error, "the SCTP socket could not be read");
+                self.failures += 1;
+                if self.failures >= FAILURES { Err(error) } else { Ok(true) }
+            }
+        }
     }
 
     pub(super) fn received(&mut self, socket: usize, received: Received, bytes: &[u8]) {

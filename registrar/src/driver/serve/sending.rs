@@ -1,8 +1,9 @@
 //! What goes out: to the kernel as far as there is room, and who takes nothing is dropped.
 
 use asap_client::wire;
+use sctp_sys::SendInfo;
 use sctp_sys::event::EventType;
-use sctp_sys::{SendInfo, sockopt};
+use sctp_sys::sockopt::{self, Status};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -28,6 +29,15 @@ impl Service {
             }
             match self.outstanding.offer(association, &bytes, self.answering) {
                 Offer::Send => return self.give(now, association, place, bytes),
+                Offer::SendMuch => {
+                    self.give(now, association, place, bytes);
+                    return self.ask(now, association);
+                }
+                Offer::Look => {
+                    if place.is_some_and(|place| self.is_all_acknowledged(place)) {
+                        self.outstanding.dry(association);
+                    }
+                }
                 Offer::Wait => {
                     // What it does not take is not to fill the buffer that it shares.
                     self.tcp.hold(association);
@@ -58,6 +68,7 @@ impl Service {
             && let Some(bytes) = self.outstanding.next(association)
         {
             self.give(now, association, self.associations.get(&association).copied(), bytes);
+            self.ask(now, association);
             self.tcp.let_go(association);
         }
         if !self.outstanding.waits_for(association) {
@@ -65,6 +76,13 @@ impl Service {
                 self.own.ask_for_room(place.socket, false);
             }
             self.release(association);
+        }
+    }
+
+    /// Asks the kernel to tell when all is acknowledged, if so much is there that it has to be known.
+    fn ask(&mut self, now: Instant, association: Association) {
+        if self.outstanding.ask(now, association) {
+            self.tell_when_dry(association, true);
         }
     }
 
@@ -78,11 +96,7 @@ impl Service {
         };
         let info = SendInfo { ppid, assoc: place.assoc, ..SendInfo::default() };
         match socket.send_now(&info, &bytes) {
-            Ok(_) => {
-                if self.outstanding.ask(now, association) {
-                    self.tell_when_dry(association, true);
-                }
-            }
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.outstanding.refused(now, association, bytes);
                 if self.is_own(place) {
@@ -127,10 +141,17 @@ impl Service {
 
     /// Whether the kernel waits for an acknowledgement of an association.
     fn has_unacknowledged(&self, association: Association) -> bool {
-        let place = self.associations.get(&association);
-        let status =
-            place.and_then(|place| sockopt::status(self.socket(place.socket)?.as_fd(), place.assoc).ok());
+        let status = self.associations.get(&association).and_then(|place| self.status(*place));
         status.is_some_and(|status| status.unacked > 0)
+    }
+
+    /// Whether the kernel has nothing left of what it was given for the association at a place.
+    fn is_all_acknowledged(&self, place: Place) -> bool {
+        self.status(place).is_some_and(|status| (status.unacked, status.pending) == (0, 0))
+    }
+
+    fn status(&self, place: Place) -> Option<Status> {
+        sockopt::status(self.socket(place.socket)?.as_fd(), place.assoc).ok()
     }
 
     /// Drops those who left a full window as it is for too long.
