@@ -86,7 +86,12 @@ impl Line {
     /// Whether it is worth a look whether all is acknowledged, before the kernel has to be asked to tell.
     fn is_worth_a_look(&self, cost: usize) -> bool {
         let much = self.in_kernel > 0 && self.in_kernel + cost > WATERMARK;
-        much && !self.own && !self.looked && self.asked.is_none()
+        much && !self.own && !self.looked && self.asked.is_none() && self.queue.is_empty()
+    }
+
+    /// Whether it has to be told when all is acknowledged: much is not, or something waits for that.
+    fn has_to_be_told(&self) -> bool {
+        self.in_kernel > WATERMARK || (self.in_kernel > 0 && !self.queue.is_empty())
     }
 
     /// Something is given to the kernel.
@@ -158,7 +163,7 @@ impl Outstanding {
     /// Whether the kernel is now to be asked to tell when this association has acknowledged all.
     pub(super) fn ask(&mut self, now: Instant, association: Association) -> bool {
         match self.lines.get_mut(&association) {
-            Some(line) if line.asked.is_none() && line.in_kernel > WATERMARK => {
+            Some(line) if line.asked.is_none() && line.has_to_be_told() => {
                 line.asked = Some(now);
                 true
             }
@@ -333,6 +338,17 @@ mod tests {
             assert!(!o.ask(t, A));
         }
         assert!((1..400).contains(&looks), "{looks}");
+    }
+
+    #[test]
+    fn the_kernel_is_asked_to_tell_when_a_large_message_waits_for_a_small_one() {
+        let (t, mut o) = (now(), Outstanding::new(1 << 20, 1 << 20));
+        assert_eq!(offer(&mut o, A, 20_000, false), Offer::Send);
+        assert!(!o.ask(t, A));
+        assert_eq!(offer(&mut o, A, 60_000, false), Offer::Wait);
+        assert!(o.ask(t, A) && !o.ask(t, A));
+        o.dry(A);
+        assert_eq!(o.next(A).unwrap().len(), 60_000);
     }
 
     #[test]

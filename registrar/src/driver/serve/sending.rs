@@ -43,6 +43,8 @@ impl Service {
                     self.tcp.hold(association);
                     if self.set_apart(association) {
                         self.flush(now, association);
+                    } else if place.is_some() {
+                        self.ask(now, association);
                     }
                     return;
                 }
