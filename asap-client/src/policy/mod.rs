@@ -216,18 +216,10 @@ impl<T> Selector<T> {
         placed.filter_map(|(member, place)| Some((*member, self.members.get_near(*member, place)?)))
     }
 
-    /// Where the next turn begins, as a number without a meaning to others.
-    pub fn turn(&self) -> u32 {
-        match &self.way {
-            Way::RoundRobin(selection) => selection.turn(),
-            Way::Other(_) => 0,
-        }
-    }
-
-    /// What is known of the member whose turn is after so many others, where a selector can tell that without a choice
-    /// (Round Robin): to have it at hand when it is selected. It may be another that is named.
-    pub fn next(&self, after: usize) -> Option<&T> {
-        self.members.behind(self.way.place(), after)
+    /// What is known of the members whose turn is next, at most `count`, where a selector can tell that without a choice
+    /// (Round Robin): to have it at hand when they are selected. They may be others that are named.
+    pub fn next(&self, count: usize) -> impl Iterator<Item = &T> {
+        self.members.ahead(self.way.place(), count)
     }
 
     /// As [`Self::select`], but it is nobody's turn yet: the next selection goes on as if this had not been.

@@ -12,10 +12,6 @@ pub(super) struct RoundRobin {
 }
 
 impl RoundRobin {
-    pub(super) fn turn(&self) -> u32 {
-        self.place
-    }
-
     pub(super) fn place(&self) -> usize {
         usize::try_from(self.place).unwrap_or(0)
     }

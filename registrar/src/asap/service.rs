@@ -374,9 +374,9 @@ impl Registrar {
             _ => None,
         };
         let handles: Vec<_> = decoded.iter().map(asked).collect();
-        let mut places = self.space.find_all(handles.iter().flatten()).into_iter();
+        let mut places = self.space.find_all(handles.iter().flatten());
         for (((association, bytes), decoded), asked) in questions.iter().zip(decoded).zip(&handles) {
-            let place = asked.as_ref().and_then(|_| places.next()).flatten();
+            let place = asked.as_ref().and_then(|_| places.next(&self.space)).flatten();
             if self.hear(now, *association) {
                 match decoded {
                     Ok(decoded) => self.decoded(now, *association, decoded, place, bytes),

@@ -4,6 +4,7 @@ use asap_client::wire::{ParameterType, Writer};
 use std::time::Instant;
 
 use super::Element;
+use super::ahead::prefetch;
 use super::moment::Moment;
 use crate::Association;
 
@@ -156,9 +157,11 @@ impl Kept {
         }
     }
 
-    /// Asks the processor's cache for what [`Self::emit`] needs.
-    pub(super) fn touch(&self) -> u8 {
-        let Told { length, octets: [.., last] } = self.told;
-        length ^ last
+    /// Asks the processor's cache for what [`Self::emit`] needs, without waiting for it.
+    pub(super) fn prefetch(&self) {
+        // It may lie across two lines.
+        let Told { length, octets: [.., last] } = &self.told;
+        prefetch(length);
+        prefetch(last);
     }
 }

@@ -5,6 +5,7 @@
 //! policy. Nothing costs more than the logarithm of the size for each element that it returns; where elements of all homes are
 //! gone through in order, a comparison for each home besides.
 
+mod ahead;
 mod checksum;
 mod element;
 mod expiry;
@@ -21,6 +22,7 @@ mod slots;
 use asap_client::wire::{PoolHandle, Transport};
 use std::time::Instant;
 
+pub use ahead::Places;
 pub use checksum::ChecksumSum;
 pub use element::{Element, Life};
 pub use expiry::Deadlines;
@@ -112,15 +114,11 @@ impl Handlespace {
     }
 
     /// The places of the pools of these names, to be asked one after the other by [`Self::pool_at_mut`]. Where there are
-    /// too many pools for the processor's cache, this is several times as fast as one question at a time: it waits for the
-    /// memory of all of them at once, the elements' included that are next.
-    pub fn find_all<'a>(&self, handles: impl IntoIterator<Item = &'a PoolHandle>) -> Vec<Option<Place>> {
+    /// too many pools for the processor's cache, this is several times as fast as one question at a time: what is needed
+    /// of all of them is asked for at once, their elements a few questions before their turn.
+    pub fn find_all<'a>(&self, handles: impl IntoIterator<Item = &'a PoolHandle>) -> Places {
         let handles: Vec<_> = handles.into_iter().collect();
-        let places = self.names.find_all(&handles, &self.pools);
-        let pools = places.iter().filter_map(|place| self.pools.get((*place)?));
-        // What is read is of no interest, only that it has been.
-        std::hint::black_box(pools.fold(0, |all, pool| all ^ pool.touch()));
-        places
+        Places::new(self.names.find_all(&handles, &self.pools), self)
     }
 
     /// The pool at a place, if it is still there.

@@ -67,9 +67,12 @@ impl Names {
         let hashes: Vec<_> = handles.iter().map(|handle| self.hash(handle)).collect();
         let likely: Vec<_> = hashes
             .iter()
-            .map(|hash| self.table.find(hash.spread(), |name| name.hash == *hash).map(|name| name.slot))
+            .map(|hash| {
+                let slot = self.table.find(hash.spread(), |name| name.hash == *hash)?.slot;
+                slots.prefetch(slot);
+                Some(slot)
+            })
             .collect();
-        slots.touch(likely.iter().flatten().copied());
         let each = handles.iter().zip(hashes).zip(likely);
         each.map(|((handle, hash), likely)| {
             let (place, pool) = slots.in_slot(likely?)?;

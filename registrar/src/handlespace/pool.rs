@@ -156,14 +156,10 @@ impl Pool {
         writer.list(self.elements.named(ids), |(id, kept), w| kept.emit(id, w));
     }
 
-    /// Something that lies behind all that a selection begins with.
-    pub(super) fn turn(&self) -> u32 {
-        self.elements.turn()
-    }
-
-    /// Asks the processor's cache for the elements that are next.
-    pub(super) fn touch(&self) -> u8 {
-        let touch = |after| self.elements.next(after).map_or(0, Kept::touch);
-        touch(0) ^ touch(1) ^ touch(2)
+    /// Asks the processor's cache for the elements that are next, without waiting for them.
+    pub(super) fn prefetch(&self) {
+        for kept in self.elements.next(3) {
+            kept.prefetch();
+        }
     }
 }

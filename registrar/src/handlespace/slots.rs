@@ -1,6 +1,7 @@
 //! The pools in numbered slots, so that a key finds its pool without a search.
 
 use super::Pool;
+use super::ahead::{LINE, prefetch_lines};
 
 /// Where a pool is. A slot is used again, with another generation: the place of a pool that is gone names no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,14 +88,11 @@ impl Slots {
         self.blocks.get_mut(block)?.get_mut(at)
     }
 
-    /// Asks the processor's cache for what is in these slots.
-    pub(super) fn touch(&self, slots: impl Iterator<Item = u32>) {
-        let lines = slots.map(|slot| match self.slot(slot) {
-            Some(Slot { generation, pool: Some(pool) }) => *generation ^ pool.turn(),
-            _ => 0,
-        });
-        // What is read is of no interest, only that it has been.
-        std::hint::black_box(lines.fold(0, |all, line| all ^ line));
+    /// Asks the processor's cache for what is in this slot, without waiting for it.
+    pub(super) fn prefetch(&self, slot: u32) {
+        if let Some(slot) = self.slot(slot) {
+            prefetch_lines(&slot.generation, size_of::<Slot>() / LINE);
+        }
     }
 
     /// The pool that is in a slot now, and its place.
