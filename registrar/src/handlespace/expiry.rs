@@ -1,11 +1,16 @@
 //! Deadlines in order: at most one per key, the nearest found at once.
 
 use foldhash::quality::RandomState;
-use std::collections::{BTreeSet, HashMap};
+#[cfg(test)]
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
+use std::mem;
 use std::time::Instant;
 
-use super::moment::{Moment, Origin};
+use super::looks::Looks;
+use super::moment::Moment;
 
 /// A set of keys, each with the moment at which it falls due.
 ///
@@ -14,8 +19,8 @@ use super::moment::{Moment, Origin};
 /// due before.
 #[derive(Clone, Debug)]
 pub struct Deadlines<K> {
-    origin: Origin,
-    order: BTreeSet<(Moment, K)>,
+    /// The first of them is always the look of a key.
+    looks: Looks<K>,
     /// Keyed by chance, since others choose part of the keys, but quick: each message from an element comes by here.
     when: HashMap<K, When, RandomState>,
 }
@@ -24,40 +29,43 @@ pub struct Deadlines<K> {
 struct When {
     /// The deadline.
     at: Moment,
-    /// Its place in the order: not after the deadline.
+    /// When the key is looked at: not after the deadline.
     look: Moment,
 }
 
-impl<K> Default for Deadlines<K> {
+impl<K: Ord> Default for Deadlines<K> {
     fn default() -> Self {
-        Self { origin: Origin::default(), order: BTreeSet::new(), when: HashMap::default() }
+        Self { looks: Looks::default(), when: HashMap::default() }
     }
 }
 
 impl<K: Ord + Copy + Hash> Deadlines<K> {
     /// Sets, or moves, the deadline of `key`.
     pub fn set(&mut self, key: K, at: Instant) {
-        let at = self.origin.moment(Some(at));
+        let at = self.looks.moment(Some(at));
         self.put(key, at);
     }
 
     /// As [`Self::set`], up to 17 ms later, when more falls due: whoever sleeps in between wakes less often.
     pub fn set_roughly(&mut self, key: K, at: Instant) {
-        let at = self.origin.moment(Some(at)).roughly();
+        let at = self.looks.moment(Some(at)).roughly();
         self.put(key, at);
     }
 
     fn put(&mut self, key: K, at: Moment) {
-        match self.when.get_mut(&key) {
-            Some(when) if when.look <= at => when.at = at,
-            Some(when) => {
-                self.order.remove(&(when.look, key));
-                *when = When { at, look: at };
-                self.order.insert((at, key));
+        match self.when.entry(key) {
+            Entry::Occupied(mut entry) => {
+                let when = entry.get_mut();
+                when.at = at;
+                if at < when.look {
+                    let before = mem::replace(&mut when.look, at);
+                    self.looks.change(key, before, at);
+                    self.tidy();
+                }
             }
-            None => {
-                self.when.insert(key, When { at, look: at });
-                self.order.insert((at, key));
+            Entry::Vacant(entry) => {
+                entry.insert(When { at, look: at });
+                self.looks.change(key, Moment::NEVER, at);
             }
         }
     }
@@ -67,20 +75,35 @@ impl<K: Ord + Copy + Hash> Deadlines<K> {
         if self.when.is_empty() {
             return false;
         }
-        match self.when.remove(&key) {
-            Some(when) => self.order.remove(&(when.look, key)),
-            None => false,
+        let Some(when) = self.when.remove(&key) else { return false };
+        self.looks.change(key, when.look, Moment::NEVER);
+        self.drop_stale();
+        self.tidy();
+        true
+    }
+
+    /// Drops looks that come first and that no key takes any more.
+    fn drop_stale(&mut self) {
+        while self.looks.first().is_some_and(|(key, look)| !takes(&self.when, key, look)) {
+            self.looks.take_first();
+            self.looks.was_stale();
+        }
+    }
+
+    fn tidy(&mut self) {
+        if self.looks.is_untidy() {
+            self.looks.tidy(|key, look| takes(&self.when, key, look));
         }
     }
 
     /// When `key` falls due, if it has a deadline.
     pub fn get(&self, key: K) -> Option<Instant> {
-        self.when.get(&key).and_then(|when| self.origin.instant(when.at))
+        self.when.get(&key).and_then(|when| self.looks.instant(when.at))
     }
 
     /// When to call [`Self::pop_due`]: not after the nearest deadline, but perhaps before.
     pub fn next(&self) -> Option<Instant> {
-        self.order.first().and_then(|(at, _)| self.origin.instant(*at))
+        self.looks.next()
     }
 
     /// Takes out one key whose deadline is `now` or earlier, the earliest first.
@@ -90,24 +113,21 @@ impl<K: Ord + Copy + Hash> Deadlines<K> {
 
     /// As [`Self::pop_due`], with the deadline.
     pub fn pop_due_since(&mut self, now: Instant) -> Option<(Instant, K)> {
-        let now = self.origin.moment(Some(now));
-        loop {
-            let (look, key) = *self.order.first()?;
-            if look > now {
-                return None;
-            }
-            self.order.pop_first();
+        while let Some((key, look)) = self.looks.pop(now) {
             match self.when.get_mut(&key) {
                 Some(when) if when.at > look => {
                     when.look = when.at;
-                    self.order.insert((when.at, key));
+                    self.looks.change(key, Moment::NEVER, when.at);
+                    self.drop_stale();
                 }
                 _ => {
                     let at = self.when.remove(&key).map_or(look, |when| when.at);
-                    return Some((self.origin.instant(at)?, key));
+                    self.drop_stale();
+                    return Some((self.looks.instant(at)?, key));
                 }
             }
         }
+        None
     }
 
     /// How many keys have a deadline.
@@ -123,14 +143,24 @@ impl<K: Ord + Copy + Hash> Deadlines<K> {
     /// The two orders say the same. For tests.
     #[cfg(test)]
     pub(crate) fn consistent(&self) -> bool {
-        let there = |(k, when): (&K, &When)| when.look <= when.at && self.order.contains(&(when.look, *k));
-        self.order.len() == self.when.len() && self.when.iter().all(there)
+        let looks: BTreeSet<(Moment, K)> = self.looks.all().collect();
+        let there = |(k, when): (&K, &When)| when.look <= when.at && looks.contains(&(when.look, *k));
+        let first = self.looks.first().is_none_or(|(key, look)| takes(&self.when, key, look));
+        let all = self.looks.all().count() == self.when.len() + self.looks.stale();
+        first && all && !self.looks.is_untidy() && self.when.iter().all(there)
     }
+}
+
+/// Whether a key is looked at at this moment.
+fn takes<K: Hash + Eq>(when: &HashMap<K, When, RandomState>, key: K, look: Moment) -> bool {
+    when.get(&key).is_some_and(|when| when.look == look)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
     fn origin() -> Instant {
@@ -193,5 +223,53 @@ mod tests {
         assert_eq!(d.next(), Some(at(3)), "it was looked at");
         let order: Vec<_> = std::iter::from_fn(|| d.pop_due(at(10))).collect();
         assert_eq!(order, [2, 3, 1]);
+    }
+
+    #[test]
+    fn deadlines_that_are_set_and_cleared_again_and_again_leave_nothing_behind() {
+        let (t, mut d) = (origin(), Deadlines::default());
+        let at = |ms: u64| t + Duration::from_millis(ms);
+        d.set(0, at(0));
+        for round in 0..10_000 {
+            d.set(1, at(5));
+            d.set(2, at(6 + round));
+            assert!(d.clear(1) && d.clear(2));
+        }
+        assert!(d.consistent() && d.looks.all().count() <= 1026, "{}", d.looks.all().count());
+        assert_eq!((d.pop_due(at(0)), d.next(), d.looks.all().count()), (Some(0), None, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn deadlines_are_those_of_a_list_in_order(
+            steps in prop::collection::vec((0..4u8, 0..8u32, 0..20u64), 0..300),
+        ) {
+            let (t, mut d) = (origin(), Deadlines::default());
+            let mut list = BTreeMap::new();
+            let mut now = 0;
+            let at = |ms: u64| t + Duration::from_millis(ms);
+            for (what, key, ms) in steps {
+                match what {
+                    0 | 1 => {
+                        d.set(key, at(now + ms));
+                        list.insert(key, now + ms);
+                    }
+                    2 => prop_assert_eq!(d.clear(key), list.remove(&key).is_some()),
+                    _ => {
+                        now += ms / 4;
+                        while let Some((due, key)) = d.pop_due_since(at(now)) {
+                            let first = list.iter().map(|(key, ms)| (*ms, *key)).min();
+                            prop_assert_eq!(first.map(|(ms, key)| (at(ms), key)), Some((due, key)));
+                            list.remove(&key);
+                        }
+                        prop_assert!(list.values().all(|due| *due > now));
+                    }
+                }
+                let first = list.values().min().map(|ms| at(*ms));
+                prop_assert!(d.consistent() && d.len() == list.len());
+                prop_assert!(d.next() <= first && d.next().is_some() == first.is_some());
+                prop_assert_eq!(d.get(key), list.get(&key).map(|ms| at(*ms)));
+            }
+        }
     }
 }

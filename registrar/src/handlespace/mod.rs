@@ -89,7 +89,7 @@ pub struct Handlespace {
     homes: Homes,
     /// When each element is looked at whether its registration has ended: not after that, but before it where it
     /// has registered again since. So most that register again leave this as it is.
-    looks: Looks,
+    looks: Looks<InSlot>,
     elements: usize,
     /// Octets of the handles of all pools.
     handle_octets: usize,

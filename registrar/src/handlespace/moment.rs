@@ -36,16 +36,6 @@ impl Moment {
         i64::from(self.high) << 32 | i64::from(self.low)
     }
 
-    /// A number for each, in their order.
-    pub(super) fn in_order(self) -> u64 {
-        self.nanoseconds().cast_unsigned() ^ (1 << 63)
-    }
-
-    /// The one of this number.
-    pub(super) fn from_order(number: u64) -> Self {
-        Self::new((number ^ (1 << 63)).cast_signed())
-    }
-
     /// The same, or up to 17 ms (2^24 ns) later: one of those moments at which all that has time so long is done
     /// together.
     pub(super) fn roughly(self) -> Self {
@@ -94,10 +84,6 @@ mod tests {
         assert_eq!(moments.map(|moment| origin.instant(moment)), all.map(Some));
         assert!(moments[1] < moments[0] && moments[0] < moments[2] && moments[3] < Moment::NEVER);
         assert_eq!(origin.moment(None), Moment::NEVER);
-        let mut numbers = moments.map(|moment| (moment.in_order(), moment));
-        assert!(numbers.iter().all(|(number, moment)| Moment::from_order(*number) == *moment));
-        numbers.sort_by_key(|(number, _)| *number);
-        assert!(numbers.is_sorted_by_key(|(_, moment)| *moment), "they are in the order of their numbers");
     }
 
     #[test]
