@@ -77,20 +77,16 @@ impl<K: Ord + Copy + Hash> Deadlines<K> {
         }
         let Some(when) = self.when.remove(&key) else { return false };
         self.looks.change(key, when.look, Moment::NEVER);
-        self.drop_stale();
         self.tidy();
         true
     }
 
-    /// Drops looks that come first and that no key takes any more.
-    fn drop_stale(&mut self) {
+    /// Drops looks that no key takes any more: those that come first, and all where they are many.
+    fn tidy(&mut self) {
         while self.looks.first().is_some_and(|(key, look)| !takes(&self.when, key, look)) {
             self.looks.take_first();
             self.looks.was_stale();
         }
-    }
-
-    fn tidy(&mut self) {
         if self.looks.is_untidy() {
             self.looks.tidy(|key, look| takes(&self.when, key, look));
         }
@@ -118,11 +114,11 @@ impl<K: Ord + Copy + Hash> Deadlines<K> {
                 Some(when) if when.at > look => {
                     when.look = when.at;
                     self.looks.change(key, Moment::NEVER, when.at);
-                    self.drop_stale();
+                    self.tidy();
                 }
                 _ => {
                     let at = self.when.remove(&key).map_or(look, |when| when.at);
-                    self.drop_stale();
+                    self.tidy();
                     return Some((self.looks.instant(at)?, key));
                 }
             }
@@ -237,6 +233,17 @@ mod tests {
         }
         assert!(d.consistent() && d.looks.all().count() <= 1026, "{}", d.looks.all().count());
         assert_eq!((d.pop_due(at(0)), d.next(), d.looks.all().count()), (Some(0), None, 0));
+    }
+
+    #[test]
+    fn deadlines_that_have_come_leave_no_more_behind_than_there_are() {
+        let (t, mut d) = (origin(), Deadlines::default());
+        let at = |ms: u64| t + Duration::from_millis(ms);
+        (0..4000).for_each(|key| d.set(key, at(key)));
+        (2000..3900).for_each(|key| assert!(d.clear(key)));
+        (0..2000).for_each(|key| assert_eq!(d.pop_due(at(1999)), Some(key)));
+        assert!(d.consistent(), "{} of {}", d.looks.stale(), d.looks.all().count());
+        assert_eq!(d.next(), Some(at(3900)));
     }
 
     proptest! {
