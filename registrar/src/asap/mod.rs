@@ -50,8 +50,8 @@ mod settings;
 mod subscribe;
 mod timers;
 
+use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 pub use event::{Counters, Event, Reason, Why};
 pub use service::Registrar;
@@ -126,7 +126,7 @@ pub enum Output {
         /// Over which association.
         association: Association,
         /// Its octets; shared among the subscribers of a pool.
-        bytes: Arc<[u8]>,
+        bytes: Bytes,
     },
     /// Open an association to an element, from the port where ASAP is served; unless it is under way already.
     Connect {

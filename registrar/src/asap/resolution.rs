@@ -1,8 +1,8 @@
 //! Handle resolution (RFC 5352, 3.3) and what subscribers are told.
 
 use asap_client::wire::{Cause, Message, MessageType, PoolHandle, Writer};
+use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::service::Registrar;
@@ -37,7 +37,7 @@ impl Registrar {
             self.subscriptions.insert(association, pool.handle().clone(), items);
         }
         self.counters.resolutions += 1;
-        self.send_bytes(association, self.written.as_slice().into());
+        self.send_bytes(association, Bytes::copy_from_slice(&self.written));
         if subscribe && !subscribed {
             // The response has the elements, so that why there is no subscription is said apart.
             self.counters.subscriptions_refused += 1;
@@ -69,7 +69,7 @@ impl Registrar {
     fn tell(&mut self, handle: &PoolHandle) {
         let limit = self.settings.limits.resolution_items;
         let subscribers: Vec<_> = self.subscriptions.of_pool(handle).collect();
-        let mut made: BTreeMap<usize, Arc<[u8]>> = BTreeMap::new();
+        let mut made: BTreeMap<usize, Bytes> = BTreeMap::new();
         for (association, items) in subscribers {
             let count = count(items, limit);
             let bytes = made.entry(count).or_insert_with(|| {
@@ -80,9 +80,9 @@ impl Registrar {
                     }
                     None => unknown(handle.clone(), true).encode_into(&mut self.written),
                 }
-                self.written.as_slice().into()
+                Bytes::copy_from_slice(&self.written)
             });
-            let bytes = Arc::clone(bytes);
+            let bytes = bytes.clone();
             self.counters.pushes += 1;
             self.send_bytes(association, bytes);
         }

@@ -2,9 +2,9 @@
 
 use asap_client::random::SplitMix64;
 use asap_client::wire::{self, Cause, DecodeError, Decoded, Message, PoolHandle};
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::adoption::{Adoptions, Yielded, remote};
@@ -478,10 +478,10 @@ impl Registrar {
 
     pub(super) fn send(&mut self, association: Association, message: &Message) {
         message.encode_into(&mut self.written);
-        self.send_bytes(association, self.written.as_slice().into());
+        self.send_bytes(association, Bytes::copy_from_slice(&self.written));
     }
 
-    pub(super) fn send_bytes(&mut self, association: Association, bytes: Arc<[u8]>) {
+    pub(super) fn send_bytes(&mut self, association: Association, bytes: Bytes) {
         // Nothing that came as a message is too long to go out as one; only that would give no octets.
         if !bytes.is_empty() && self.clients.contains_key(&association) {
             self.outputs.push_back(Output::Send { association, bytes });

@@ -3,13 +3,13 @@
 //! Datagrams are sent from the port where the protocol is served, since rsplib takes that for the port to connect to.
 //! What comes is read only so fast: anybody can send to a group.
 
+use bytes::Bytes;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
@@ -239,7 +239,7 @@ impl Announcements {
     }
 
     /// Sends a datagram to all groups of a protocol. What the kernel does not take is lost: there will be another.
-    pub(super) fn send(&mut self, role: Role, bytes: &Arc<[u8]>) {
+    pub(super) fn send(&mut self, role: Role, bytes: &Bytes) {
         for sender in self.senders.iter_mut().filter(|sender| sender.role == role) {
             let group = sender.group;
             match sender.socket.send_to(bytes, group) {
@@ -298,7 +298,7 @@ mod tests {
         let (config, own) = config("239.255.7.1");
         let mut announcements = Announcements::new(Groups::open(&config).unwrap());
         assert!(announcements.has(Role::Asap) && !announcements.has(Role::Enrp));
-        announcements.send(Role::Asap, &Arc::from(*b"here"));
+        announcements.send(Role::Asap, &Bytes::from_static(b"here"));
         let heard = std::future::poll_fn(|cx| announcements.poll_next(cx));
         let heard = tokio::time::timeout(Duration::from_secs(60), heard).await.unwrap();
         assert_eq!((heard.role, heard.from, heard.bytes.as_slice()), (Role::Asap, own, &b"here"[..]));

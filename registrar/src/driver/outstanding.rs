@@ -9,8 +9,8 @@
 //! it is asked for when much of a window is used, or the kernel's buffer is full. Before that it is looked whether
 //! anything is unacknowledged at all: of one that waits for each answer nothing is when it asks again.
 
+use bytes::Bytes;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::full::Full;
@@ -53,7 +53,7 @@ struct Line {
     looked: bool,
     /// When the kernel was asked to tell that all is acknowledged; `None`: it is not asked.
     asked: Option<Instant>,
-    queue: VecDeque<Arc<[u8]>>,
+    queue: VecDeque<Bytes>,
     queued: usize,
     /// It has a socket of its own.
     own: bool,
@@ -125,7 +125,7 @@ impl Outstanding {
     }
 
     /// A message for an association. What it has asked for is queued however much there is: its next questions wait.
-    pub(super) fn offer(&mut self, association: Association, bytes: &Arc<[u8]>, asked_for: bool) -> Offer {
+    pub(super) fn offer(&mut self, association: Association, bytes: &Bytes, asked_for: bool) -> Offer {
         let cost = cost(bytes);
         let too_much = self.total > 0 && self.total + cost > self.all_together;
         let line = self.lines.entry(association).or_default();
@@ -145,12 +145,12 @@ impl Outstanding {
         }
         self.total += cost;
         line.queued += cost;
-        line.queue.push_back(Arc::clone(bytes));
+        line.queue.push_back(bytes.clone());
         Offer::Wait
     }
 
     /// The kernel has no room for what was just taken: it goes back to the head of its queue.
-    pub(super) fn refused(&mut self, now: Instant, association: Association, bytes: Arc<[u8]>) {
+    pub(super) fn refused(&mut self, now: Instant, association: Association, bytes: Bytes) {
         let line = self.lines.entry(association).or_default();
         let cost = cost(&bytes);
         line.in_kernel = line.in_kernel.saturating_sub(cost);
@@ -217,7 +217,7 @@ impl Outstanding {
     }
 
     /// The next message of an association that may go to the kernel.
-    pub(super) fn next(&mut self, association: Association) -> Option<Arc<[u8]>> {
+    pub(super) fn next(&mut self, association: Association) -> Option<Bytes> {
         let line = self.lines.get_mut(&association)?;
         let cost = cost(line.queue.front()?);
         if !line.has_room(cost) {
@@ -281,7 +281,7 @@ mod tests {
         Instant::now()
     }
 
-    fn bytes(count: usize) -> Arc<[u8]> {
+    fn bytes(count: usize) -> Bytes {
         vec![0; count].into()
     }
 

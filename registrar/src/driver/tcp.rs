@@ -8,6 +8,7 @@
 //! and who is silent for long is reported, to be ended if it subscribes to nothing.
 
 use asap_client::wire::Stream;
+use bytes::Bytes;
 use nix::sys::socket::{setsockopt, sockopt};
 use sctp_sys::sockopt::unacknowledged;
 use std::collections::BTreeMap;
@@ -88,7 +89,7 @@ pub(super) enum Event {
 
 #[derive(Debug)]
 struct Connection {
-    queue: mpsc::UnboundedSender<Arc<[u8]>>,
+    queue: mpsc::UnboundedSender<Bytes>,
     unwritten: Arc<Unwritten>,
     task: AbortHandle,
 }
@@ -225,7 +226,7 @@ impl Tcp {
     }
 
     /// Queues octets for a connection, if it is there; bounded by whoever accounts for them.
-    pub(super) fn send(&self, association: Association, bytes: Arc<[u8]>) {
+    pub(super) fn send(&self, association: Association, bytes: Bytes) {
         if let Some(connection) = self.connections.get(&association) {
             connection.unwritten.add();
             // If its task has ended, that is about to be heard.
@@ -312,7 +313,7 @@ fn set(stream: &TcpStream) {
 async fn serve(
     association: Association,
     stream: TcpStream,
-    queue: mpsc::UnboundedReceiver<Arc<[u8]>>,
+    queue: mpsc::UnboundedReceiver<Bytes>,
     unwritten: Arc<Unwritten>,
     events: mpsc::Sender<Event>,
     patience: Patience,
@@ -405,7 +406,7 @@ fn take(input: &OwnedReadHalf, stream: &mut Stream) -> io::Result<bool> {
 async fn write(
     association: Association,
     mut output: OwnedWriteHalf,
-    mut queue: mpsc::UnboundedReceiver<Arc<[u8]>>,
+    mut queue: mpsc::UnboundedReceiver<Bytes>,
     unwritten: &Unwritten,
     events: &mpsc::Sender<Event>,
     patience: Patience,

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use asap_client::random::{SplitMix64, below};
@@ -400,7 +399,7 @@ impl Enrp {
     pub(super) fn announce(&mut self, space: &Handlespace) {
         let body = self.own_presence(false, space);
         let bytes = Message { sender: self.settings.server, receiver: 0, body }.encode();
-        self.outputs.push_back(Output::Announce { bytes: Arc::from(bytes) });
+        self.outputs.push_back(Output::Announce { bytes: bytes.into() });
     }
 
     pub(super) fn connect(&mut self, now: Instant, remote: Vec<SocketAddr>) {

@@ -55,8 +55,8 @@ mod update;
 pub mod wire;
 
 use asap_client::wire::PoolHandle;
+use bytes::Bytes;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 pub use drain::NoPeer;
 pub use event::{Counters, Event, Reason};
@@ -130,7 +130,7 @@ pub enum Output {
         /// Over which association.
         association: Association,
         /// Its octets.
-        bytes: Arc<[u8]>,
+        bytes: Bytes,
     },
     /// Open an association to these addresses of one registrar, from the port where ENRP is spoken: if it does the
     /// same, the two become one.
@@ -148,7 +148,7 @@ pub enum Output {
     /// Send a datagram to the multicast group.
     Announce {
         /// Its octets.
-        bytes: Arc<[u8]>,
+        bytes: Bytes,
     },
     /// Something for the log.
     Event(Event),

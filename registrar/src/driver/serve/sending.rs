@@ -1,12 +1,12 @@
 //! What goes out: to the kernel as far as there is room, and who takes nothing is dropped.
 
 use asap_client::wire;
+use bytes::Bytes;
 use sctp_sys::SendInfo;
 use sctp_sys::event::EventType;
 use sctp_sys::sockopt::{self, Status};
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Place, RETRY, Service};
@@ -20,7 +20,7 @@ const SUSPECTS: usize = 64;
 const TAKEN_OUT: usize = 8;
 
 impl Service {
-    pub(super) fn send(&mut self, association: Association, bytes: Arc<[u8]>) {
+    pub(super) fn send(&mut self, association: Association, bytes: Bytes) {
         let now = self.now;
         loop {
             let place = self.associations.get(&association).copied();
@@ -89,7 +89,7 @@ impl Service {
     }
 
     /// Gives it to the kernel; `place`: where the association is, if it is one of SCTP.
-    fn give(&mut self, now: Instant, association: Association, place: Option<Place>, bytes: Arc<[u8]>) {
+    fn give(&mut self, now: Instant, association: Association, place: Option<Place>, bytes: Bytes) {
         let Some(place) = place else { return self.tcp.send(association, bytes) };
         let Some(socket) = self.socket(place.socket) else { return };
         let ppid = match self.role(place) {

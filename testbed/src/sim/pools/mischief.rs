@@ -1,7 +1,7 @@
 //! Networks that do what SCTP never does, and registrars with a defect: to show that it would be noticed.
 
+use bytes::Bytes;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 
 use asap_client::wire::{Message, MessageType};
 use roam_registrar::Association;
@@ -45,7 +45,7 @@ pub(super) struct Mischief {
     trick: Trick,
     count: u64,
     /// The last updates from one host to another.
-    kept: HashMap<(Host, Host), VecDeque<Arc<[u8]>>>,
+    kept: HashMap<(Host, Host), VecDeque<Bytes>>,
     /// Which registrar was taken over from which host.
     taken: HashSet<(u32, Host)>,
     /// The first checksum of each registrar.
@@ -60,26 +60,26 @@ impl Mischief {
     }
 
     /// A message comes to a host's port.
-    pub(super) fn seen(&mut self, from: Option<Host>, to: Host, port: u16, bytes: &Arc<[u8]>) {
+    pub(super) fn seen(&mut self, from: Option<Host>, to: Host, port: u16, bytes: &Bytes) {
         let is_update = port == enrp::PORT && bytes.first() == Some(&enrp::MessageType::HANDLE_UPDATE.0);
         if self.trick != Trick::Resurrect || !is_update {
             return;
         }
         let Some(from) = from else { return };
         let kept = self.kept.entry((from, to)).or_default();
-        kept.push_back(Arc::clone(bytes));
+        kept.push_back(bytes.clone());
         if kept.len() > MEMORY {
             kept.pop_front();
         }
     }
 
     /// What a new association brings of earlier ones.
-    pub(super) fn haunting(&mut self, from: Host, to: Host) -> Vec<Arc<[u8]>> {
+    pub(super) fn haunting(&mut self, from: Host, to: Host) -> Vec<Bytes> {
         self.kept.get(&(from, to)).into_iter().flatten().cloned().collect()
     }
 
     /// What becomes of a message to a port of another host; `None`: it never comes.
-    pub(super) fn pass(&mut self, from: Host, to: Host, port: u16, bytes: Arc<[u8]>) -> Option<Arc<[u8]>> {
+    pub(super) fn pass(&mut self, from: Host, to: Host, port: u16, bytes: Bytes) -> Option<Bytes> {
         let is_enrp = port == enrp::PORT;
         let is = |type_: MessageType| !is_enrp && bytes.first() == Some(&type_.0);
         let comes = match self.trick {
@@ -105,7 +105,7 @@ impl Mischief {
         !(tells && self.taken.contains(&(sender, to)))
     }
 
-    fn with_first_sum(&mut self, bytes: &[u8]) -> Option<Arc<[u8]>> {
+    fn with_first_sum(&mut self, bytes: &[u8]) -> Option<Bytes> {
         let mut message = enrp::decode(bytes).ok()?.message;
         let Body::Presence { checksum: Some(checksum), .. } = &mut message.body else { return None };
         *checksum = *self.sums.entry(message.sender).or_insert(*checksum);

@@ -1,9 +1,9 @@
 //! The network, and SCTP as it shows itself to its users: messages come whole and in order or not at all, loss is
 //! delay, and an association over which nothing comes through ends at each side by itself after a while.
 
+use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use asap_client::random::{SplitMix64, below};
 
@@ -30,13 +30,13 @@ pub(super) enum What {
     /// An association is up. `own` and `peer` are its two ends.
     Up { link: LinkNumber, own: SocketAddr, peer: SocketAddr },
     /// A message came.
-    Message { link: LinkNumber, own: SocketAddr, bytes: Arc<[u8]> },
+    Message { link: LinkNumber, own: SocketAddr, bytes: Bytes },
     /// An association has ended.
     Down { link: LinkNumber, own: SocketAddr },
     /// What was to be connected to cannot be reached.
     Unreachable { link: LinkNumber, own: SocketAddr, remote: Vec<SocketAddr> },
     /// A datagram from the multicast group.
-    Datagram { from: SocketAddr, bytes: Arc<[u8]> },
+    Datagram { from: SocketAddr, bytes: Bytes },
     /// It wanted to be woken.
     Wake,
 }
@@ -74,7 +74,7 @@ pub(super) struct End {
     /// The program's incarnation: one that was started anew has none of its old associations.
     born: u32,
     /// What is on its way to here, in order, and when it arrives at the earliest.
-    pub(super) queue: VecDeque<(Time, Arc<[u8]>)>,
+    pub(super) queue: VecDeque<(Time, Bytes)>,
     /// Until then the program is busy with what it read last.
     busy: Time,
 }
@@ -92,7 +92,7 @@ struct Attempt {
     born: u32,
     own: SocketAddr,
     remote: Vec<SocketAddr>,
-    queue: Vec<(Time, Arc<[u8]>)>,
+    queue: Vec<(Time, Bytes)>,
 }
 
 pub(super) struct Network {
@@ -288,7 +288,7 @@ impl Network {
         }
     }
 
-    pub(super) fn send(&mut self, number: LinkNumber, host: Host, bytes: Arc<[u8]>) {
+    pub(super) fn send(&mut self, number: LinkNumber, host: Host, bytes: Bytes) {
         self.sent += 1;
         let at = self.now + self.way();
         if let Some(attempt) = self.attempts.get_mut(&number) {
@@ -310,7 +310,7 @@ impl Network {
     }
 
     /// A datagram to whoever of these hosts is reached; as likely lost as any packet.
-    pub(super) fn datagram(&mut self, from: SocketAddr, to: &[SocketAddr], bytes: &Arc<[u8]>) {
+    pub(super) fn datagram(&mut self, from: SocketAddr, to: &[SocketAddr], bytes: &Bytes) {
         for at in to.iter().filter(|at| **at != from) {
             let Some(host) = self.listening.get(at).copied().filter(|_| self.reaches(from, *at)) else {
                 continue;
@@ -319,7 +319,7 @@ impl Network {
                 continue;
             }
             let (way, born) = (self.way(), self.hosts[host].born);
-            let what = What::Datagram { from, bytes: Arc::clone(bytes) };
+            let what = What::Datagram { from, bytes: bytes.clone() };
             self.later(way, Happening::Deliver(Box::new(Delivery { host, born, what })));
         }
     }

@@ -1,7 +1,6 @@
 //! A program with pool elements and pool users: the real client machine, and what its driver does.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use asap_client::client::{Client, Config, ElementConfig, Event, Input, LinkId, Output};
 use asap_client::wire::TransportUse;
@@ -152,7 +151,7 @@ impl World {
                 Output::Carry { .. } => {}
                 Output::Send { link, bytes } => {
                     if let Some(number) = it.links.get(&link) {
-                        self.net.send(*number, host, Arc::from(bytes));
+                        self.net.send(*number, host, bytes.into());
                     }
                 }
                 Output::Close(link) => {

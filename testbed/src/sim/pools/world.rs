@@ -1,8 +1,8 @@
 //! Registrars, hosts with pool elements and pool users, and the network between them, under one virtual clock.
 
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use asap_client::client::{Client, LinkId, PortId};
@@ -221,7 +221,7 @@ impl World {
     }
 
     /// A datagram to the multicast group of the registrars.
-    pub(super) fn multicast(&mut self, node: usize, bytes: &Arc<[u8]>) {
+    pub(super) fn multicast(&mut self, node: usize, bytes: &Bytes) {
         let at = |host| SocketAddr::new(address(host, 0), enrp::wire::PORT);
         let all: Vec<_> = (0..self.nodes.len()).map(at).collect();
         self.net.datagram(at(node), &all, bytes);
