@@ -177,21 +177,12 @@ impl<T> Selector<T> {
         self.members.insert(member, known)
     }
 
-    /// As [`Self::set`], of a member that is there: `change` puts what is new of it into what is known. `policy` finds the
-    /// policy in what is new.
-    ///
-    /// # Errors
-    /// It is not there; this is what is new again.
-    pub fn renew<N, R>(
-        &mut self,
-        member: u32,
-        new: N,
-        policy: impl FnOnce(&N) -> &Policy,
-        change: impl FnOnce(&mut T, N) -> R,
-    ) -> Result<R, N> {
-        let Some(known) = self.members.get_mut(member) else { return Err(new) };
-        self.way.selection().set(member, policy(&new));
-        Ok(change(known, new))
+    /// As [`Self::set`], of a member that is there: what is known of it, to put into it what is new. `None`: it is not there,
+    /// and nothing has changed.
+    pub fn renew(&mut self, member: u32, policy: &Policy) -> Option<&mut T> {
+        let known = self.members.get_mut(member)?;
+        self.way.selection().set(member, policy);
+        Some(known)
     }
 
     /// Takes a member out.

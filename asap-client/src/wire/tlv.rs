@@ -296,6 +296,14 @@ impl Writer {
         self.structure(type_.0, body);
     }
 
+    /// As [`Self::parameter`], of a value that begins with a 32-bit number, which is written with the header.
+    pub fn parameter_from(&mut self, type_: ParameterType, first: u32, body: impl FnOnce(&mut Self)) {
+        let start = self.bytes.len();
+        self.bytes(&(u64::from(type_.0) << 48 | u64::from(first)).to_be_bytes());
+        body(self);
+        self.close(start, start);
+    }
+
     /// Appends a parameter whose value is one 32-bit number or address. That it is written at once makes it several times
     /// as fast as by its parts.
     pub fn word(&mut self, type_: ParameterType, value: u32) {

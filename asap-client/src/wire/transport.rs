@@ -171,12 +171,12 @@ impl Transport {
 
     /// Writes the transport parameter.
     pub fn emit(&self, writer: &mut Writer) {
-        writer.parameter(self.type_(), |w| {
-            if let Self::Opaque(octets) = self {
-                return w.bytes(octets);
-            }
-            let use_ = u16::from(self.use_() == TransportUse::DataPlusControl);
-            w.bytes([self.port().unwrap_or_default().to_be_bytes(), use_.to_be_bytes()].as_flattened());
+        if let Self::Opaque(octets) = self {
+            return writer.parameter(self.type_(), |w| w.bytes(octets));
+        }
+        let use_ = u32::from(self.use_() == TransportUse::DataPlusControl);
+        let port_and_use = u32::from(self.port().unwrap_or_default()) << 16 | use_;
+        writer.parameter_from(self.type_(), port_and_use, |w| {
             if let Self::Dccp { service, .. } = self {
                 w.u32(*service);
             }

@@ -130,7 +130,7 @@ impl Registrar {
         if (!has_it && has >= limits.elements_per_association)
             || (before.is_none_or(|before| before.home != self.settings.server)
                 && self.space.count_of_home(self.settings.server) >= limits.elements)
-            || !self.space.has_room_in(pool, handle, asked.id, &limits.space())
+            || (before.is_none() && !self.space.has_room_for_new(pool, handle, &limits.space()))
         {
             return Err(Cause::bare(Cause::LACK_OF_RESOURCES));
         }

@@ -15,6 +15,16 @@ pub(super) struct Kept {
     rest: Box<Rest>,
 }
 
+/// What came of putting an element in the place of another of the same identifier.
+pub(super) struct Renewed {
+    /// The element that was there.
+    pub(super) before: Box<Element>,
+    /// Pool users see a difference.
+    pub(super) changed: bool,
+    /// When it was to be looked at, and when it is now.
+    pub(super) looks: (Moment, Moment),
+}
+
 /// What few ask for.
 #[derive(Clone, Debug)]
 struct Rest {
@@ -80,15 +90,19 @@ impl Kept {
         self.rest.element
     }
 
-    /// Puts another element in its place; gives back the one that was there, and whether pool users see a difference.
-    pub(super) fn replace(&mut self, element: Element, buffer: &mut Vec<u8>) -> (Element, bool) {
-        self.rest.adopted = false;
-        let before = &self.rest.element;
-        let changed = before.differs_for_users(&element);
-        if changed || (before.home, before.life) != (element.home, element.life) {
-            self.told = Told::new(&element, buffer);
+    /// Puts another element in its place, whose registration ends at this moment. What else is kept stays.
+    pub(super) fn renew(&mut self, element: Element, expires: Moment, buffer: &mut Vec<u8>) -> Renewed {
+        let rest = &mut *self.rest;
+        rest.adopted = false;
+        let look = if expires == Moment::NEVER { expires } else { rest.look.min(expires) };
+        let looks = (std::mem::replace(&mut rest.look, look), look);
+        let changed = rest.element.differs_for_users(&element);
+        let told = changed || (rest.element.home, rest.element.life) != (element.home, element.life);
+        let before = Box::new(std::mem::replace(&mut rest.element, element));
+        if told {
+            self.told = Told::new(&rest.element, buffer);
         }
-        (std::mem::replace(&mut self.rest.element, element), changed)
+        Renewed { before, changed, looks }
     }
 
     /// Gives it another home and another owner; those that it had before.

@@ -27,13 +27,12 @@ pub use checksum::ChecksumSum;
 pub use element::{Element, Life};
 pub use expiry::Deadlines;
 use homes::Homes;
-use kept::Kept;
+use kept::{Kept, Renewed};
 use looks::Looks;
 use moment::Moment;
 use names::Names;
 use owners::Owners;
 pub use pool::Pool;
-use pool::Renewed;
 pub use room::Bounds;
 pub use slots::Place;
 use slots::{InSlot, Slots};
@@ -279,18 +278,16 @@ impl Handlespace {
         let key = ElementKey { pool, id };
         let Some(pool) = self.pools.get_mut(pool) else { return (key, Inserted::New) };
         let (buffer, expires) = (&mut self.written, self.looks.moment(element.expires));
-        let Renewed { before, changed, looks } = match pool.renew(element, expires, buffer) {
-            Ok(renewed) => renewed,
-            Err(element) => {
-                let owned_at = self.owners.insert(owner, key.in_slot());
-                pool.insert(id, Kept::new(element, expires, owned_at, buffer));
-                self.looks.change(key.in_slot(), Moment::NEVER, expires);
-                self.elements += 1;
-                let others = || pool.ids_from(0).filter(|other| *other != id);
-                self.homes.insert(home, pool.handle(), key.in_slot(), others);
-                return (key, Inserted::New);
-            }
+        let Some(kept) = pool.renew(id, &element.policy) else {
+            let owned_at = self.owners.insert(owner, key.in_slot());
+            pool.insert(id, Kept::new(element, expires, owned_at, buffer));
+            self.looks.change(key.in_slot(), Moment::NEVER, expires);
+            self.elements += 1;
+            let others = || pool.ids_from(0).filter(|other| *other != id);
+            self.homes.insert(home, pool.handle(), key.in_slot(), others);
+            return (key, Inserted::New);
         };
+        let Renewed { before, changed, looks } = kept.renew(element, expires, buffer);
         self.looks.change(key.in_slot(), looks.0, looks.1);
         if before.home != home {
             // The new one first: every pool is in the order of a home at every moment.
@@ -301,7 +298,6 @@ impl Handlespace {
             self.change_owner(key, before.owner, owner);
         }
         self.tidy_looks();
-        let before = Box::new(before);
         (key, if changed { Inserted::Changed(before) } else { Inserted::Refreshed(before) })
     }
 

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use super::Element;
 use super::kept::Kept;
-use super::moment::Moment;
 
 /// A pool. It is created by its first element and ends with its last.
 #[derive(Clone, Debug)]
@@ -16,16 +15,6 @@ pub struct Pool {
     /// What the first element brought. `None` is Round Robin, for which a box would only be a detour.
     policy: Option<Box<Policy>>,
     elements: Selector<Kept>,
-}
-
-/// What came of putting an element in the place of another of the same identifier.
-pub(super) struct Renewed {
-    /// The element that was there.
-    pub(super) before: Element,
-    /// Pool users see a difference.
-    pub(super) changed: bool,
-    /// When it was to be looked at, and when it is now.
-    pub(super) looks: (Moment, Moment),
 }
 
 impl Pool {
@@ -101,31 +90,10 @@ impl Pool {
         self.elements.set(id, kept, &policy);
     }
 
-    /// Puts an element in the place of the one with its identifier, if that is there. Its registration ends at this moment.
-    /// What else is kept stays. What is written on the way is written into the buffer.
-    ///
-    /// # Errors
-    /// It is not there; this is the element.
-    #[expect(clippy::result_large_err, reason = "it goes on to where it is kept at once")]
-    pub(super) fn renew(
-        &mut self,
-        element: Element,
-        expires: Moment,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Renewed, Element> {
-        let id = element.id;
-        self.elements.renew(
-            id,
-            element,
-            |element| &element.policy,
-            |kept, element| {
-                let looks =
-                    (kept.look(), if expires == Moment::NEVER { expires } else { kept.look().min(expires) });
-                kept.set_look(looks.1);
-                let (before, changed) = kept.replace(element, buffer);
-                Renewed { before, changed, looks }
-            },
-        )
+    /// What is kept of the element with this identifier, which has registered again with this policy: the rest of what is
+    /// new is still to be put in. `None`: it is not there.
+    pub(super) fn renew(&mut self, id: u32, policy: &Policy) -> Option<&mut Kept> {
+        self.elements.renew(id, policy)
     }
 
     pub(super) fn remove(&mut self, id: u32) -> Option<Kept> {

@@ -19,13 +19,14 @@ impl Handlespace {
     /// Whether one more element of this identifier has room in this pool, which need not be there. An element that is
     /// there has.
     pub fn has_room(&self, handle: &PoolHandle, id: u32, bounds: &Bounds) -> bool {
-        self.has_room_in(self.pool(handle), handle, id, bounds)
+        let pool = self.pool(handle);
+        pool.is_some_and(|pool| pool.element(id).is_some()) || self.has_room_for_new(pool, handle, bounds)
     }
 
-    /// As [`Self::has_room`], where the pool was looked for before.
-    pub fn has_room_in(&self, pool: Option<&Pool>, handle: &PoolHandle, id: u32, bounds: &Bounds) -> bool {
+    /// As [`Self::has_room`], for an element that is not there, where the pool was looked for before.
+    pub fn has_room_for_new(&self, pool: Option<&Pool>, handle: &PoolHandle, bounds: &Bounds) -> bool {
         match pool {
-            Some(pool) => pool.element(id).is_some() || pool.len() < bounds.elements_per_pool,
+            Some(pool) => pool.len() < bounds.elements_per_pool,
             None => {
                 let octets = self.handle_octets + handle.as_bytes().len();
                 self.pool_count() < bounds.pools && octets <= bounds.handle_octets
