@@ -21,7 +21,7 @@ fn element(user: Transport, policy: Policy) -> PoolElement {
 }
 
 fn sctp() -> Transport {
-    Transport::Sctp { port: 7, use_: TransportUse::DataOnly, addresses: vec![V4, V6] }
+    Transport::Sctp { port: 7, use_: TransportUse::DataOnly, addresses: vec![V4, V6].into() }
 }
 
 fn register(policy: Policy) -> Message {
@@ -54,8 +54,11 @@ fn expected() -> Vec<(&'static str, Message)> {
         life: 300,
         ..element(sctp(), Policy::LeastUsedDegradation { load: 0x4000_0000, degradation: 0x0100_0000 })
     };
-    let announced =
-        Transport::Sctp { port: 3863, use_: TransportUse::DataOnly, addresses: vec![[192, 0, 2, 1].into()] };
+    let announced = Transport::Sctp {
+        port: 3863,
+        use_: TransportUse::DataOnly,
+        addresses: vec![[192, 0, 2, 1].into()].into(),
+    };
     vec![
         ("ASAP_REGISTRATION", register(Policy::RoundRobin)),
         ("ASAP_REGISTRATION LUD", M::Registration { handle: "abc".parse().unwrap(), element: lud }),

@@ -47,7 +47,7 @@ impl Case {
         let transport = |port| Transport::Sctp {
             port,
             use_: TransportUse::DataOnly,
-            addresses: vec![IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 | number))],
+            addresses: vec![IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 | number))].into(),
         };
         let element = Element {
             id: identifier(number),

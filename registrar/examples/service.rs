@@ -48,8 +48,11 @@ impl Case {
     }
 
     fn registration(&self, number: u32) -> (Association, Vec<u8>) {
-        let user =
-            Transport::Sctp { port: 7000, use_: TransportUse::DataOnly, addresses: vec![address(number)] };
+        let user = Transport::Sctp {
+            port: 7000,
+            use_: TransportUse::DataOnly,
+            addresses: vec![address(number)].into(),
+        };
         let id = identifier(number);
         let element = PoolElement { id, home: 0, life: 300, user, policy: Policy::RoundRobin, asap: None };
         let message = Message::Registration { handle: handle(number / self.per_pool), element };

@@ -29,8 +29,8 @@ fn transport(draw: Draw<'_>) -> Transport {
     let use_ = if draw(5) == 0 { TransportUse::DataPlusControl } else { TransportUse::DataOnly };
     match draw(8) {
         0 => Transport::Tcp { port: 7, address: address(draw) },
-        1 => Transport::Sctp { port: 7, use_, addresses: vec![address(draw), address(draw)] },
-        _ => Transport::Sctp { port: 7, use_, addresses: vec![address(draw)] },
+        1 => Transport::Sctp { port: 7, use_, addresses: vec![address(draw), address(draw)].into() },
+        _ => Transport::Sctp { port: 7, use_, addresses: vec![address(draw)].into() },
     }
 }
 
@@ -71,7 +71,8 @@ pub(crate) fn by_registrar(sender: u32, receiver: u32, servers: &[u32], draw: Dr
         // Mostly what is its own; and where it is heard from.
         let home = if draw(4) == 0 { one(servers, draw) } else { sender };
         let addresses = vec![one(&ADDRESSES, draw).parse().unwrap()];
-        let asap = Transport::Sctp { port: 40_000, use_: TransportUse::DataOnly, addresses };
+        let asap =
+            Transport::Sctp { port: 40_000, use_: TransportUse::DataOnly, addresses: addresses.into() };
         PoolElement { asap: Some(asap), ..element(home, draw) }
     };
     let target = one(servers, draw);
@@ -91,7 +92,7 @@ pub(crate) fn by_registrar(sender: u32, receiver: u32, servers: &[u32], draw: Dr
             let transport = Transport::Sctp {
                 port: 9901,
                 use_: TransportUse::DataOnly,
-                addresses: vec!["192.0.2.1".parse().unwrap()],
+                addresses: vec!["192.0.2.1".parse().unwrap()].into(),
             };
             Body::ListResponse {
                 rejected: false,

@@ -214,7 +214,8 @@ fn what_a_message_must_hold_is_asked_for() {
 fn body() -> impl Strategy<Value = Body> {
     let server = || {
         (any::<u32>(), any::<u16>(), vec(any::<IpAddr>(), 1..4)).prop_map(|(server, port, addresses)| {
-            let transport = Transport::Sctp { port, use_: TransportUse::DataOnly, addresses };
+            let transport =
+                Transport::Sctp { port, use_: TransportUse::DataOnly, addresses: addresses.into() };
             ServerInformation { server, transport }
         })
     };

@@ -29,7 +29,7 @@ impl Element {
         let serves = |own: &&IpAddr| addresses.as_ref().is_none_or(|addresses| addresses.contains(own));
         let addresses: Vec<IpAddr> = local.iter().filter(serves).copied().collect();
         (!addresses.is_empty()).then(|| Registration {
-            transport: Transport::Sctp { port: *port, use_: *use_, addresses },
+            transport: Transport::Sctp { port: *port, use_: *use_, addresses: addresses.into() },
             policy: policy.clone(),
             life: *life,
         })

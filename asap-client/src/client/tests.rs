@@ -152,7 +152,7 @@ fn push(subscribed: bool, last: &[u8]) -> Message {
         id: u32::from(*last),
         home: 1,
         life: 300,
-        user: Transport::Sctp { port: 7, use_: TransportUse::DataOnly, addresses: vec![ip(*last)] },
+        user: Transport::Sctp { port: 7, use_: TransportUse::DataOnly, addresses: vec![ip(*last)].into() },
         policy: Policy::RoundRobin,
         asap: None,
     });

@@ -156,7 +156,8 @@ mod tests {
     #[test]
     fn of_the_transports_those_are_taken_that_can_be_used() {
         let addresses: Vec<IpAddr> = vec!["10.9.0.1".parse().unwrap(), "fd09::1".parse().unwrap()];
-        let sctp = Transport::Sctp { port: 3863, use_: TransportUse::DataOnly, addresses: addresses.clone() };
+        let sctp =
+            Transport::Sctp { port: 3863, use_: TransportUse::DataOnly, addresses: addresses.clone().into() };
         let tcp = |address| Transport::Tcp { port: 3864, address };
         let transports = vec![tcp(addresses[0]), tcp(addresses[1]), sctp];
         let bytes = Message::ServerAnnounce { server: 7, transports }.encode();

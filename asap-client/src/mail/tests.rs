@@ -19,7 +19,8 @@ fn place(id: u32) -> SocketAddr {
 }
 
 fn element(id: u32) -> PoolElement {
-    let user = Transport::Sctp { port: 7, use_: TransportUse::DataOnly, addresses: vec![place(id).ip()] };
+    let user =
+        Transport::Sctp { port: 7, use_: TransportUse::DataOnly, addresses: vec![place(id).ip()].into() };
     PoolElement { id, home: 1, life: 300, user, policy: Policy::RoundRobin, asap: None }
 }
 

@@ -13,7 +13,7 @@ fn at(last: u8) -> Registration {
         transport: Transport::Sctp {
             port: 7,
             use_: TransportUse::DataOnly,
-            addresses: vec![[10, 0, 0, last].into()],
+            addresses: vec![[10, 0, 0, last].into()].into(),
         },
         policy: Policy::RoundRobin,
         life: Some(Duration::from_secs(300)),

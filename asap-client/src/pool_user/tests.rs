@@ -18,7 +18,7 @@ fn element(id: u32, last: u8) -> PoolElement {
         id,
         home: 1,
         life: 300,
-        user: Transport::Sctp { port: 7, use_: TransportUse::DataOnly, addresses },
+        user: Transport::Sctp { port: 7, use_: TransportUse::DataOnly, addresses: addresses.into() },
         policy: Policy::RoundRobin,
         asap: None,
     }

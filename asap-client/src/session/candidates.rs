@@ -210,7 +210,11 @@ mod tests {
             id,
             home: 1,
             life: 300,
-            user: Transport::Sctp { port: 7, use_: TransportUse::DataPlusControl, addresses },
+            user: Transport::Sctp {
+                port: 7,
+                use_: TransportUse::DataPlusControl,
+                addresses: addresses.into(),
+            },
             policy: policy.clone(),
             asap: None,
         }

@@ -112,7 +112,11 @@ mod tests {
             id: 0x1a2b_3c4d,
             home: 0xabcd_1234,
             life: 300,
-            user: Transport::Sctp { port: 7, use_: TransportUse::DataPlusControl, addresses },
+            user: Transport::Sctp {
+                port: 7,
+                use_: TransportUse::DataPlusControl,
+                addresses: addresses.into(),
+            },
             policy: Policy::RoundRobin,
             asap: None,
         };

@@ -3,6 +3,7 @@
 //! [`decode`] makes a [`Message`] of octets, [`Message::encode`] octets of a message. Other protocols over the same
 //! parameters (ENRP) are built from [`tlv`] and each parameter's `parse` and `emit`.
 
+mod addresses;
 pub mod cause;
 pub mod code;
 mod display;
@@ -15,6 +16,7 @@ mod stream;
 pub mod tlv;
 pub mod transport;
 
+pub use addresses::Addresses;
 pub use cause::Cause;
 pub use code::{MessageType, ParameterType, WhenUnknown};
 pub use element::{PoolElement, PoolElementRef, ServerInformation};

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::addresses::Addresses;
 use super::code::ParameterType;
 use super::error::Problem;
 use super::tlv::{Context, HEADER, Parameter, Writer};
@@ -26,7 +27,7 @@ pub enum Transport {
         /// Data only, or with a control channel.
         use_: TransportUse,
         /// At least one address.
-        addresses: Vec<IpAddr>,
+        addresses: Addresses,
     },
     /// TCP. Its reserved field, where rsplib puts a transport use, is sent as 0 and ignored on receipt.
     Tcp {
@@ -125,17 +126,20 @@ impl Transport {
             ParameterType::DCCP_TRANSPORT => value.u32()?,
             _ => 0,
         };
-        // Most have one, and are kept by the hundred thousand: no room for more is taken than there are.
-        let mut addresses = Vec::with_capacity(1);
+        let (mut first, mut others) = (None, Vec::new());
         while let Some(inner) = value.parameter(context)? {
             match inner.type_ {
                 ParameterType::IPV4_ADDRESS | ParameterType::IPV6_ADDRESS => {
-                    addresses.push(parse_address(&inner)?)
+                    let address = parse_address(&inner)?;
+                    match first {
+                        None => first = Some(address),
+                        Some(_) => others.push(address),
+                    }
                 }
                 _ => context.stray(&inner)?,
             }
         }
-        let Some(&address) = addresses.first() else {
+        let Some(address) = first else {
             return Err(parameter.invalid("a transport has at least one address"));
         };
         if parameter.type_ == ParameterType::SCTP_TRANSPORT {
@@ -144,10 +148,15 @@ impl Transport {
                 1 => TransportUse::DataPlusControl,
                 _ => return Err(parameter.invalid("the transport use is 0 or 1")),
             };
-            addresses.shrink_to_fit();
+            let addresses = if others.is_empty() {
+                address.into()
+            } else {
+                others.insert(0, address);
+                others.into()
+            };
             return Ok(Self::Sctp { port, use_, addresses });
         }
-        if addresses.len() > 1 {
+        if !others.is_empty() {
             return Err(parameter.invalid("only an SCTP transport has several addresses"));
         }
         Ok(match parameter.type_ {

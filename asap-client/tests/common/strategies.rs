@@ -21,7 +21,7 @@ pub(crate) fn transport() -> impl Strategy<Value = Transport> {
     let use_ = prop_oneof![Just(TransportUse::DataOnly), Just(TransportUse::DataPlusControl)];
     prop_oneof![
         (any::<u16>(), use_, vec(any::<IpAddr>(), 1..5))
-            .prop_map(|(port, use_, addresses)| Transport::Sctp { port, use_, addresses }),
+            .prop_map(|(port, use_, addresses)| Transport::Sctp { port, use_, addresses: addresses.into() }),
         any::<(u16, IpAddr)>().prop_map(|(port, address)| Transport::Tcp { port, address }),
         any::<(u16, IpAddr)>().prop_map(|(port, address)| Transport::Udp { port, address }),
         any::<(u16, IpAddr)>().prop_map(|(port, address)| Transport::UdpLite { port, address }),
@@ -43,13 +43,9 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
 }
 
 pub(crate) fn element() -> impl Strategy<Value = PoolElement> {
-    let asap = prop::option::of(
-        (any::<u16>(), vec(any::<IpAddr>(), 1..3)).prop_map(|(port, addresses)| Transport::Sctp {
-            port,
-            use_: TransportUse::DataOnly,
-            addresses,
-        }),
-    );
+    let asap = prop::option::of((any::<u16>(), vec(any::<IpAddr>(), 1..3)).prop_map(|(port, addresses)| {
+        Transport::Sctp { port, use_: TransportUse::DataOnly, addresses: addresses.into() }
+    }));
     (any::<(u32, u32, i32)>(), transport(), policy(), asap)
         .prop_map(|((id, home, life), user, policy, asap)| PoolElement { id, home, life, user, policy, asap })
 }

@@ -215,6 +215,6 @@ fn other(last: u8) -> std::net::IpAddr {
 
 fn peer(last: u8) -> PoolElement {
     let addresses = vec![other(last)];
-    let user = Transport::Sctp { port: 7, use_: TransportUse::DataOnly, addresses };
+    let user = Transport::Sctp { port: 7, use_: TransportUse::DataOnly, addresses: addresses.into() };
     PoolElement { id: 4711, home: 1, life: 300, user, policy: element(1).policy, asap: None }
 }

@@ -64,7 +64,8 @@ pub(crate) fn address(id: u8) -> SocketAddr {
 /// As the registrar knows an element of this identifier.
 pub(crate) fn listed(id: u8) -> PoolElement {
     let addresses = vec![address(id).ip()];
-    let user = Transport::Sctp { port: PORT, use_: TransportUse::DataPlusControl, addresses };
+    let user =
+        Transport::Sctp { port: PORT, use_: TransportUse::DataPlusControl, addresses: addresses.into() };
     PoolElement { id: id.into(), home: 1, life: 300, user, policy: Policy::RoundRobin, asap: None }
 }
 

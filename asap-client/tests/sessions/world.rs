@@ -133,7 +133,7 @@ fn element(host: usize) -> PoolElement {
         user: Transport::Sctp {
             port: 7,
             use_: TransportUse::DataPlusControl,
-            addresses: vec![[10, 0, 0, last].into()],
+            addresses: vec![[10, 0, 0, last].into()].into(),
         },
         policy: Policy::RoundRobin,
         asap: None,

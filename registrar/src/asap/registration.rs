@@ -248,8 +248,8 @@ const ADDRESSES: usize = 64;
 impl Client {
     /// Where an element that registers over this association is heard from.
     pub(super) fn asap_transport(&self) -> Transport {
-        let addresses = self.addresses.iter().take(ADDRESSES).copied().collect();
-        Transport::Sctp { port: self.port, use_: TransportUse::DataOnly, addresses }
+        let addresses = self.addresses.get(..ADDRESSES).unwrap_or(&self.addresses);
+        Transport::Sctp { port: self.port, use_: TransportUse::DataOnly, addresses: addresses.into() }
     }
 
     /// What of a transport is the association's: those of its addresses that the association has and that others can
@@ -276,8 +276,7 @@ impl Client {
         match transport {
             _ if own.is_empty() => Confirmed::Nothing,
             Transport::Sctp { port, use_, .. } => {
-                own.shrink_to_fit();
-                Confirmed::Only(Transport::Sctp { port: *port, use_: *use_, addresses: own })
+                Confirmed::Only(Transport::Sctp { port: *port, use_: *use_, addresses: own.into() })
             }
             _ => Confirmed::All,
         }

@@ -99,7 +99,7 @@ fn element(id: u32, home: u32, owner: Option<u64>) -> Element {
     let transport = Transport::Sctp {
         port: 7000,
         use_: TransportUse::DataOnly,
-        addresses: vec!["10.0.0.1".parse().unwrap()],
+        addresses: vec!["10.0.0.1".parse().unwrap()].into(),
     };
     Element {
         id,

@@ -63,7 +63,8 @@ fn pool(octets: impl AsRef<[u8]>) -> PoolHandle {
 
 fn element(id: u32, policy: Policy) -> PoolElement {
     let addresses = vec![IpAddr::from([10, 0, 0, 1])];
-    let user = Transport::Sctp { port: 7000, use_: TransportUse::DataPlusControl, addresses };
+    let user =
+        Transport::Sctp { port: 7000, use_: TransportUse::DataPlusControl, addresses: addresses.into() };
     PoolElement { id, home: 0, life: 300, user, policy, asap: None }
 }
 

@@ -79,7 +79,7 @@ fn what_serves_asap_is_announced_to_the_group_with_its_addresses() {
     assert_eq!(from, REGISTRAR.parse::<SocketAddr>().unwrap(), "rsplib takes it from here");
     assert_eq!(server, 7);
     let address = from.ip();
-    let sctp = Transport::Sctp { port: 3863, use_: TransportUse::DataOnly, addresses: vec![address] };
+    let sctp = Transport::Sctp { port: 3863, use_: TransportUse::DataOnly, addresses: vec![address].into() };
     assert_eq!(transports, [Transport::Tcp { port: 3863, address }, sctp]);
 }
 

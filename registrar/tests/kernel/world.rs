@@ -305,7 +305,7 @@ pub(crate) fn registration(pool: &str, id: u32, address: &str) -> Message {
     let user = Transport::Sctp {
         port: 7000,
         use_: TransportUse::DataOnly,
-        addresses: vec![address.parse().unwrap()],
+        addresses: vec![address.parse().unwrap()].into(),
     };
     let element = PoolElement { id, home: 0, life: 300, user, policy: Policy::RoundRobin, asap: None };
     Message::Registration { handle: handle(pool), element }

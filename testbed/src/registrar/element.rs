@@ -120,7 +120,7 @@ impl Element {
             home: 0,
             // rsplib's registrar takes it for milliseconds.
             life: if kind == Kind::Rsplib { 1000 * LIFE } else { LIFE },
-            user: Transport::Sctp { port, use_: TransportUse::DataOnly, addresses },
+            user: Transport::Sctp { port, use_: TransportUse::DataOnly, addresses: addresses.into() },
             policy: Policy::RoundRobin,
             asap: None,
         };

@@ -193,7 +193,7 @@ fn messages(lie: Lie, handle: &PoolHandle, element: &PoolElement, addresses: Vec
     };
     let at = |addresses: Vec<IpAddr>| {
         let port = element.user.port().unwrap_or_default();
-        let user = Transport::Sctp { port, use_: element.user.use_(), addresses };
+        let user = Transport::Sctp { port, use_: element.user.use_(), addresses: addresses.into() };
         PoolElement { user, home: SERVER, asap: None, ..element.clone() }
     };
     match lie {
@@ -267,7 +267,7 @@ mod tests {
         let user = Transport::Sctp {
             port: 7000,
             use_: TransportUse::DataOnly,
-            addresses: vec![[10, 3, 0, 2].into()],
+            addresses: vec![[10, 3, 0, 2].into()].into(),
         };
         PoolElement { id: 7, home: 0, life: 300, user, policy: Policy::RoundRobin, asap: None }
     }

@@ -22,7 +22,7 @@ fn element(id: u32) -> PoolElement {
         id,
         home: 1,
         life: 300,
-        user: Transport::Sctp { port: 7, use_: TransportUse::DataPlusControl, addresses },
+        user: Transport::Sctp { port: 7, use_: TransportUse::DataPlusControl, addresses: addresses.into() },
         policy: Policy::RoundRobin,
         asap: None,
     }

@@ -29,7 +29,7 @@ fn element(id: u32) -> PoolElement {
         user: Transport::Sctp {
             port: 7,
             use_: TransportUse::DataPlusControl,
-            addresses: vec![[10, 0, 0, u8::try_from(id).unwrap()].into()],
+            addresses: vec![[10, 0, 0, u8::try_from(id).unwrap()].into()].into(),
         },
         policy: Policy::RoundRobin,
         asap: None,

@@ -121,8 +121,11 @@ fn elements_that_died_with_their_registrar_hold_up_none_that_live() {
     let server = w.registrar.settings().server;
     let at = |id: u32| IpAddr::from((0x0a00_0000 + id).to_be_bytes());
     for id in 1..=DEAD + 1 {
-        let asap =
-            Transport::Sctp { port: 5000, use_: TransportUse::DataPlusControl, addresses: vec![at(id)] };
+        let asap = Transport::Sctp {
+            port: 5000,
+            use_: TransportUse::DataPlusControl,
+            addresses: vec![at(id)].into(),
+        };
         let user = asap.clone();
         let element = Element {
             id,

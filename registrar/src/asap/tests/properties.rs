@@ -28,7 +28,11 @@ fn message() -> impl Strategy<Value = Message> {
             let user = match kind {
                 0 => Transport::Tcp { port: 1, address: address(at) },
                 1 => Transport::Opaque(vec![at; 5]),
-                _ => Transport::Sctp { port: 1, use_: TransportUse::DataOnly, addresses: vec![address(at)] },
+                _ => Transport::Sctp {
+                    port: 1,
+                    use_: TransportUse::DataOnly,
+                    addresses: vec![address(at)].into(),
+                },
             };
             let load = u32::from(at) << 29;
             let policy = match kind {

@@ -13,7 +13,7 @@ fn the_first_element_makes_the_pool() {
     let asap = Transport::Sctp {
         port: 5000,
         use_: TransportUse::DataOnly,
-        addresses: vec!["10.0.0.1".parse().unwrap()],
+        addresses: vec!["10.0.0.1".parse().unwrap()].into(),
     };
     assert_eq!(kept.asap, asap, "where it was heard from");
 }
@@ -54,7 +54,7 @@ fn an_element_of_another_use_is_refused() {
     let user = Transport::Sctp {
         port: 7000,
         use_: TransportUse::DataOnly,
-        addresses: vec!["10.0.0.1".parse().unwrap()],
+        addresses: vec!["10.0.0.1".parse().unwrap()].into(),
     };
     let answer = w.register(A, "p", PoolElement { user, ..element(2, "10.0.0.1") });
     assert_eq!(cause_of(&answer), Some(Cause::INCONSISTENT_CONTROL));

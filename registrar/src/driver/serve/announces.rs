@@ -56,7 +56,7 @@ impl Service {
                 let transports = here.map(|address| Transport::Tcp { port: own.port(), address });
                 tcp.extend(transports.filter(|transport| !tcp.contains(transport)).collect::<Vec<_>>());
             }
-            sctp.push(Transport::Sctp { port, use_: TransportUse::DataOnly, addresses });
+            sctp.push(Transport::Sctp { port, use_: TransportUse::DataOnly, addresses: addresses.into() });
         }
         tcp.truncate(ADDRESSES);
         tcp.extend(sctp);

@@ -50,7 +50,8 @@ impl Served {
         let up = asap::Input::Up { association, from, port: 7, addresses: vec![from] };
         service.registrar.handle(now, Input::Asap(up));
         for id in 1..=elements {
-            let user = Transport::Sctp { port: 7000, use_: TransportUse::DataOnly, addresses: vec![from] };
+            let user =
+                Transport::Sctp { port: 7000, use_: TransportUse::DataOnly, addresses: vec![from].into() };
             let element =
                 PoolElement { id, home: 0, life: 300, user, policy: Policy::RoundRobin, asap: None };
             let bytes = Message::Registration { handle: pool("p"), element }.encode();

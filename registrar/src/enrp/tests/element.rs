@@ -51,7 +51,7 @@ impl Element {
 
 /// What an element at `host` registers.
 pub(super) fn registration(id: u32, host: Host) -> PoolElement {
-    let user = Transport::Sctp { port: 7, use_: TransportUse::DataOnly, addresses: vec![host.ip()] };
+    let user = Transport::Sctp { port: 7, use_: TransportUse::DataOnly, addresses: vec![host.ip()].into() };
     PoolElement { id, home: 0, life: 300, user, policy: Policy::RoundRobin, asap: None }
 }
 

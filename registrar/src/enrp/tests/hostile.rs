@@ -256,7 +256,8 @@ fn nobody_speaks_for_a_registrar_that_speaks_for_itself() {
 fn made_up(count: u32) -> Body {
     let servers = (0..count).map(|number| {
         let addresses = vec![[10, 2, 9, 9].into(); 2000];
-        let transport = Transport::Sctp { port: 9901, use_: TransportUse::DataOnly, addresses };
+        let transport =
+            Transport::Sctp { port: 9901, use_: TransportUse::DataOnly, addresses: addresses.into() };
         ServerInformation { server: 0x9000 + number, transport }
     });
     Body::ListResponse { rejected: false, servers: servers.collect() }

@@ -32,7 +32,8 @@ pub(super) fn checksum(ids: &[u32]) -> u16 {
 /// An element as its home announces it.
 pub(super) fn announced(id: u32, home: u32, number: usize) -> PoolElement {
     let host = Host::Element(number);
-    let asap = Transport::Sctp { port: 5000, use_: TransportUse::DataOnly, addresses: vec![host.ip()] };
+    let asap =
+        Transport::Sctp { port: 5000, use_: TransportUse::DataOnly, addresses: vec![host.ip()].into() };
     PoolElement { home, asap: Some(asap), ..registration(id, host) }
 }
 
@@ -63,7 +64,8 @@ impl Cluster {
 
     fn show(&mut self, stranger: &Stranger) {
         let addresses = vec![Host::Stranger(stranger.number).ip()];
-        let transport = Transport::Sctp { port: ENRP, use_: TransportUse::DataOnly, addresses };
+        let transport =
+            Transport::Sctp { port: ENRP, use_: TransportUse::DataOnly, addresses: addresses.into() };
         let server = Some(ServerInformation { server: stranger.id, transport });
         let checksum = Some(stranger.checksum);
         self.say(stranger, Body::Presence { reply_required: false, checksum, server });

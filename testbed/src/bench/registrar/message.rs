@@ -35,7 +35,8 @@ pub(super) struct Registration {
 impl Registration {
     /// For elements at this address.
     pub(super) fn new(address: IpAddr) -> Result<Self> {
-        let user = Transport::Sctp { port: 7000, use_: TransportUse::DataOnly, addresses: vec![address] };
+        let user =
+            Transport::Sctp { port: 7000, use_: TransportUse::DataOnly, addresses: vec![address].into() };
         let element =
             PoolElement { id: ID, home: 0, life: LIFE, user, policy: Policy::RoundRobin, asap: None };
         let bytes = Message::Registration { handle: PoolHandle::new(POOL)?, element }.encode();

@@ -73,7 +73,7 @@ impl<'a> World<'a> {
             user: Transport::Sctp {
                 port: 7,
                 use_: TransportUse::DataOnly,
-                addresses: vec![[10, 0, 0, 1].into()],
+                addresses: vec![[10, 0, 0, 1].into()].into(),
             },
             keys: vec![None; shape.elements],
             elements,
